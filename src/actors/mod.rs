@@ -1,0 +1,3 @@
+//! The actors: each owns the state of one component, alone. Outside its room only the handle is seen.
+
+pub mod kit;

@@ -1,0 +1,149 @@
+//! What happened, before it is written down. The audit room alone turns it into a record.
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use super::{Principal, RequestId, Timestamp};
+
+/// The stable codes of what can happen. Names are API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventCode {
+    /// A request on the MCP endpoint was answered.
+    ToolCalled,
+    /// A tool that changes something is about to run.
+    ToolStarted,
+    /// A known caller was refused.
+    ToolDenied,
+    /// A credential was refused.
+    AuthFailed,
+    /// A credential was seen for the first time by this process and holds.
+    AuthSucceeded,
+    /// A token was minted.
+    TokenIssued,
+    /// A token, user or client was revoked.
+    TokenRevoked,
+    /// The server began to serve.
+    ServerStarted,
+    /// The server stopped.
+    ServerStopped,
+    /// The store stopped answering.
+    StoreLost,
+    /// The store answers again.
+    StoreRecovered,
+    /// The chain so far, signed.
+    AuditCheckpoint,
+    /// Something an operator should look at.
+    AlertRaised,
+    /// A request that is none of the above: lists, discovery, notifications, refusals before a tool.
+    RequestServed,
+}
+
+impl EventCode {
+    /// The code as it stands in a record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ToolCalled => "tool.called",
+            Self::ToolStarted => "tool.started",
+            Self::ToolDenied => "tool.denied",
+            Self::AuthFailed => "auth.failed",
+            Self::AuthSucceeded => "auth.succeeded",
+            Self::TokenIssued => "token.issued",
+            Self::TokenRevoked => "token.revoked",
+            Self::ServerStarted => "server.started",
+            Self::ServerStopped => "server.stopped",
+            Self::StoreLost => "store.lost",
+            Self::StoreRecovered => "store.recovered",
+            Self::AuditCheckpoint => "audit.checkpoint",
+            Self::AlertRaised => "alert.raised",
+            Self::RequestServed => "request.served",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// As asked.
+    Ok,
+    /// The tool or the request was wrong.
+    Error,
+    /// The caller may not.
+    Denied,
+    /// The client left first.
+    Cancelled,
+    /// The deadline came first.
+    Timeout,
+    /// Our fault.
+    Failed,
+}
+
+impl Outcome {
+    /// The word for it in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One thing that happened. Never holds a token, a key, a password or an argument's value.
+#[derive(Debug, Clone)]
+pub struct AuditEvent {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub event: EventCode,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, for whatever is not `ok`: a word of [`crate::error::Code::reason`].
+    pub reason: Option<&'static str>,
+    /// Who; `None` if nobody proved to be anybody.
+    pub principal: Option<Arc<Principal>>,
+    /// From where.
+    pub ip: Option<IpAddr>,
+    /// What the client calls itself, cut to 256 bytes by whoever fills it in.
+    pub user_agent: Option<Box<str>>,
+    /// The HTTP path, cut likewise.
+    pub path: Option<Cow<'static, str>>,
+    /// The MCP method.
+    pub method: Option<Cow<'static, str>>,
+    /// The tool, as the client named it, cut to 128 bytes.
+    pub tool: Option<Cow<'static, str>>,
+    /// The permission that was missing, always named here whatever the caller was told.
+    pub missing: Option<Box<str>>,
+    /// HMAC-SHA-256 of the arguments as they came.
+    pub arguments_digest: Option<[u8; 32]>,
+    /// Which request.
+    pub request_id: Option<RequestId>,
+    /// How long it took, microseconds.
+    pub duration_us: Option<u64>,
+    /// Further members that only this kind of event has: a JSON object's text, without secrets.
+    pub detail: Option<Box<str>>,
+}
+
+impl AuditEvent {
+    /// An event of which only the kind, the end and the moment are known yet.
+    pub const fn new(time: Timestamp, event: EventCode, outcome: Outcome) -> Self {
+        Self {
+            time,
+            event,
+            outcome,
+            reason: None,
+            principal: None,
+            ip: None,
+            user_agent: None,
+            path: None,
+            method: None,
+            tool: None,
+            missing: None,
+            arguments_digest: None,
+            request_id: None,
+            duration_us: None,
+            detail: None,
+        }
+    }
+}

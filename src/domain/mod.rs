@@ -1,0 +1,15 @@
+//! The nouns everybody shares: pure data, no I/O, no clock of their own.
+
+mod audit;
+mod claims;
+mod permission;
+mod principal;
+mod secret;
+mod time;
+
+pub use audit::{AuditEvent, EventCode, Outcome};
+pub use claims::{AccessClaims, Audience, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS};
+pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
+pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
+pub use secret::{SigningSecret, WeakSecret};
+pub use time::Timestamp;

@@ -1,0 +1,129 @@
+//! Who is calling, once a credential has been verified.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::PermissionSet;
+
+/// The name of an account or a service: 1 to 64 of `[A-Za-z0-9._@-]`, compared byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Subject {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+        fits.then(|| Self(text.into())).ok_or(InvalidSubject)
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = InvalidSubject;
+
+    fn try_from(text: String) -> Result<Self, InvalidSubject> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.0.as_ref().into()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not a name that we give to anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 64 of the characters A-Z a-z 0-9 . _ @ -")]
+pub struct InvalidSubject;
+
+/// How a principal proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// By an access token.
+    Jwt,
+    /// By running our own command on this machine.
+    Local,
+}
+
+impl PrincipalKind {
+    /// The word for it in audit records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// A caller whose credential has been verified. Shared by every request that shows the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Who: the subject of the credential.
+    pub id: Subject,
+    /// How it was proved.
+    pub kind: PrincipalKind,
+    /// The client that acts for it, `client_id` of the token.
+    pub client: Box<str>,
+    /// The credential's own id (`jti`), never the credential.
+    pub credential: Box<str>,
+    /// Roles that count: those of the token that this server knows.
+    pub roles: Vec<Box<str>>,
+    /// Everything that it may do, roles and single permissions together.
+    pub permissions: PermissionSet,
+}
+
+/// The id of one request, ours and never the client's; finds the audit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// A new one, ordered by time (UUID version 7, RFC 9562 §5.7).
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_taken_as_it_stands_or_not_at_all() {
+        assert_eq!("Ann.b@x-1".parse::<Subject>().unwrap().as_str(), "Ann.b@x-1");
+        let long = "a".repeat(65);
+        for text in ["", " ", "a b", "a\0", "\u{202e}a", "é", &long] {
+            assert_eq!(text.parse::<Subject>(), Err(InvalidSubject), "{text:?}");
+        }
+        assert!("a".repeat(64).parse::<Subject>().is_ok());
+    }
+}

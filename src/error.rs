@@ -1,0 +1,122 @@
+//! The closed classes of failure that every room shares; only `edge` and `mcp` turn them into a wire code.
+
+use std::time::Duration;
+
+/// What went wrong, seen from the caller's side: the `reason` of every refusal.
+///
+/// The set is closed and its words are API: tests, clients and alerts match on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// Two header credentials, a token in the query, or a scheme that we do not speak.
+    MalformedCredential,
+    /// The body is not one JSON text within our bounds.
+    ParseError,
+    /// JSON, but not one well-formed request.
+    InvalidRequest,
+    /// A mirrored header is missing, doubled or differs from the body.
+    HeaderMismatch,
+    /// A protocol revision that we do not implement.
+    UnsupportedVersion,
+    /// The request needs a capability that the client did not declare.
+    MissingCapability,
+    /// No such MCP method.
+    UnknownMethod,
+    /// No such path.
+    NotFound,
+    /// The path exists, the HTTP method does not.
+    MethodNotAllowed,
+    /// The client accepts neither of our media types.
+    NotAcceptable,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// No such tool, or none that this caller may know of.
+    UnknownTool,
+    /// The params of a known method do not fit.
+    InvalidParams,
+    /// No credential at all.
+    MissingCredential,
+    /// A token that does not verify.
+    InvalidToken,
+    /// A token past its end.
+    ExpiredToken,
+    /// A token that was taken back.
+    RevokedToken,
+    /// A token of another type, for example a refresh token.
+    WrongTokenType,
+    /// A token for somebody else's resource.
+    WrongAudience,
+    /// A token of an issuer that we do not trust.
+    UnknownIssuer,
+    /// A known caller that may not do this.
+    Forbidden,
+    /// The `Origin` is not on the list.
+    OriginForbidden,
+    /// The `Host` is not on the list.
+    HostForbidden,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// Not JSON, or encoded.
+    UnsupportedMediaType,
+    /// The headers are over the limit.
+    HeadersTooLarge,
+    /// A bounded queue is full.
+    Overloaded,
+    /// The store cannot answer, or revocations may be stale.
+    StoreUnavailable,
+    /// Nothing can record what would happen, so it does not happen.
+    AuditUnavailable,
+    /// The server is stopping.
+    ShuttingDown,
+    /// Our fault.
+    Internal,
+}
+
+impl Code {
+    /// The stable word for this class, as it stands in `data.reason`, problem details and audit records.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::MalformedCredential => "malformed_credential",
+            Self::ParseError => "parse_error",
+            Self::InvalidRequest => "invalid_request",
+            Self::HeaderMismatch => "header_mismatch",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::MissingCapability => "missing_capability",
+            Self::UnknownMethod => "unknown_method",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
+            Self::RequestTimeout => "request_timeout",
+            Self::UnknownTool => "unknown_tool",
+            Self::InvalidParams => "invalid_params",
+            Self::MissingCredential => "missing_credential",
+            Self::InvalidToken => "invalid_token",
+            Self::ExpiredToken => "expired_token",
+            Self::RevokedToken => "revoked_token",
+            Self::WrongTokenType => "wrong_token_type",
+            Self::WrongAudience => "wrong_audience",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Forbidden => "forbidden",
+            Self::OriginForbidden => "origin_forbidden",
+            Self::HostForbidden => "host_forbidden",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::Overloaded => "overloaded",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error that knows its [`Code`]. Each room's error enum implements it.
+pub trait Coded: std::error::Error + Send + Sync + 'static {
+    /// The class of this failure.
+    fn code(&self) -> Code;
+
+    /// How long the caller does well to wait before it tries again, where that helps.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
