@@ -47,6 +47,8 @@ pub enum Code {
     WrongAudience,
     /// A token of an issuer that we do not trust.
     UnknownIssuer,
+    /// An API key that is unknown, over or revoked: one word for all of them.
+    InvalidApiKey,
     /// A known caller that may not do this.
     Forbidden,
     /// The `Origin` is not on the list.
@@ -95,6 +97,7 @@ impl Code {
             Self::WrongTokenType => "wrong_token_type",
             Self::WrongAudience => "wrong_audience",
             Self::UnknownIssuer => "unknown_issuer",
+            Self::InvalidApiKey => "invalid_api_key",
             Self::Forbidden => "forbidden",
             Self::OriginForbidden => "origin_forbidden",
             Self::HostForbidden => "host_forbidden",

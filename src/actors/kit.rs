@@ -66,6 +66,19 @@ pub fn fault(actor: &'static str) {
     panic!("injected fault in {actor}");
 }
 
+/// What health and metrics read of one actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vitals {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub alive: bool,
+    /// How often it was rebuilt after a panic.
+    pub restarts: u64,
+    /// Asks that wait for an answer.
+    pub depth: i64,
+}
+
 /// The place of one actor: filled by the living one, empty while it is rebuilt.
 #[derive(Debug)]
 pub struct Seat<A: Actor> {
@@ -95,6 +108,11 @@ impl<A: Actor<Context = Context<A>>> Seat<A> {
     /// Asks that wait for an answer right now.
     pub fn depth(&self) -> i64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// All of that at once.
+    pub fn vitals(&self) -> Vitals {
+        Vitals { name: self.name, alive: self.is_alive(), restarts: self.restarts(), depth: self.depth() }
     }
 
     /// From now on the end of the actor is not a failure: the house is closing.

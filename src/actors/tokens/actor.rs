@@ -1,0 +1,61 @@
+//! The JWT manager: the one writer of revocations, and the one that signs.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, AsyncContext, Context, Handler};
+
+use super::{
+    Minted, Shared, TokenError,
+    messages::{Apply, Mint},
+};
+use crate::{
+    actors::kit::{self, Fault, Life},
+    domain::Timestamp,
+};
+
+/// How often ended revocations are dropped from memory.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Posts that may wait: a feed of ten batches a second, for a minute.
+const MAILBOX: usize = 1_024;
+
+/// Owns the keyring and the revocations; every handler is a synchronous state transition.
+pub(super) struct TokensActor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) _life: Life,
+}
+
+impl Actor for TokensActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(SWEEP_EVERY, |this, _| this.shared.revoked.forget_ended(Timestamp::now()));
+    }
+}
+
+impl Handler<Mint> for TokensActor {
+    type Result = Result<Minted, TokenError>;
+
+    fn handle(&mut self, Mint(request): Mint, _: &mut Self::Context) -> Self::Result {
+        self.shared.keyring.load().mint(&request, Timestamp::now())
+    }
+}
+
+impl Handler<Apply> for TokensActor {
+    type Result = ();
+
+    fn handle(&mut self, apply: Apply, _: &mut Self::Context) {
+        self.shared.revoked.apply(&apply.revocations);
+        if apply.complete {
+            self.shared.revoked.mark_fresh();
+        }
+    }
+}
+
+impl Handler<Fault> for TokensActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Fault, _: &mut Self::Context) {
+        kit::fault("tokens");
+    }
+}

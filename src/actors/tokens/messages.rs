@@ -1,0 +1,21 @@
+//! What the tokens actor can be asked, and told.
+
+use actix::Message;
+
+use super::{MintRequest, Minted, TokenError};
+use crate::store::Revocation;
+
+/// Mint an access token.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Minted, TokenError>")]
+pub(super) struct Mint(pub(super) MintRequest);
+
+/// Put these revocations in force; with none of them, only: the feed was read to its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Apply {
+    /// What the feed or a caller brought.
+    pub(super) revocations: Vec<Revocation>,
+    /// Whether nothing older is missing: true from the feed alone.
+    pub(super) complete: bool,
+}

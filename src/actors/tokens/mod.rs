@@ -1,0 +1,179 @@
+//! The JWT manager: who minted what, and what has been taken back.
+//!
+//! [`Keyring`] decides (pure); the actor signs and is the one writer of revocations; workers verify
+//! first sights on the published keyring and afterwards only compare an epoch. [`Tokens`] is the only
+//! thing the rest of the house sees.
+
+mod actor;
+mod error;
+mod keyring;
+mod messages;
+mod revoked;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::ArbiterHandle;
+use arc_swap::ArcSwap;
+pub use error::TokenError;
+pub use keyring::{Keyring, MAX_TOKEN_BYTES, MintRequest, Minted, TokenRules, has_ended, issued_at};
+
+use self::{
+    actor::TokensActor,
+    messages::{Apply, Mint},
+    revoked::{Revoked, TokenIds},
+};
+use crate::{
+    actors::kit::{self, ActorError, Fault, Seat},
+    domain::{AccessClaims, Timestamp},
+    store::{Revocation, RevocationTarget, Revocations},
+};
+
+/// Longest time that a revocation may take to reach every worker; staleness beyond it is a failure.
+pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
+
+/// What to do while revocations may be stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStale {
+    /// Refuse everything once staleness exceeds [`REVOCATION_BOUND`].
+    Deny,
+    /// Serve on for this long, then refuse.
+    Grace(Duration),
+    /// Serve on; named `unsafe_allow` in the settings.
+    Allow,
+}
+
+/// State that outlives the actor.
+#[derive(Debug)]
+struct Shared {
+    keyring: ArcSwap<Keyring>,
+    revoked: Revoked,
+}
+
+/// A handle to the JWT manager. Clones share everything.
+#[derive(Clone)]
+pub struct Tokens {
+    shared: Arc<Shared>,
+    seat: Arc<Seat<TokensActor>>,
+    store: Arc<dyn Revocations>,
+    on_stale: OnStale,
+}
+
+impl Tokens {
+    /// Loads the revocations in force and starts the actor on `arbiter`.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`] if they cannot be loaded: without them nothing may be let in.
+    pub async fn start(
+        arbiter: &ArbiterHandle,
+        keyring: Keyring,
+        store: Arc<dyn Revocations>,
+        on_stale: OnStale,
+    ) -> Result<Self, TokenError> {
+        let shared = Arc::new(Shared { keyring: ArcSwap::from_pointee(keyring), revoked: Revoked::new() });
+        shared.revoked.apply(&store.live(Timestamp::now()).await?);
+        shared.revoked.mark_fresh();
+        let table = Arc::clone(&shared);
+        let build = move |life| Ok::<_, TokenError>(TokensActor { shared: Arc::clone(&table), _life: life });
+        let seat = kit::keep("tokens", arbiter, build).await?;
+        Ok(Self { shared, seat, store, on_stale })
+    }
+
+    /// Verifies a token that this worker has not seen, on the worker.
+    ///
+    /// # Errors
+    /// [`TokenError`]; [`TokenError::Revoked`] if it was taken back.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        let claims = self.shared.keyring.load().verify(token, now)?;
+        if self.is_revoked(&claims) { Err(TokenError::Revoked) } else { Ok(claims) }
+    }
+
+    /// Whether the token with these claims was taken back.
+    pub fn is_revoked(&self, claims: &AccessClaims) -> bool {
+        self.shared.revoked.contains(&TokenIds::of(claims))
+    }
+
+    /// A number that moves whenever anything is revoked: as long as it stands still, so does every answer
+    /// of [`is_revoked`](Self::is_revoked).
+    pub fn epoch(&self) -> u64 {
+        self.shared.revoked.epoch()
+    }
+
+    /// Refuses to go on where revocations may be stale beyond what the settings allow.
+    ///
+    /// # Errors
+    /// [`TokenError::Stale`].
+    pub fn check_fresh(&self, now: Instant) -> Result<(), TokenError> {
+        let bound = match self.on_stale {
+            OnStale::Deny => REVOCATION_BOUND,
+            OnStale::Grace(grace) => REVOCATION_BOUND + grace,
+            OnStale::Allow => return Ok(()),
+        };
+        if self.staleness(now) > bound { Err(TokenError::Stale) } else { Ok(()) }
+    }
+
+    /// How old our knowledge of revocations is.
+    pub fn staleness(&self, now: Instant) -> Duration {
+        self.shared.revoked.staleness(now)
+    }
+
+    /// How far clocks may differ.
+    pub fn leeway(&self) -> Duration {
+        self.shared.keyring.load().rules().leeway
+    }
+
+    /// Mints an access token.
+    ///
+    /// # Errors
+    /// [`TokenError::Lifetime`], or [`TokenError::Actor`] while the actor is down.
+    pub async fn mint(&self, request: MintRequest) -> Result<Minted, TokenError> {
+        self.seat.ask(Mint(request)).await?
+    }
+
+    /// Takes back what `target` names, everywhere: kept in the store first, then in force here; other
+    /// processes follow by their feeds.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`]: nothing was revoked.
+    pub async fn revoke(&self, target: RevocationTarget, life: Duration) -> Result<(), TokenError> {
+        let now = Timestamp::now();
+        let revocation = Revocation { target, at: now, until: now.plus(life) };
+        self.store.revoke(&revocation).await?;
+        // Once it is stored the feed brings it too, so a dead actor delays this by one poll at most.
+        self.seat.ask(Apply { revocations: vec![revocation], complete: false }).await?;
+        Ok(())
+    }
+
+    /// Brings what the feed read; an empty batch says that nothing is missing.
+    ///
+    /// # Errors
+    /// [`ActorError`] while the actor is down: the caller keeps the batch and brings it again.
+    pub fn deliver(&self, revocations: Vec<Revocation>) -> Result<(), ActorError> {
+        self.seat.post(Apply { revocations, complete: true })
+    }
+
+    /// Longest life a token can have.
+    pub fn max_ttl(&self) -> Duration {
+        self.shared.keyring.load().rules().max_ttl
+    }
+
+    /// How many revocations are in force.
+    pub fn revocations(&self) -> usize {
+        self.shared.revoked.len()
+    }
+
+    /// Makes the actor panic.
+    ///
+    /// # Errors
+    /// [`ActorError`] if it is down already.
+    pub fn fault(&self) -> Result<(), ActorError> {
+        self.seat.post(Fault)
+    }
+
+    /// What health and metrics read.
+    pub fn vitals(&self) -> kit::Vitals {
+        self.seat.vitals()
+    }
+}

@@ -1,0 +1,180 @@
+//! What has been revoked: a table that outlives the actor which writes it.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+
+use crate::{
+    domain::{AccessClaims, Timestamp},
+    store::{Revocation, RevocationTarget},
+};
+
+/// Everything issued up to a moment is revoked, until the last of it has expired.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    at: Timestamp,
+    until: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    jtis: HashMap<Box<str>, Timestamp>,
+    subjects: HashMap<Box<str>, Span>,
+    clients: HashMap<Box<str>, Span>,
+}
+
+/// Revocations in force. Workers read it only when the epoch has moved; the actor alone writes.
+#[derive(Debug)]
+pub(super) struct Revoked {
+    tables: RwLock<Tables>,
+    epoch: AtomicU64,
+    born: Instant,
+    fresh_ms: AtomicU64,
+}
+
+impl Revoked {
+    /// Nothing is revoked, as of now.
+    pub(super) fn new() -> Self {
+        Self {
+            tables: RwLock::default(),
+            epoch: AtomicU64::new(1),
+            born: Instant::now(),
+            fresh_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// A number that moves whenever anything is revoked.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Adds to the tables, then moves the epoch: in this order, so that whoever sees the new epoch also
+    /// finds the entry. An entry that is there already is only ever widened.
+    pub(super) fn apply(&self, revocations: &[Revocation]) {
+        if revocations.is_empty() {
+            return;
+        }
+        let mut tables = self.tables.write();
+        for revocation in revocations {
+            let span = Span { at: revocation.at, until: revocation.until };
+            match &revocation.target {
+                RevocationTarget::Jti(jti) => {
+                    let until = tables.jtis.entry(jti.as_str().into()).or_insert(span.until);
+                    *until = span.until.max(*until);
+                }
+                RevocationTarget::Subject(subject) => widen(&mut tables.subjects, subject.as_str(), span),
+                RevocationTarget::Client(client) => widen(&mut tables.clients, client.as_str(), span),
+            }
+        }
+        drop(tables);
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether a token with these claims, issued at `issued`, has been revoked.
+    pub(super) fn contains(&self, claims: &TokenIds<'_>) -> bool {
+        let tables = self.tables.read();
+        let within = |span: Option<&Span>| span.is_some_and(|span| claims.issued.millis() <= span.at.millis());
+        tables.jtis.contains_key(claims.jti)
+            || within(tables.subjects.get(claims.subject))
+            || within(tables.clients.get(claims.client))
+    }
+
+    /// Drops what has ended by itself: a token past its end needs no entry.
+    pub(super) fn forget_ended(&self, now: Timestamp) {
+        let mut tables = self.tables.write();
+        tables.jtis.retain(|_, until| *until > now);
+        tables.subjects.retain(|_, span| span.until > now);
+        tables.clients.retain(|_, span| span.until > now);
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        let tables = self.tables.read();
+        tables.jtis.len() + tables.subjects.len() + tables.clients.len()
+    }
+
+    /// Everything up to now is known: the feed was read to its end.
+    pub(super) fn mark_fresh(&self) {
+        let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.fresh_ms.store(age, Ordering::Release);
+    }
+
+    /// How long ago everything was known, at `now`.
+    pub(super) fn staleness(&self, now: Instant) -> Duration {
+        let age = now.saturating_duration_since(self.born);
+        age.saturating_sub(Duration::from_millis(self.fresh_ms.load(Ordering::Acquire)))
+    }
+}
+
+fn widen(spans: &mut HashMap<Box<str>, Span>, name: &str, span: Span) {
+    let known = spans.entry(name.into()).or_insert(span);
+    known.at = known.at.max(span.at);
+    known.until = known.until.max(span.until);
+}
+
+/// What of a token revocation looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenIds<'a> {
+    /// The token's id.
+    pub(super) jti: &'a str,
+    /// Whom it speaks for.
+    pub(super) subject: &'a str,
+    /// The client that holds it.
+    pub(super) client: &'a str,
+    /// When it was issued.
+    pub(super) issued: Timestamp,
+}
+
+impl<'a> TokenIds<'a> {
+    /// Of verified claims.
+    pub(super) fn of(claims: &'a AccessClaims) -> Self {
+        Self { jti: &claims.jti, subject: &claims.sub, client: &claims.client_id, issued: super::keyring::issued_at(claims) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(jti: &'static str, at: u64) -> TokenIds<'static> {
+        TokenIds { jti, subject: "ada", client: "cli", issued: Timestamp::from_millis(at) }
+    }
+
+    fn revocation(target: RevocationTarget, at: u64, until: u64) -> Revocation {
+        Revocation { target, at: Timestamp::from_millis(at), until: Timestamp::from_millis(until) }
+    }
+
+    #[test]
+    fn a_subject_is_revoked_up_to_the_millisecond_and_not_beyond() {
+        let revoked = Revoked::new();
+        revoked.apply(&[revocation(RevocationTarget::Subject("ada".parse().unwrap()), 1_000, 9_000)]);
+        assert!(revoked.contains(&ids("a", 1_000)));
+        assert!(!revoked.contains(&ids("a", 1_001)));
+    }
+
+    #[test]
+    fn the_epoch_moves_with_each_change_and_only_then() {
+        let revoked = Revoked::new();
+        let before = revoked.epoch();
+        revoked.apply(&[]);
+        assert_eq!(revoked.epoch(), before);
+        revoked.apply(&[revocation(RevocationTarget::Jti("a".into()), 1, 2)]);
+        assert_ne!(revoked.epoch(), before);
+        assert!(revoked.contains(&ids("a", 5)) && !revoked.contains(&ids("b", 5)));
+    }
+
+    #[test]
+    fn an_earlier_entry_never_narrows_a_later_one_and_ended_ones_go() {
+        let revoked = Revoked::new();
+        revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 5_000, 9_000)]);
+        revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 1_000, 2_000)]);
+        revoked.forget_ended(Timestamp::from_millis(8_999));
+        assert!(revoked.contains(&ids("a", 5_000)));
+        revoked.forget_ended(Timestamp::from_millis(9_000));
+        assert_eq!(revoked.len(), 0);
+    }
+}

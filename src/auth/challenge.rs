@@ -1,0 +1,43 @@
+//! `WWW-Authenticate`: what a client needs to know to come back with a credential that holds.
+
+use actix_web::http::header::HeaderValue;
+
+use crate::error::Code;
+
+/// The challenges of this server, put together once (RFC 6750 §3, RFC 9728 §5.1).
+#[derive(Debug, Clone)]
+pub struct Challenges {
+    missing: HeaderValue,
+    invalid: HeaderValue,
+}
+
+impl Challenges {
+    /// Challenges that point to `metadata_url` and ask for `scopes` to begin with.
+    ///
+    /// `None` if one of them cannot stand in a header; the settings have checked both.
+    pub fn new(metadata_url: &str, scopes: &[&str]) -> Option<Self> {
+        let scope = if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) };
+        let rest = format!("resource_metadata=\"{metadata_url}\"{scope}");
+        Some(Self {
+            missing: HeaderValue::from_str(&format!("Bearer {rest}")).ok()?,
+            invalid: HeaderValue::from_str(&format!("Bearer error=\"invalid_token\", {rest}")).ok()?,
+        })
+    }
+
+    /// The challenge that goes with a refusal; `None` where authenticating again would not help.
+    ///
+    /// Without a credential there is no `error` in it: nothing was wrong yet.
+    pub fn for_code(&self, code: Code) -> Option<&HeaderValue> {
+        match code {
+            Code::MissingCredential => Some(&self.missing),
+            Code::InvalidToken
+            | Code::ExpiredToken
+            | Code::RevokedToken
+            | Code::WrongTokenType
+            | Code::WrongAudience
+            | Code::UnknownIssuer
+            | Code::InvalidApiKey => Some(&self.invalid),
+            _ => None,
+        }
+    }
+}

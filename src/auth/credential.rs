@@ -1,0 +1,107 @@
+//! The one header credential of a request.
+
+use actix_web::http::header::{self, HeaderMap};
+
+use crate::error::{Code, Coded};
+
+/// What a request shows, not verified yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// `Authorization: Bearer …`; whatever stands there is a token.
+    Bearer(&'a str),
+    /// `X-API-Key: …`.
+    ApiKey(&'a str),
+}
+
+/// Why a request shows no credential that could be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// None at all.
+    #[error("a credential is needed: Authorization: Bearer <token>")]
+    Missing,
+    /// Two of them, or one in the query string, or a scheme that we do not speak.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+impl Coded for CredentialError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing => Code::MissingCredential,
+            Self::Malformed(_) => Code::MalformedCredential,
+        }
+    }
+}
+
+impl<'a> Credential<'a> {
+    /// The credential of a request. The query is looked at only to refuse a token in it (RFC 6750 §2.3 is
+    /// forbidden by MCP: URLs end up in logs).
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn of(headers: &'a HeaderMap, query: &str) -> Result<Self, CredentialError> {
+        if query.split('&').any(|pair| pair.split('=').next() == Some("access_token")) {
+            return Err(CredentialError::Malformed("a token in the query string is never read"));
+        }
+        let mut bearers = headers.get_all(header::AUTHORIZATION);
+        let mut keys = headers.get_all("x-api-key");
+        let (bearer, key) = (bearers.next(), keys.next());
+        if bearers.next().is_some() || keys.next().is_some() || (bearer.is_some() && key.is_some()) {
+            return Err(CredentialError::Malformed("send exactly one credential"));
+        }
+        match (bearer, key) {
+            (None, None) => Err(CredentialError::Missing),
+            // Bytes that are no text are no key and no token of ours either: not found, not malformed.
+            (None, Some(key)) => Ok(Self::ApiKey(key.to_str().unwrap_or_default())),
+            (Some(value), _) => bearer_of(value.as_bytes()),
+        }
+    }
+}
+
+/// The token behind the scheme, whose name is case-insensitive (RFC 9110 §11.1).
+fn bearer_of(value: &[u8]) -> Result<Credential<'_>, CredentialError> {
+    let end = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
+    let (scheme, token) = value.split_at_checked(end).unwrap_or((value, b""));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(CredentialError::Malformed("the only Authorization scheme here is Bearer"));
+    }
+    let token = token.get(1..).unwrap_or_default();
+    Ok(Credential::Bearer(std::str::from_utf8(token).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)], query: &str) -> Result<String, CredentialError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        Credential::of(&headers, query).map(|credential| format!("{credential:?}"))
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_the_rest_is_the_token() {
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            assert_eq!(of(&[("authorization", &format!("{scheme} a.b.c"))], "").unwrap(), "Bearer(\"a.b.c\")");
+        }
+        assert_eq!(of(&[("authorization", "Bearer")], "").unwrap(), "Bearer(\"\")");
+        assert_eq!(of(&[("x-api-key", "mcp_x")], "x=1").unwrap(), "ApiKey(\"mcp_x\")");
+    }
+
+    #[test]
+    fn more_than_one_credential_or_another_place_is_malformed() {
+        let malformed = |pairs: &[(&str, &str)], query: &str| {
+            assert!(matches!(of(pairs, query), Err(CredentialError::Malformed(_))), "{pairs:?} {query}");
+        };
+        malformed(&[("authorization", "Bearer a"), ("authorization", "Bearer b")], "");
+        malformed(&[("authorization", "Bearer a"), ("x-api-key", "b")], "");
+        malformed(&[("authorization", "Basic a")], "");
+        malformed(&[("authorization", "")], "");
+        malformed(&[("authorization", "Bearer a")], "x=1&access_token=b");
+        assert_eq!(of(&[], "api_key=x"), Err(CredentialError::Missing));
+    }
+}

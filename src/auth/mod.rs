@@ -1,0 +1,10 @@
+//! From the headers of a request to a [`Principal`], or to the reason why there is none.
+
+mod cache;
+mod challenge;
+mod credential;
+mod jwt;
+
+pub use challenge::Challenges;
+pub use credential::{Credential, CredentialError};
+pub use jwt::{Authenticated, TokenCache, authenticate};

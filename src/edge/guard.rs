@@ -1,0 +1,151 @@
+//! Which hosts and origins may be named by a request: the guard against DNS rebinding.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap, HeaderName},
+};
+
+use super::EdgeError;
+
+/// A host that is served, with its port or any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    name: String,
+    port: Option<u16>,
+}
+
+impl HostRule {
+    /// `example.org`, `example.org:8443`, `127.0.0.1` or `[::1]:8080`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, port) = split_port(text)?;
+        Some(Self { name: name.to_ascii_lowercase(), port })
+    }
+
+    fn admits(&self, name: &str, port: Option<u16>) -> bool {
+        self.name.eq_ignore_ascii_case(name) && self.port.is_none_or(|own| port == Some(own))
+    }
+}
+
+/// Checks `Host` and `Origin` of every request (specification, streamable HTTP, security).
+#[derive(Debug, Clone)]
+pub struct Guard {
+    hosts: Vec<HostRule>,
+    origins: Vec<String>,
+}
+
+impl Guard {
+    /// Serves `hosts`; lets pages of `origins` (scheme, host and port, as browsers write it) call.
+    pub fn new(hosts: Vec<HostRule>, origins: Vec<String>) -> Self {
+        Self { hosts, origins }
+    }
+
+    /// Checks one request. An absent `Origin` passes: only browsers send it.
+    ///
+    /// # Errors
+    /// [`EdgeError::Host`] or [`EdgeError::Origin`].
+    pub fn check(&self, request: &HttpRequest) -> Result<(), EdgeError> {
+        let headers = request.headers();
+        let host = only(headers, &header::HOST).ok_or(EdgeError::Host)?;
+        if !self.serves(host) {
+            return Err(EdgeError::Host);
+        }
+        // actix takes `POST http://evil.example/mcp` with a good `Host` (measured): the target counts too.
+        if request.uri().authority().is_some_and(|target| !self.serves(target.as_str())) {
+            return Err(EdgeError::Host);
+        }
+        if !headers.contains_key(header::ORIGIN) {
+            return Ok(());
+        }
+        let origin = only(headers, &header::ORIGIN).ok_or(EdgeError::Origin)?;
+        if self.admits_origin(origin) { Ok(()) } else { Err(EdgeError::Origin) }
+    }
+
+    /// A page on a listed origin, or on this very host if that is a loopback one.
+    fn admits_origin(&self, origin: &str) -> bool {
+        if self.origins.iter().any(|listed| listed == origin) {
+            return true;
+        }
+        let local = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        local.and_then(split_port).is_some_and(|(name, port)| {
+            matches!(name, "localhost" | "127.0.0.1" | "[::1]") && self.hosts.iter().any(|rule| rule.admits(name, port))
+        })
+    }
+
+    fn serves(&self, host: &str) -> bool {
+        split_port(host).is_some_and(|(name, port)| self.hosts.iter().any(|rule| rule.admits(name, port)))
+    }
+}
+
+/// The one value of `name`, if there is exactly one and it is text.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+/// Name and port of `host[:port]`. A loopback look-alike (`localhost.evil.example`) is another name.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let name_end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let (name, rest) = text.split_at_checked(name_end)?;
+    let port = match rest.strip_prefix(':') {
+        Some(port) => Some(port.parse().ok()?),
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    let fits = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))
+        && (name.starts_with('[') || !name.contains([':', ']']));
+    fits.then_some((name, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn guard() -> Guard {
+        let hosts = ["localhost", "127.0.0.1", "[::1]", "gw.example.com:8443"];
+        Guard::new(hosts.iter().map(|h| HostRule::parse(h).unwrap()).collect(), vec!["https://app.example.com".into()])
+    }
+
+    fn check(host: &str, origin: Option<&str>) -> Result<(), EdgeError> {
+        let mut request = TestRequest::post().uri("/mcp").insert_header(("host", host));
+        if let Some(origin) = origin {
+            request = request.insert_header(("origin", origin));
+        }
+        guard().check(&request.to_http_request())
+    }
+
+    #[test]
+    fn listed_hosts_pass_with_any_port_unless_they_name_one() {
+        for host in ["localhost", "LOCALHOST:9", "127.0.0.1:8080", "[::1]:1", "gw.example.com:8443"] {
+            assert_eq!(check(host, None), Ok(()), "{host}");
+        }
+        for host in ["gw.example.com", "gw.example.com:1", "evil.com", "localhost.evil.com", "localhost:x", "a@localhost", "[::1", ""] {
+            assert_eq!(check(host, None), Err(EdgeError::Host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_target_is_refused_whatever_the_host_says() {
+        let request = TestRequest::post().uri("http://evil.com/mcp").insert_header(("host", "localhost"));
+        assert_eq!(guard().check(&request.to_http_request()), Err(EdgeError::Host));
+    }
+
+    #[test]
+    fn two_hosts_are_none() {
+        let request = TestRequest::post().append_header(("host", "localhost")).append_header(("host", "localhost"));
+        assert_eq!(guard().check(&request.to_http_request()), Err(EdgeError::Host));
+    }
+
+    #[test]
+    fn only_listed_and_local_origins_pass() {
+        for origin in ["https://app.example.com", "http://localhost:3000", "http://127.0.0.1:8080"] {
+            assert_eq!(check("localhost", Some(origin)), Ok(()), "{origin}");
+        }
+        for origin in ["http://evil.com", "null", "https://app.example.com.evil", "https://APP.example.com", "https://app.example.com:1", "http://localhost.evil.com"] {
+            assert_eq!(check("localhost", Some(origin)), Err(EdgeError::Origin), "{origin}");
+        }
+    }
+}

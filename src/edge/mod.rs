@@ -1,0 +1,36 @@
+//! What every HTTP answer shares: who may talk to us, how much we read, how a refusal looks.
+
+mod address;
+mod body;
+mod guard;
+mod problem;
+mod status;
+
+pub use address::{ClientAddress, Proxies};
+pub use body::{read_body, refuse_encoding};
+pub use guard::{Guard, HostRule};
+pub use problem::{EdgeError, HttpError, problem};
+pub use status::status_of;
+
+use actix_web::{HttpResponseBuilder, http::header};
+
+/// Most bytes of all header names and values together; actix itself stops only at 128 KiB.
+pub const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Longest wait for a whole body: actix has a deadline for heads only (actix-web#928).
+pub const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Headers that every answer carries: nothing is sniffed, nothing is kept, nothing is framed.
+pub fn harden(answer: &mut HttpResponseBuilder) {
+    answer
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff")))
+        .insert_header((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            header::HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        ));
+}
+
+/// The size of all headers together.
+pub fn header_bytes(headers: &header::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}

@@ -1,0 +1,129 @@
+//! The one path to a tool: find, permit, check, record, run, check again.
+
+use std::{borrow::Cow, panic::AssertUnwindSafe, time::Instant};
+
+use futures_util::FutureExt;
+use hmac::{KeyInit, Mac};
+use serde_json::{Value, json};
+use tracing::Instrument;
+
+use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
+use crate::{
+    domain::{EventCode, Outcome},
+    error::Code,
+    house::WhenDenied,
+    policy::{self, CallTool, Denied, Permit},
+    protocol::{self, Id, Params, parse_value, render},
+    tools::{Entry, ToolError},
+};
+
+/// Finds, permits, checks, then runs the tool.
+///
+/// # Errors
+/// [`Refusal`]: the tool has not run, or it broke its own promise.
+pub(super) async fn tool(exchange: &mut Exchange<'_>, id: Id<'_>, params: &Params<'_>) -> Result<Answer, Refusal> {
+    let house = exchange.house();
+    let name = params.tool_name().unwrap_or_default();
+    let Some(entry) = house.registry.find(&name) else {
+        exchange.record.tool(Cow::Owned(name.clone().into_owned()));
+        return Err(unknown(&name));
+    };
+    exchange.record.tool(Cow::Borrowed(entry.spec.name));
+    let permit = policy::decide::<CallTool>(&exchange.principal, entry.needs)
+        .map_err(|denied| refuse(exchange, entry, denied))?;
+
+    let raw = params.arguments.map_or("{}", |raw| raw.get());
+    exchange.record.arguments(digest(&house.digest_key, raw));
+    let arguments = parse_value(raw)?;
+    if !arguments.is_object() {
+        return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
+    }
+    if let Err(text) = entry.check_arguments(&arguments) {
+        return Ok(Answer::failure(render::tool_failure(id, &text, &house.views.stamp), Outcome::Error));
+    }
+    if !entry.spec.hints.read_only {
+        // What it changes must not happen without a trace, even if we die while it runs.
+        let slot = exchange.worker.lane.reserve()?;
+        slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
+    }
+    run(exchange, entry, arguments, &permit).await.map(|ran| ran.answer(id, &house.views.stamp))
+}
+
+/// What running a tool came to.
+enum Ran {
+    /// Its output, as JSON text.
+    Output(String),
+    /// Text for the model.
+    Failed(Outcome, String),
+}
+
+impl Ran {
+    fn answer(self, id: Id<'_>, stamp: &str) -> Answer {
+        match self {
+            Self::Output(output) => Answer::ok(render::tool_result(id, &output, stamp)),
+            Self::Failed(outcome, text) => Answer::failure(render::tool_failure(id, &text, stamp), outcome),
+        }
+    }
+}
+
+/// Runs the tool under its deadline; a panic in it stays in it.
+async fn run(
+    exchange: &Exchange<'_>,
+    entry: &Entry,
+    arguments: Value,
+    permit: &Permit<CallTool>,
+) -> Result<Ran, Refusal> {
+    let house = exchange.house();
+    let span = tracing::debug_span!("tool.call", tool.name = entry.spec.name, principal.id = %exchange.principal.id);
+    let started = Instant::now();
+    let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
+    let deadline = entry.spec.deadline.min(house.limits.request_timeout);
+    let ended = tokio::time::timeout(deadline, running).await;
+    let (outcome, ran) = match ended {
+        Ok(Ok(Ok(output))) => (Outcome::Ok, Ok(Ran::Output(output))),
+        Ok(Ok(Err(ToolError::Output))) | Ok(Err(_)) => {
+            tracing::error!(tool.name = entry.spec.name, "tool broke its promise: a panic, or output against its schema");
+            (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
+        }
+        Ok(Ok(Err(error))) => (Outcome::Error, Ok(Ran::Failed(Outcome::Error, error.to_string()))),
+        Err(_elapsed) => {
+            let text = format!("{} did not finish within {} s; try again later", entry.spec.name, deadline.as_secs());
+            (Outcome::Timeout, Ok(Ran::Failed(Outcome::Timeout, text)))
+        }
+    };
+    house.metrics.tool_call(entry.spec.name, outcome.as_str(), started.elapsed());
+    ran
+}
+
+/// What a caller without the permission is told, and what the record says.
+fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, denied: Denied) -> Refusal {
+    let house = exchange.house();
+    let missing = house.roles.catalogue().name(denied.missing).to_owned();
+    exchange.record.denied(&missing);
+    house.metrics.denial(&missing);
+    match house.when_denied {
+        WhenDenied::Hide => unknown(entry.spec.name),
+        WhenDenied::Explain => {
+            let message = format!("{} needs the permission {missing}", entry.spec.name);
+            Refusal::new(Code::Forbidden, message).with("missing", json!(missing))
+        }
+    }
+}
+
+fn unknown(name: &str) -> Refusal {
+    let shown: String = name.chars().take(128).filter(|c| !c.is_control()).collect();
+    Refusal::new(Code::UnknownTool, format!("Unknown tool: {shown}"))
+}
+
+/// The keyed digest of the arguments as they came: lets an auditor who holds the key find a known value,
+/// and nobody else.
+fn digest(key: &protocol_digest::Key, raw: &str) -> [u8; 32] {
+    let mut mac = key.clone();
+    mac.update(raw.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+/// The HMAC state with the key already in it.
+pub(super) mod protocol_digest {
+    pub(in crate::mcp) type Key = hmac::Hmac<sha2::Sha256>;
+}

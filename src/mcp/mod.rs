@@ -1,0 +1,12 @@
+//! The MCP endpoint: from a request to the one path to a tool, and back.
+
+mod answer;
+mod call;
+mod dispatch;
+mod endpoint;
+mod era;
+mod exchange;
+mod record;
+mod refusal;
+
+pub use endpoint::routes;

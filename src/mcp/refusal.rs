@@ -1,0 +1,105 @@
+//! Failure classes as JSON-RPC errors: the one renderer of this room.
+
+use std::{borrow::Cow, time::Duration};
+
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    domain::RequestId,
+    edge::status_of,
+    error::{Code, Coded},
+    protocol::{self, Id, code},
+};
+
+/// A request that is not done, on its way to becoming a JSON-RPC error.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The class.
+    pub(super) code: Code,
+    /// What a person reads.
+    pub(super) message: Cow<'static, str>,
+    /// Further members of `data`.
+    pub(super) data: Map<String, Value>,
+    /// The wait that helps.
+    pub(super) retry_after: Option<Duration>,
+    /// The status, where it is not that of the class.
+    pub(super) status: StatusCode,
+}
+
+impl Refusal {
+    /// A refusal of `code`, said in `message`.
+    pub(super) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        let status = status_of(code);
+        Self { code, message: message.into(), data: Map::new(), retry_after: None, status }
+    }
+
+    /// With another member of `data`.
+    pub(super) fn with(mut self, name: &str, value: Value) -> Self {
+        self.data.insert(name.to_owned(), value);
+        self
+    }
+
+    /// With 400, where the class alone would be 200: a request that breaks the protocol itself.
+    pub(super) fn as_bad_request(mut self) -> Self {
+        self.status = StatusCode::BAD_REQUEST;
+        self
+    }
+
+    /// The answer's body.
+    pub(super) fn render(&self, id: Option<Id<'_>>, request_id: RequestId) -> Vec<u8> {
+        let mut data = self.data.clone();
+        data.insert("reason".to_owned(), json!(self.code.reason()));
+        data.insert("requestId".to_owned(), json!(request_id.to_string()));
+        if let Some(wait) = self.retry_after {
+            data.insert("retryAfterMs".to_owned(), json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        }
+        protocol::render::error(id, rpc_code(self.code), &self.message, &Value::Object(data))
+    }
+}
+
+/// 4xx show what the cause says of itself; faults of ours say nothing of what is inside.
+impl<E: Coded> From<E> for Refusal {
+    fn from(cause: E) -> Self {
+        let code = cause.code();
+        let message = match code {
+            Code::Internal => Cow::Borrowed("internal error"),
+            Code::Overloaded => Cow::Borrowed("the server is overloaded, try again"),
+            Code::StoreUnavailable => Cow::Borrowed("the store is unavailable, try again"),
+            Code::AuditUnavailable => Cow::Borrowed("nothing can be recorded right now, so nothing is done"),
+            _ => Cow::Owned(cause.to_string()),
+        };
+        let retry_after = cause.retry_after();
+        Self { retry_after, ..Self::new(code, message) }
+    }
+}
+
+/// The JSON-RPC code of a class (specification `basic/index`; ours outside the reserved range, M13).
+const fn rpc_code(class: Code) -> i32 {
+    match class {
+        Code::ParseError => code::PARSE_ERROR,
+        Code::HeaderMismatch => code::HEADER_MISMATCH,
+        Code::UnsupportedVersion => code::UNSUPPORTED_VERSION,
+        Code::MissingCapability => code::MISSING_CAPABILITY,
+        Code::UnknownMethod | Code::NotFound | Code::MethodNotAllowed | Code::NotAcceptable | Code::RequestTimeout => {
+            code::METHOD_NOT_FOUND
+        }
+        Code::UnknownTool | Code::InvalidParams => code::INVALID_PARAMS,
+        Code::MissingCredential
+        | Code::InvalidToken
+        | Code::ExpiredToken
+        | Code::RevokedToken
+        | Code::WrongTokenType
+        | Code::WrongAudience
+        | Code::UnknownIssuer
+        | Code::InvalidApiKey => code::UNAUTHENTICATED,
+        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => code::FORBIDDEN,
+        Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => code::UNAVAILABLE,
+        Code::Internal => code::INTERNAL_ERROR,
+        Code::MalformedCredential
+        | Code::InvalidRequest
+        | Code::BodyTooLarge
+        | Code::UnsupportedMediaType
+        | Code::HeadersTooLarge => code::INVALID_REQUEST,
+    }
+}

@@ -1,0 +1,10 @@
+//! The one decision: who may do what. Pure: no clock, no I/O, no HTTP.
+//!
+//! Lists, calls and the command line's `explain` all ask [`decide`], so what is listed is callable
+//! and what is not callable is not listed.
+
+mod permit;
+mod roles;
+
+pub use permit::{CallTool, Denied, Permit, decide};
+pub use roles::{Grant, InvalidRoles, RoleRule, Roles};

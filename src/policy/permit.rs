@@ -1,0 +1,54 @@
+//! The decision and its proof.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use crate::{
+    domain::{Permission, Principal},
+    error::{Code, Coded},
+};
+
+/// Calling one tool.
+#[derive(Debug)]
+pub struct CallTool;
+
+/// Proof that a caller may do `D`; only [`decide`] makes one.
+///
+/// Whatever must not run unchecked takes a `&Permit<D>`, so forgetting the check does not compile.
+#[derive(Debug)]
+pub struct Permit<D> {
+    principal: Arc<Principal>,
+    deed: PhantomData<D>,
+}
+
+impl<D> Permit<D> {
+    /// Whose permit this is.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+}
+
+/// Lets `caller` do something that takes the permission `needs`.
+///
+/// # Errors
+/// [`Denied`] if the caller does not hold it. There is no other way in: no role is exempt.
+pub fn decide<D>(caller: &Arc<Principal>, needs: Permission) -> Result<Permit<D>, Denied> {
+    if caller.permissions.contains(needs) {
+        Ok(Permit { principal: Arc::clone(caller), deed: PhantomData })
+    } else {
+        Err(Denied { missing: needs })
+    }
+}
+
+/// The caller is known and may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a permission is missing")]
+pub struct Denied {
+    /// The permission that would have let it.
+    pub missing: Permission,
+}
+
+impl Coded for Denied {
+    fn code(&self) -> Code {
+        Code::Forbidden
+    }
+}

@@ -1,0 +1,155 @@
+//! The JSON-RPC envelope of one client message.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{WireError, object};
+
+/// Largest integer id that every client can hold exactly: 2^53 − 1.
+const MAX_ID: i64 = 9_007_199_254_740_991;
+/// Longest string id, bytes as written, quotes included.
+const MAX_ID_BYTES: usize = 130;
+
+/// A request's id, kept as the client wrote it so that the answer carries the very same.
+#[derive(Debug, Clone, Copy)]
+pub struct Id<'a>(&'a str);
+
+impl<'a> Id<'a> {
+    /// The id as JSON text.
+    pub fn as_json(&self) -> &'a str {
+        self.0
+    }
+
+    /// An integer within ±(2^53 − 1) or a string of at most 128 bytes; never null, a fraction or a container.
+    fn parse(raw: &'a RawValue) -> Option<Self> {
+        let text = raw.get();
+        let fits = match text.as_bytes().first()? {
+            b'"' => text.len() <= MAX_ID_BYTES,
+            b'-' | b'0'..=b'9' => text.parse::<i64>().is_ok_and(|n| (-MAX_ID..=MAX_ID).contains(&n)),
+            _ => false,
+        };
+        fits.then_some(Self(text))
+    }
+}
+
+/// One request or notification, as far as it must be known to find out what it asks.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// The id; a notification has none.
+    pub id: Option<Id<'a>>,
+    /// The method.
+    pub method: Cow<'a, str>,
+    /// The params, unread.
+    pub params: Option<&'a RawValue>,
+}
+
+struct Known;
+
+impl object::Known<6> for Known {
+    const NAMES: [&'static str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of `text`, which has passed [`check_text`](super::check_text).
+    ///
+    /// # Errors
+    /// [`WireError`]: not JSON; or an array, a response, a wrong version, a bad id or no method. The id is
+    /// given back beside the error where it could be read, so that the answer can carry it.
+    pub fn parse(text: &'a str) -> Result<Self, (WireError, Option<Id<'a>>)> {
+        let [version, id, method, params, result, error] =
+            object::read::<Known, 6>(text).map_err(|e| (e.into(), None))?;
+        let known_id = id.and_then(Id::parse);
+        let refuse = |words| (WireError::Request(words), known_id);
+        if version.and_then(object::string).as_deref() != Some("2.0") {
+            return Err(refuse("jsonrpc must be \"2.0\""));
+        }
+        if id.is_some() && known_id.is_none() {
+            return Err(refuse("id must be an integer within ±(2^53 − 1) or a string of at most 128 bytes"));
+        }
+        if result.is_some() || error.is_some() {
+            return Err(refuse("a response was posted; this server asks nothing"));
+        }
+        let method = method.and_then(object::string).ok_or_else(|| refuse("method must be a string"))?;
+        if params.is_some_and(|p| !p.get().starts_with('{')) {
+            return Err(refuse("params must be an object"));
+        }
+        Ok(Self { id: known_id, method, params })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> WireError {
+        Envelope::parse(text).unwrap_err().0
+    }
+
+    #[test]
+    fn a_request_is_read_without_copying() {
+        let text = r#" {"jsonrpc":"2.0","id":"a","method":"tools/list","params":{"x":1},"extra":[1]} "#;
+        let envelope = Envelope::parse(text).unwrap();
+        assert_eq!(envelope.id.unwrap().as_json(), "\"a\"");
+        assert!(matches!(envelope.method, Cow::Borrowed("tools/list")));
+        assert_eq!(envelope.params.unwrap().get(), "{\"x\":1}");
+    }
+
+    #[test]
+    fn what_is_not_json_is_a_parse_error() {
+        for text in [
+            "",
+            "{",
+            "{\"jsonrpc\":\"2.0\"",
+            "{} {",
+            "[1,",
+            "nope",
+            "{\"a\":NaN}",
+            "// x\n{}",
+            "{'a':1}",
+            "{\"a\":1,}",
+        ] {
+            assert!(matches!(refusal(text), WireError::Parse(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_request_is_an_invalid_request() {
+        for text in [
+            "[]",
+            "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]",
+            "\"x\"",
+            "null",
+            "{}",
+            r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":9007199254740992,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","method":"y"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","Method":"y"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","method\u0000":"y"}"#,
+        ] {
+            assert!(matches!(refusal(text), WireError::Request(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_at_the_limit_pass_and_one_past_it_do_not() {
+        let with = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"x"}}"#);
+        for id in ["0", "-1", "9007199254740991", "-9007199254740991", &format!("\"{}\"", "x".repeat(128))] {
+            assert!(Envelope::parse(&with(id)).is_ok(), "{id}");
+        }
+        assert!(Envelope::parse(&with(&format!("\"{}\"", "x".repeat(129)))).is_err());
+    }
+
+    #[test]
+    fn the_id_comes_back_beside_the_error_where_it_was_read() {
+        let (_, id) = Envelope::parse(r#"{"jsonrpc":"2.0","id":7}"#).unwrap_err();
+        assert_eq!(id.unwrap().as_json(), "7");
+    }
+}

@@ -1,0 +1,77 @@
+//! MCP on the wire: JSON-RPC envelopes, `_meta`, mirrored headers. Pure; borrowed where it is hot.
+
+mod envelope;
+mod object;
+mod params;
+pub mod render;
+mod scan;
+mod sentinel;
+mod strict;
+
+pub use envelope::{Envelope, Id};
+pub use params::{Meta, Params};
+pub use scan::{MAX_DEPTH, MAX_NODES, check_text};
+pub use sentinel::decode as decode_header;
+pub use strict::parse_value;
+
+/// The revision that this server speaks.
+pub const MODERN: &str = "2026-07-28";
+/// Every revision that this server speaks, newest first.
+pub const SUPPORTED: [&str; 1] = [MODERN];
+
+/// JSON-RPC and MCP error codes (specification, `basic/index`), and ours outside the reserved range.
+pub mod code {
+    /// The body is not JSON.
+    pub const PARSE_ERROR: i32 = -32_700;
+    /// Not one well-formed request.
+    pub const INVALID_REQUEST: i32 = -32_600;
+    /// No such method.
+    pub const METHOD_NOT_FOUND: i32 = -32_601;
+    /// The params do not fit, or no such tool.
+    pub const INVALID_PARAMS: i32 = -32_602;
+    /// Our fault.
+    pub const INTERNAL_ERROR: i32 = -32_603;
+    /// A mirrored header is missing or differs from the body.
+    pub const HEADER_MISMATCH: i32 = -32_020;
+    /// The client did not declare a capability that the call needs.
+    pub const MISSING_CAPABILITY: i32 = -32_021;
+    /// A revision that we do not implement.
+    pub const UNSUPPORTED_VERSION: i32 = -32_022;
+    /// No credential, or one that does not hold.
+    pub const UNAUTHENTICATED: i32 = -31_401;
+    /// A known caller that may not.
+    pub const FORBIDDEN: i32 = -31_403;
+    /// Try again later.
+    pub const UNAVAILABLE: i32 = -31_503;
+}
+
+/// A request that is not what the protocol says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not one JSON text within our bounds; the words say which bound.
+    #[error("{0}")]
+    Parse(&'static str),
+    /// JSON, but not one well-formed request; the words say why.
+    #[error("{0}")]
+    Request(&'static str),
+}
+
+impl crate::error::Coded for WireError {
+    fn code(&self) -> crate::error::Code {
+        match self {
+            Self::Parse(_) => crate::error::Code::ParseError,
+            Self::Request(_) => crate::error::Code::InvalidRequest,
+        }
+    }
+}
+
+impl From<serde_json::Error> for WireError {
+    /// Our visitors answer in words of their own, which survive as data errors; all else is syntax.
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_data() {
+            Self::Request(object::known_words(&error.to_string()))
+        } else {
+            Self::Parse("the body is not valid JSON")
+        }
+    }
+}

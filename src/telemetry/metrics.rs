@@ -1,0 +1,191 @@
+//! Metric names, once. They are API; label values come from closed sets only.
+
+use std::{fmt, sync::atomic::Ordering, time::Duration};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
+
+/// Everything that is counted. The client library adds `_total` to counters.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Labels<2>, Counter>,
+    request_duration: Histograms,
+    auth: Family<Labels<3>, Counter>,
+    auth_duration: Histograms,
+    denials: Family<[(&'static str, String); 1], Counter>,
+    tool_calls: Family<Labels<2>, Counter>,
+    tool_duration: Histograms,
+    audit_events: Counter,
+    audit_commit: Histogram,
+    mailbox_depth: Family<Labels<1>, Gauge>,
+    actor_restarts: Family<Labels<1>, Counter>,
+    store_errors: Family<Labels<1>, Counter>,
+    staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
+    streams_open: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+/// 50 µs to 6.5 s, doubling.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(50e-6, 2.0, 18))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let histograms = || Histograms::new_with_constructor(seconds);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("portcullis"),
+            requests: Family::default(),
+            request_duration: histograms(),
+            auth: Family::default(),
+            auth_duration: histograms(),
+            denials: Family::default(),
+            tool_calls: Family::default(),
+            tool_duration: histograms(),
+            audit_events: Counter::default(),
+            audit_commit: seconds(),
+            mailbox_depth: Family::default(),
+            actor_restarts: Family::default(),
+            store_errors: Family::default(),
+            staleness: Gauge::default(),
+            streams_open: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let build = Family::<Labels<1>, Gauge>::default();
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        let r = &mut self.registry;
+        r.register("requests", "Requests on the MCP endpoint", self.requests.clone());
+        r.register("request_duration_seconds", "Time to the answer", self.request_duration.clone());
+        r.register("auth", "Credentials that were looked at", self.auth.clone());
+        r.register("auth_duration_seconds", "Time to know who is calling", self.auth_duration.clone());
+        r.register("denials", "Known callers that lacked a permission", self.denials.clone());
+        r.register("tool_calls", "Tools that ran", self.tool_calls.clone());
+        r.register("tool_duration_seconds", "Time in the tool", self.tool_duration.clone());
+        r.register("audit_events", "Audit records committed", self.audit_events.clone());
+        r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
+        r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
+        r.register("actor_restarts", "Actors rebuilt after a panic", self.actor_restarts.clone());
+        r.register("store_errors", "Store operations that failed", self.store_errors.clone());
+        r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
+        r.register("streams_open", "Event streams open", self.streams_open.clone());
+        r.register("build_info", "This build", build);
+    }
+
+    /// One request was answered.
+    pub fn request(&self, method: &'static str, outcome: &'static str, took: Duration) {
+        self.requests.get_or_create(&[("method", method), ("outcome", outcome)]).inc();
+        self.request_duration.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
+    }
+
+    /// One credential was looked at.
+    pub fn auth(&self, kind: &'static str, reason: Option<&'static str>, took: Duration) {
+        let outcome = if reason.is_none() { "ok" } else { "failed" };
+        let labels = [("kind", kind), ("outcome", outcome), ("reason", reason.unwrap_or("none"))];
+        self.auth.get_or_create(&labels).inc();
+        self.auth_duration.get_or_create(&[("kind", kind)]).observe(took.as_secs_f64());
+    }
+
+    /// A known caller lacked `permission`.
+    pub fn denial(&self, permission: &str) {
+        self.denials.get_or_create(&[("permission", permission.to_owned())]).inc();
+    }
+
+    /// A tool ran.
+    pub fn tool_call(&self, tool: &'static str, outcome: &'static str, took: Duration) {
+        self.tool_calls.get_or_create(&[("tool", tool), ("outcome", outcome)]).inc();
+        self.tool_duration.get_or_create(&[("tool", tool)]).observe(took.as_secs_f64());
+    }
+
+    /// The audit log committed `records` in one batch.
+    pub fn audit_commit(&self, records: u64, took: Duration) {
+        self.audit_events.inc_by(records);
+        self.audit_commit.observe(took.as_secs_f64());
+    }
+
+    /// A store operation failed.
+    pub fn store_error(&self, op: &'static str) {
+        self.store_errors.get_or_create(&[("op", op)]).inc();
+    }
+
+    /// What an actor looks like at this moment.
+    pub fn actor(&self, name: &'static str, restarts: u64, depth: i64) {
+        self.mailbox_depth.get_or_create(&[("actor", name)]).set(depth);
+        self.actor_restarts.get_or_create(&[("actor", name)]).inner().store(restarts, Ordering::Relaxed);
+    }
+
+    /// How old our knowledge of revocations is.
+    pub fn staleness(&self, age: Duration) {
+        self.staleness.set(age.as_secs_f64());
+    }
+
+    /// Everything in the text format of `OpenMetrics` 1.0.
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(8 * 1024);
+        // Writing into a String cannot fail.
+        let _written = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_contract() {
+        let metrics = Metrics::new();
+        metrics.request("tools/call", "ok", Duration::from_millis(1));
+        metrics.auth("jwt", Some("invalid_token"), Duration::ZERO);
+        metrics.denial("admin:users");
+        metrics.tool_call("get_weather", "ok", Duration::ZERO);
+        metrics.audit_commit(3, Duration::ZERO);
+        metrics.actor("audit", 2, 0);
+        metrics.store_error("feed");
+        metrics.staleness(Duration::from_millis(1_500));
+        let text = metrics.render();
+        for line in [
+            "portcullis_requests_total{method=\"tools/call\",outcome=\"ok\"} 1",
+            "portcullis_request_duration_seconds_count{method=\"tools/call\"} 1",
+            "portcullis_auth_total{kind=\"jwt\",outcome=\"failed\",reason=\"invalid_token\"} 1",
+            "portcullis_denials_total{permission=\"admin:users\"} 1",
+            "portcullis_tool_calls_total{tool=\"get_weather\",outcome=\"ok\"} 1",
+            "portcullis_audit_events_total 3",
+            "portcullis_audit_commit_seconds_count 1",
+            "portcullis_mailbox_depth{actor=\"audit\"} 0",
+            "portcullis_actor_restarts_total{actor=\"audit\"} 2",
+            "portcullis_store_errors_total{op=\"feed\"} 1",
+            "portcullis_revocation_staleness_seconds 1.5",
+            "portcullis_streams_open 0",
+            "portcullis_build_info{version=\"0.1.0\"} 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        }
+    }
+}
