@@ -1,0 +1,146 @@
+//! The in-memory backend: for tests, and the plainest statement of what every backend must do.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Revocation, RevocationTarget, Revocations, Rings,
+    StoreError, StoreFuture, User, Users, feed, rings, users,
+};
+use crate::domain::{Subject, Timestamp};
+
+/// A store that ends with the process.
+#[derive(Default)]
+pub(super) struct Memory(Arc<Mutex<Tables>>);
+
+#[derive(Default)]
+struct Tables {
+    revocations: HashMap<RevocationTarget, Revocation>,
+    users: BTreeMap<Subject, User>,
+    feed: VecDeque<Change>,
+    rings: HashMap<String, [u8; 32]>,
+}
+
+impl Tables {
+    fn revoke(&mut self, revocation: &Revocation) {
+        let kept = self.revocations.entry(revocation.target.clone()).or_insert_with(|| revocation.clone());
+        kept.widen(revocation);
+        let kept = kept.clone();
+        self.tell(ChangeKind::Revoked(kept), Timestamp::now());
+    }
+
+    fn put(&mut self, user: &User) -> Result<(), StoreError> {
+        if self.users.values().any(|other| other.id == user.id && other.username != user.username) {
+            return Err(StoreError::Taken("the user's id"));
+        }
+        self.users.insert(user.username.clone(), user.clone());
+        self.tell(ChangeKind::User(user.username.clone()), Timestamp::now());
+        Ok(())
+    }
+
+    fn tell(&mut self, what: ChangeKind, at: Timestamp) {
+        self.feed.push_back(Change { id: self.latest().saturating_add(1), at, what });
+        let oldest_kept = at.minus(feed::KEPT);
+        for _ in 0..feed::PRUNED_PER_WRITE {
+            if self.feed.pop_front_if(|oldest| oldest.at < oldest_kept).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn latest(&self) -> u64 {
+        self.feed.back().map_or(0, |newest| newest.id)
+    }
+
+    fn changes_after(&self, last: u64) -> Result<Vec<Change>, StoreError> {
+        if self.latest() < last {
+            return Err(feed::went_backwards());
+        }
+        let rows = self.feed.iter().filter(|row| row.id > last).take(FEED_PAGE).cloned().collect();
+        Ok(feed::bridge(last, rows))
+    }
+
+    fn secret(&mut self, name: &str) -> Result<[u8; 32], StoreError> {
+        let fresh = rings::fresh()?;
+        Ok(*self.rings.entry(name.into()).or_insert(fresh))
+    }
+}
+
+impl Revocations for Memory {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
+        Box::pin(async {
+            self.0.lock().revoke(revocation);
+            Ok(())
+        })
+    }
+
+    fn live(&self, now: Timestamp) -> StoreFuture<'_, Vec<Revocation>> {
+        Box::pin(async move {
+            Ok(self.0.lock().revocations.values().filter(|kept| kept.is_live(now)).cloned().collect())
+        })
+    }
+
+    fn forget_ended(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let ended = self.0.lock().revocations.extract_if(|_, kept| !kept.is_live(now)).count();
+            Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+    }
+}
+
+impl Users for Memory {
+    fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
+        Box::pin(async { Ok(self.0.lock().users.get(username).cloned()) })
+    }
+
+    fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
+        let (skipped, shown) = users::window(page, size);
+        let at_most = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Box::pin(async move {
+            let tables = self.0.lock();
+            let shown = tables.users.values().skip(at_most(skipped)).take(at_most(shown)).cloned().collect();
+            Ok((shown, u64::try_from(tables.users.len()).unwrap_or(u64::MAX)))
+        })
+    }
+
+    fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()> {
+        Box::pin(async { self.0.lock().put(user) })
+    }
+}
+
+impl Feed for Memory {
+    fn changes_after(&self, last: u64) -> StoreFuture<'_, Vec<Change>> {
+        Box::pin(async move { self.0.lock().changes_after(last) })
+    }
+
+    fn latest(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async { Ok(self.0.lock().latest()) })
+    }
+
+    fn watch(&self, from: u64) -> Box<dyn FeedWatch> {
+        Box::new(MemoryWatch { tables: Arc::clone(&self.0), last: from })
+    }
+}
+
+impl Rings for Memory {
+    fn secret<'a>(&'a self, name: &'a str) -> StoreFuture<'a, [u8; 32]> {
+        Box::pin(async { self.0.lock().secret(name) })
+    }
+}
+
+struct MemoryWatch {
+    tables: Arc<Mutex<Tables>>,
+    last: u64,
+}
+
+impl FeedWatch for MemoryWatch {
+    fn poll(&mut self) -> Result<Vec<Change>, StoreError> {
+        let changes = self.tables.lock().changes_after(self.last)?;
+        self.last = changes.last().map_or(self.last, |newest| newest.id);
+        Ok(changes)
+    }
+}

@@ -1,0 +1,121 @@
+//! The schema, and how an older file becomes a present one.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::store::StoreError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "Port".
+const APPLICATION_ID: i64 = 0x506F_7274;
+
+/// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
+///
+/// A step that was released is never changed; what it did wrong is a further step.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE revocations (
+        kind   TEXT NOT NULL CHECK (kind IN ('jti', 'subject', 'client')),
+        target TEXT NOT NULL,
+        at     INTEGER NOT NULL CHECK (at >= 0),
+        until  INTEGER NOT NULL CHECK (until >= 0),
+        PRIMARY KEY (kind, target)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX revocations_by_end ON revocations (until);
+
+    CREATE TABLE users (
+        username      TEXT NOT NULL PRIMARY KEY,
+        id            TEXT NOT NULL UNIQUE,
+        roles         TEXT NOT NULL CHECK (json_valid(roles)),
+        active        INTEGER NOT NULL CHECK (active IN (0, 1)),
+        created_at    INTEGER NOT NULL CHECK (created_at >= 0),
+        last_login    INTEGER CHECK (last_login >= 0),
+        password_hash TEXT
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE feed (
+        id   INTEGER PRIMARY KEY AUTOINCREMENT,
+        at   INTEGER NOT NULL CHECK (at >= 0),
+        what TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE rings (
+        name   TEXT NOT NULL PRIMARY KEY,
+        secret BLOB NOT NULL CHECK (length(secret) = 32)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// The schema that this program writes.
+const KNOWN: i64 = STEPS.len() as i64;
+
+/// Checks that the file is empty or ours, and not of a newer program; changes nothing.
+///
+/// # Errors
+/// [`StoreError::Newer`], or [`StoreError::Config`] for somebody else's database.
+pub(super) fn admit(conn: &Connection) -> Result<(), StoreError> {
+    // One snapshot: another process may be making the tables right now.
+    let snapshot = conn.unchecked_transaction()?;
+    let owner: i64 = snapshot.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if owner != APPLICATION_ID && (owner, tables) != (0, 0) {
+        return Err(StoreError::Config("names a database of another program".into()));
+    }
+    let found = version(&snapshot)?;
+    if found > KNOWN { Err(StoreError::Newer { found, known: KNOWN }) } else { Ok(()) }
+}
+
+/// Takes the steps that the file lacks, each whole or not at all.
+///
+/// # Errors
+/// [`StoreError`]; the file is then at one of the versions in between, and whole.
+pub(super) fn up(conn: &Connection) -> Result<(), StoreError> {
+    while version(conn)? < KNOWN {
+        // The lock comes first, then the version again: another process may have been faster.
+        let step = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let present = version(&step)?;
+        let Some(sql) = usize::try_from(present).ok().and_then(|index| STEPS.get(index)) else {
+            break;
+        };
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID)?;
+        step.pragma_update(None, "user_version", present + 1)?;
+        step.commit()?;
+    }
+    admit(conn)
+}
+
+fn version(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_comes_to_the_present_schema_once() {
+        let conn = Connection::open_in_memory().unwrap();
+        admit(&conn).unwrap();
+        up(&conn).unwrap();
+        up(&conn).unwrap();
+        assert_eq!(version(&conn), Ok(KNOWN));
+        assert_eq!(conn.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0)).unwrap(), "ok");
+    }
+
+    #[test]
+    fn a_file_of_a_newer_program_is_refused_with_both_versions() {
+        let conn = Connection::open_in_memory().unwrap();
+        up(&conn).unwrap();
+        conn.pragma_update(None, "user_version", KNOWN + 1).unwrap();
+        let refused = admit(&conn).unwrap_err();
+        assert_eq!(refused, StoreError::Newer { found: KNOWN + 1, known: KNOWN });
+        assert!(refused.to_string().contains("use the newer program"));
+        assert_eq!(up(&conn), Err(refused));
+    }
+
+    #[test]
+    fn somebody_elses_database_is_not_touched() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE bills (sum INTEGER)").unwrap();
+        assert!(matches!(admit(&conn), Err(StoreError::Config(_))));
+        conn.execute_batch("DROP TABLE bills; PRAGMA application_id = 7").unwrap();
+        assert!(matches!(admit(&conn), Err(StoreError::Config(_))));
+    }
+}

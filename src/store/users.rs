@@ -1,0 +1,54 @@
+//! Accounts: who exists, which roles they have, whether they may come in.
+
+use uuid::Uuid;
+
+use super::StoreFuture;
+use crate::domain::{Subject, Timestamp};
+
+/// Largest page that [`Users::page`] gives.
+pub const PAGE_SIZE_MAX: u64 = 1_000;
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Stays the same for the account's life; unique.
+    pub id: Uuid,
+    /// The name that credentials carry as their subject; unique.
+    pub username: Subject,
+    /// Names of roles, as given; whether a role exists is for the policy to say.
+    pub roles: Vec<String>,
+    /// Whether the account may be used.
+    pub active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last proved its password; never, if `None`.
+    pub last_login: Option<Timestamp>,
+}
+
+/// The accounts.
+pub trait Users: Send + Sync {
+    /// The account of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError): nothing is known of the account.
+    fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>>;
+
+    /// Page number `page` (from 1; 0 is taken as 1) of `size` accounts (1 to [`PAGE_SIZE_MAX`], others
+    /// are brought there), by username byte by byte, and how many accounts there are in all.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError), also if a single record does not read.
+    fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)>;
+
+    /// Adds the account, or replaces the one of the same username, and tells the feed.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`](super::StoreError::Taken) if the id is another account's; nothing changed.
+    fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()>;
+}
+
+/// What both backends make of a page's numbers: how many accounts to skip and to show.
+pub(super) fn window(page: u64, size: u64) -> (u64, u64) {
+    let size = size.clamp(1, PAGE_SIZE_MAX);
+    (page.saturating_sub(1).saturating_mul(size), size)
+}
