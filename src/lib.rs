@@ -3,3 +3,5 @@
 pub mod actors;
 pub mod domain;
 pub mod error;
+pub mod policy;
+pub mod tools;
