@@ -1,0 +1,232 @@
+//! The tools of this server by name, each checked and compiled when it is registered.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{AnyTool, Hints, Schema, SchemaError, Spec, ToolError, argument};
+use crate::{
+    domain::{Catalogue, Permission},
+    policy::{CallTool, Permit},
+};
+
+/// Longest name of a tool.
+const MAX_NAME: usize = 128;
+/// How alike a known permission must be to be suggested, 0 to 1.
+const ALIKE: f64 = 0.6;
+
+/// Every tool of this server, sorted by name. Fixed once built.
+#[derive(Debug, Default)]
+pub struct Registry(Vec<Entry>);
+
+impl Registry {
+    /// A registry of these tools, whose permissions are all in `catalogue`.
+    ///
+    /// # Errors
+    /// [`RegistryError`], naming the tool, for the first that cannot be registered.
+    pub fn new(tools: Vec<Box<dyn AnyTool>>, catalogue: &Catalogue) -> Result<Self, RegistryError> {
+        let mut entries =
+            tools.into_iter().map(|tool| Entry::new(tool, catalogue)).collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(|entry| entry.spec.name);
+        let twice = entries.windows(2).find_map(|pair| match pair {
+            [one, other] if one.spec.name == other.spec.name => Some(one.spec.name),
+            _ => None,
+        });
+        match twice {
+            Some(name) => Err(RegistryError::Twice(name)),
+            None => Ok(Self(entries)),
+        }
+    }
+
+    /// The tool of exactly that name.
+    pub fn find(&self, name: &str) -> Option<&Entry> {
+        let at = self.0.binary_search_by(|entry| entry.spec.name.cmp(name)).ok()?;
+        self.0.get(at)
+    }
+
+    /// Every tool, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.0.iter()
+    }
+}
+
+/// One registered tool.
+pub struct Entry {
+    tool: Box<dyn AnyTool>,
+    spec: &'static Spec,
+    needs: Permission,
+    descriptor: Box<RawValue>,
+    input: Schema,
+    output: Schema,
+}
+
+impl Entry {
+    fn new(tool: Box<dyn AnyTool>, catalogue: &Catalogue) -> Result<Self, RegistryError> {
+        let spec = tool.spec();
+        if !is_well_named(spec.name) {
+            return Err(RegistryError::Name(spec.name));
+        }
+        if spec.cost == 0 || spec.deadline == Duration::ZERO {
+            return Err(RegistryError::Zero(spec.name));
+        }
+        let needs = catalogue.find(spec.needs).ok_or_else(|| RegistryError::Permission {
+            tool: spec.name,
+            permission: spec.needs,
+            nearest: nearest(spec.needs, catalogue),
+        })?;
+        let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
+        let input = tool.input().map_err(faulty("input"))?;
+        let output = tool.output().map_err(faulty("output"))?;
+        let descriptor =
+            describe(spec, &input, &output).map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
+        Ok(Self { tool, spec, needs, descriptor, input, output })
+    }
+
+    /// Fixed facts about the tool.
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    /// What a caller needs.
+    pub fn needs(&self) -> Permission {
+        self.needs
+    }
+
+    /// The tool as it stands in `tools/list`: the JSON text of one object.
+    pub fn descriptor(&self) -> &str {
+        self.descriptor.get()
+    }
+
+    /// The schema of its arguments.
+    pub fn input(&self) -> &Schema {
+        &self.input
+    }
+
+    /// The schema of its result.
+    pub fn output(&self) -> &Schema {
+        &self.output
+    }
+
+    /// Whether `arguments` fit the input schema.
+    ///
+    /// # Errors
+    /// Text for the caller: what is wrong where, and what would be right; never a value.
+    pub fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
+        argument::complaint(&self.input, arguments).map_or(Ok(()), Err)
+    }
+
+    /// Checks `arguments`, runs the tool under its deadline, checks the result; gives its JSON text.
+    ///
+    /// The text is that of the checked value, so what leaves is what was checked. Must run within a
+    /// tokio runtime that has its timer on, as every actix worker does.
+    ///
+    /// # Errors
+    /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
+    pub async fn run(&self, arguments: &Value, permit: &Permit<CallTool>) -> Result<String, ToolError> {
+        self.check_arguments(arguments).map_err(ToolError::Arguments)?;
+        let running = self.tool.call(arguments, permit);
+        let output =
+            tokio::time::timeout(self.spec.deadline, running).await.map_err(|_| ToolError::Timeout)??;
+        if !self.output.fits(&output) {
+            return Err(ToolError::Output);
+        }
+        serde_json::to_string(&output).map_err(|_| ToolError::Output)
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("spec", self.spec).finish_non_exhaustive()
+    }
+}
+
+/// A tool in `tools/list`, in the order of members that its specification shows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor<'a> {
+    name: &'a str,
+    title: &'a str,
+    description: &'a str,
+    input_schema: &'a RawValue,
+    output_schema: &'a RawValue,
+    annotations: Annotations<'a>,
+}
+
+#[derive(Serialize)]
+struct Annotations<'a> {
+    title: &'a str,
+    #[serde(flatten)]
+    hints: Hints,
+}
+
+fn describe(spec: &Spec, input: &Schema, output: &Schema) -> serde_json::Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(&Descriptor {
+        name: spec.name,
+        title: spec.title,
+        description: spec.about,
+        input_schema: serde_json::from_str(input.text())?,
+        output_schema: serde_json::from_str(output.text())?,
+        annotations: Annotations { title: spec.title, hints: spec.hints },
+    })
+}
+
+/// 1 to 128 of `[A-Za-z0-9_.-]` (MCP 2026-07-28, tool names).
+fn is_well_named(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// The known permission that `name` was most likely meant to be.
+fn nearest(name: &str, catalogue: &Catalogue) -> Option<String> {
+    catalogue
+        .iter()
+        .map(|(_, known)| (strsim::normalized_damerau_levenshtein(name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known.into())
+}
+
+/// Why a tool cannot be registered; each is a mistake in the tool or in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// The name is not one.
+    #[error("`{0}` is not the name of a tool: 1 to {MAX_NAME} of the characters A-Z a-z 0-9 _ . -")]
+    Name(&'static str),
+    /// Two tools of one name.
+    #[error("two tools are called `{0}`")]
+    Twice(&'static str),
+    /// No cost or no time.
+    #[error("tool `{0}` must have a cost of at least 1 and a deadline")]
+    Zero(&'static str),
+    /// Nobody knows the permission.
+    #[error("tool `{tool}` needs the permission `{permission}`, which is not known{}", hint(.nearest.as_deref()))]
+    Permission {
+        /// Whose.
+        tool: &'static str,
+        /// As the tool has it.
+        permission: &'static str,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// A schema that we do not take.
+    #[error("tool `{tool}`: the {part} schema {source}")]
+    Schema {
+        /// Whose.
+        tool: &'static str,
+        /// Which: `input` or `output`.
+        part: &'static str,
+        /// Why not.
+        source: SchemaError,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(known) => format!("; did you mean `{known}`?"),
+        None => "; declare it under [permissions] extra".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

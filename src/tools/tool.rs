@@ -1,0 +1,132 @@
+//! What a tool is: the typed trait that authors implement, and its erased form that the registry holds.
+
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Schema, SchemaError, Spec, ToolError};
+use crate::policy::{CallTool, Permit};
+
+/// A future that stays on its worker thread.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A tool with typed arguments and a typed result. Implement this one; [`AnyTool`] follows.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis::{
+///     policy::{CallTool, Permit},
+///     tools::{Hints, Spec, Tool, ToolError},
+/// };
+///
+/// struct Echo;
+///
+/// /// Arguments of `echo`.
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Said {
+///     /// What to say again.
+///     #[schemars(length(max = 100))]
+///     text: String,
+/// }
+///
+/// /// What was said.
+/// #[derive(serde::Serialize, schemars::JsonSchema)]
+/// struct Echoed {
+///     text: String,
+/// }
+///
+/// impl Tool for Echo {
+///     const SPEC: Spec = Spec {
+///         name: "echo",
+///         title: "Echo",
+///         about: "Says again what it was told.",
+///         needs: "weather:read",
+///         hints: Hints::READ,
+///         cost: 1,
+///         deadline: Duration::from_secs(1),
+///     };
+///     type Args = Said;
+///     type Output = Echoed;
+///
+///     async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Echoed, ToolError> {
+///         Ok(Echoed { text: said.text })
+///     }
+/// }
+/// ```
+pub trait Tool: Send + Sync + 'static {
+    /// Fixed facts about the tool.
+    const SPEC: Spec;
+    /// Arguments; their JSON Schema is published and enforced before [`Tool::call`] runs.
+    type Args: DeserializeOwned + JsonSchema;
+    /// The structured result; its JSON Schema is published and enforced afterwards.
+    type Output: Serialize + JsonSchema;
+
+    /// Runs the tool. `permit` proves that the caller may, and says who it is.
+    ///
+    /// The future is dropped when the client leaves or the deadline passes, so whatever must not
+    /// stop half-way belongs into a task of its own.
+    fn call(
+        &self,
+        args: Self::Args,
+        permit: &Permit<CallTool>,
+    ) -> impl Future<Output = Result<Self::Output, ToolError>>;
+}
+
+/// A tool whose types have been erased. Only [`Tool`]s are; [`super::Entry::run`] is the way to run one.
+pub trait AnyTool: Send + Sync {
+    /// Fixed facts about the tool.
+    fn spec(&self) -> &'static Spec;
+
+    /// The schema of its arguments, compiled.
+    ///
+    /// # Errors
+    /// [`SchemaError`] if the type has none that we accept.
+    fn input(&self) -> Result<Schema, SchemaError>;
+
+    /// The schema of its result, compiled.
+    ///
+    /// # Errors
+    /// [`SchemaError`] if the type has none that we accept.
+    fn output(&self) -> Result<Schema, SchemaError>;
+
+    /// Reads `args`, which fit [`AnyTool::input`], and runs the tool. The result is not checked yet.
+    fn call<'a>(
+        &'a self,
+        args: &'a Value,
+        permit: &'a Permit<CallTool>,
+    ) -> LocalFuture<'a, Result<Value, ToolError>>;
+}
+
+impl<T: Tool> AnyTool for T {
+    fn spec(&self) -> &'static Spec {
+        &T::SPEC
+    }
+
+    fn input(&self) -> Result<Schema, SchemaError> {
+        Schema::input::<T::Args>()
+    }
+
+    fn output(&self) -> Result<Schema, SchemaError> {
+        Schema::output::<T::Output>()
+    }
+
+    fn call<'a>(
+        &'a self,
+        args: &'a Value,
+        permit: &'a Permit<CallTool>,
+    ) -> LocalFuture<'a, Result<Value, ToolError>> {
+        Box::pin(async move {
+            // The schema let it through, so this fails only where a type is stricter than its schema.
+            // serde's own text may quote the value, hence none of it is shown.
+            let args = T::Args::deserialize(args).map_err(|_| {
+                ToolError::Arguments("Invalid arguments: they do not fit the tool's types".into())
+            })?;
+            let output = Tool::call(self, args, permit).await?;
+            serde_json::to_value(output).map_err(|_| ToolError::Output)
+        })
+    }
+}
