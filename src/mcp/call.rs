@@ -3,7 +3,8 @@
 use std::{borrow::Cow, panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
-use hmac::{KeyInit, Mac};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -13,7 +14,7 @@ use crate::{
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
-    protocol::{self, Id, Params, parse_value, render},
+    protocol::{Id, Params, parse_value, render},
     tools::{Entry, ToolError},
 };
 
@@ -28,8 +29,8 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, id: Id<'_>, params: &Param
         exchange.record.tool(Cow::Owned(name.clone().into_owned()));
         return Err(unknown(&name));
     };
-    exchange.record.tool(Cow::Borrowed(entry.spec.name));
-    let permit = policy::decide::<CallTool>(&exchange.principal, entry.needs)
+    exchange.record.tool(Cow::Borrowed(entry.spec().name));
+    let permit = policy::decide::<CallTool>(&exchange.principal, entry.needs())
         .map_err(|denied| refuse(exchange, entry, denied))?;
 
     let raw = params.arguments.map_or("{}", |raw| raw.get());
@@ -38,15 +39,12 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, id: Id<'_>, params: &Param
     if !arguments.is_object() {
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    if let Err(text) = entry.check_arguments(&arguments) {
-        return Ok(Answer::failure(render::tool_failure(id, &text, &house.views.stamp), Outcome::Error));
-    }
-    if !entry.spec.hints.read_only {
+    if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    run(exchange, entry, arguments, &permit).await.map(|ran| ran.answer(id, &house.views.stamp))
+    run(exchange, entry, &arguments, &permit).await.map(|ran| ran.answer(id, &house.views.stamp))
 }
 
 /// What running a tool came to.
@@ -70,28 +68,28 @@ impl Ran {
 async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
-    arguments: Value,
+    arguments: &Value,
     permit: &Permit<CallTool>,
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
-    let span = tracing::debug_span!("tool.call", tool.name = entry.spec.name, principal.id = %exchange.principal.id);
+    let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %exchange.principal.id);
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
-    let deadline = entry.spec.deadline.min(house.limits.request_timeout);
-    let ended = tokio::time::timeout(deadline, running).await;
+    // The tool's own deadline is inside `run`; this one is the operator's.
+    let deadline = house.limits.request_timeout;
+    let ended = tokio::time::timeout(deadline, running).await.unwrap_or(Ok(Err(ToolError::Timeout)));
     let (outcome, ran) = match ended {
-        Ok(Ok(Ok(output))) => (Outcome::Ok, Ok(Ran::Output(output))),
-        Ok(Ok(Err(ToolError::Output))) | Ok(Err(_)) => {
-            tracing::error!(tool.name = entry.spec.name, "tool broke its promise: a panic, or output against its schema");
+        Ok(Ok(output)) => (Outcome::Ok, Ok(Ran::Output(output))),
+        Ok(Err(ToolError::Output)) | Err(_) => {
+            tracing::error!(tool.name = entry.spec().name, "tool broke its promise: a panic, or output against its schema");
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
         }
-        Ok(Ok(Err(error))) => (Outcome::Error, Ok(Ran::Failed(Outcome::Error, error.to_string()))),
-        Err(_elapsed) => {
-            let text = format!("{} did not finish within {} s; try again later", entry.spec.name, deadline.as_secs());
-            (Outcome::Timeout, Ok(Ran::Failed(Outcome::Timeout, text)))
+        Ok(Err(error)) => {
+            let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };
+            (outcome, Ok(Ran::Failed(outcome, error.to_string())))
         }
     };
-    house.metrics.tool_call(entry.spec.name, outcome.as_str(), started.elapsed());
+    house.metrics.tool_call(entry.spec().name, outcome.as_str(), started.elapsed());
     ran
 }
 
@@ -102,9 +100,9 @@ fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, denied: Denied) -> Refusal
     exchange.record.denied(&missing);
     house.metrics.denial(&missing);
     match house.when_denied {
-        WhenDenied::Hide => unknown(entry.spec.name),
+        WhenDenied::Hide => unknown(entry.spec().name),
         WhenDenied::Explain => {
-            let message = format!("{} needs the permission {missing}", entry.spec.name);
+            let message = format!("{} needs the permission {missing}", entry.spec().name);
             Refusal::new(Code::Forbidden, message).with("missing", json!(missing))
         }
     }
@@ -117,13 +115,9 @@ fn unknown(name: &str) -> Refusal {
 
 /// The keyed digest of the arguments as they came: lets an auditor who holds the key find a known value,
 /// and nobody else.
-fn digest(key: &protocol_digest::Key, raw: &str) -> [u8; 32] {
+fn digest(key: &Hmac<Sha256>, raw: &str) -> [u8; 32] {
     let mut mac = key.clone();
     mac.update(raw.as_bytes());
     mac.finalize().into_bytes().into()
 }
 
-/// The HMAC state with the key already in it.
-pub(super) mod protocol_digest {
-    pub(in crate::mcp) type Key = hmac::Hmac<sha2::Sha256>;
-}

@@ -1,0 +1,98 @@
+//! What other processes changed in the store, brought to the actors that own it here.
+//!
+//! One actor on a thread of its own looks ten times a second (microseconds when nothing is new) and
+//! posts what it finds. As long as it does, revocations are fresh; when it cannot, they are stale, and
+//! whoever relies on them knows.
+
+mod actor;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use actix::ArbiterHandle;
+
+use self::actor::FeedActor;
+use super::{
+    audit::Lane,
+    kit::{self, ActorError, Fault, Seat, Vitals},
+    tokens::Tokens,
+};
+use crate::{
+    store::{StoreError, Stores},
+    telemetry::Metrics,
+};
+
+/// State that outlives the actor: how far the feed was read, and whether the store answered.
+#[derive(Debug)]
+struct Shared {
+    last: AtomicU64,
+    reachable: AtomicBool,
+}
+
+/// Where the feed's changes go.
+#[derive(Clone)]
+pub struct Listeners {
+    /// Revocations.
+    pub tokens: Tokens,
+    /// Records of the store being lost and found.
+    pub lane: Lane,
+    /// Counts failures.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A handle to the feed. Clones share it.
+#[derive(Clone)]
+pub struct FeedReader {
+    shared: Arc<Shared>,
+    seat: Arc<Seat<FeedActor>>,
+}
+
+/// The row up to which everything loaded afterwards is complete: ask for it before loading.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn position(stores: &Stores) -> Result<u64, StoreError> {
+    stores.feed.latest().await
+}
+
+impl FeedReader {
+    /// Follows the feed from row `from` on.
+    ///
+    /// # Errors
+    /// [`ActorError`] if the actor cannot be started.
+    pub async fn start(
+        arbiter: &ArbiterHandle,
+        stores: Stores,
+        listeners: Listeners,
+        from: u64,
+    ) -> Result<Self, ActorError> {
+        let shared = Arc::new(Shared { last: AtomicU64::new(from), reachable: AtomicBool::new(true) });
+        let state = Arc::clone(&shared);
+        let build = move |life| {
+            let watch = stores.feed.watch(state.last.load(Ordering::Acquire));
+            let (stores, listeners, shared) = (stores.clone(), listeners.clone(), Arc::clone(&state));
+            Ok::<_, ActorError>(FeedActor { watch, stores, listeners, shared, undelivered: Vec::new(), _life: life })
+        };
+        Ok(Self { shared, seat: kit::keep("feed", arbiter, build).await? })
+    }
+
+    /// Whether the store answered the last look.
+    pub fn is_reachable(&self) -> bool {
+        self.shared.reachable.load(Ordering::Acquire)
+    }
+
+    /// Makes the actor panic.
+    ///
+    /// # Errors
+    /// [`ActorError`] if it is down already.
+    pub fn fault(&self) -> Result<(), ActorError> {
+        self.seat.post(Fault)
+    }
+
+    /// What health and metrics read.
+    pub fn vitals(&self) -> Vitals {
+        self.seat.vitals()
+    }
+}

@@ -1,0 +1,146 @@
+//! What a request can reach: finished parts, made once by `app` or by a test.
+
+mod views;
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hmac::Hmac;
+use parking_lot::Mutex;
+use sha2::Sha256;
+pub use views::Views;
+
+use crate::{
+    actors::{
+        audit::{Audit, Lane},
+        feed::FeedReader,
+        kit::Vitals,
+        tokens::Tokens,
+    },
+    auth::{Challenges, TokenCache},
+    edge::{Guard, Proxies},
+    policy::Roles,
+    telemetry::Metrics,
+    tools::Registry,
+
+};
+
+/// Most credentials of which the house remembers that it has seen them; then it starts anew.
+const MAX_SIGHTS: usize = 65_536;
+
+/// What a caller without the permission for a tool is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDenied {
+    /// Which permission is missing, so that a person knows what to ask for.
+    Explain,
+    /// What it would be told of a tool that does not exist.
+    Hide,
+}
+
+/// How much of one request is taken, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest body, bytes.
+    pub max_body: usize,
+    /// Longest run of a tool, whatever it asks for itself.
+    pub request_timeout: Duration,
+}
+
+/// Handles to the actors.
+#[derive(Clone)]
+pub struct Services {
+    /// The JWT manager.
+    pub tokens: Tokens,
+    /// The audit log.
+    pub audit: Audit,
+    /// The store's change feed.
+    pub feed: FeedReader,
+}
+
+impl Services {
+    /// What health and metrics read of each actor.
+    pub fn vitals(&self) -> [Vitals; 3] {
+        [self.tokens.vitals(), self.audit.vitals(), self.feed.vitals()]
+    }
+}
+
+/// Everything that is shared between workers.
+pub struct House {
+    /// Handles to the actors.
+    pub services: Services,
+    /// Who may do what.
+    pub roles: Roles,
+    /// The tools.
+    pub registry: Registry,
+    /// Answers that do not depend on arguments.
+    pub views: Views,
+    /// Which hosts and origins may be named.
+    pub guard: Guard,
+    /// Whose word about addresses counts.
+    pub proxies: Proxies,
+    /// `WWW-Authenticate`.
+    pub challenges: Challenges,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is taken of one request.
+    pub limits: Limits,
+    /// What a caller without the permission is told.
+    pub when_denied: WhenDenied,
+    /// The HMAC state, key included, of argument digests.
+    pub digest_key: Hmac<Sha256>,
+    /// Credentials that this process has seen.
+    pub sights: Sights,
+    /// Whether the server is stopping.
+    pub closing: AtomicBool,
+}
+
+impl House {
+    /// Whether the server is stopping: nothing new is begun.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// Credentials that this process has seen, by id: the first sight of each is recorded once, whichever
+/// worker has it. Forgetting one only means that it is recorded again.
+#[derive(Debug, Default)]
+pub struct Sights(Mutex<HashSet<Box<str>>>);
+
+impl Sights {
+    /// Whether this is the first sight of `credential`.
+    pub fn is_first(&self, credential: &str) -> bool {
+        let mut seen = self.0.lock();
+        if seen.contains(credential) {
+            return false;
+        }
+        if seen.len() >= MAX_SIGHTS {
+            seen.clear();
+        }
+        seen.insert(credential.into())
+    }
+}
+
+/// What one worker thread has for itself; nothing in it is shared, nothing in it waits.
+pub struct Worker {
+    /// The house.
+    pub house: Arc<House>,
+    /// Tokens that this worker has verified.
+    pub cache: RefCell<TokenCache>,
+    /// This worker's way into the audit log.
+    pub lane: Lane,
+}
+
+impl Worker {
+    /// A worker of `house`, with nothing in its cache.
+    pub fn new(house: Arc<House>) -> Self {
+        let lane = house.services.audit.lane();
+        Self { house, cache: RefCell::default(), lane }
+    }
+}
