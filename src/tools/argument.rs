@@ -130,6 +130,7 @@ fn either(types: JsonTypeSet) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -221,5 +222,41 @@ mod tests {
         let text = told(Value::Object(long));
         assert!(text.len() <= MAX_BYTES, "{}", text.len());
         assert!(text.chars().all(super::super::error::is_visible));
+    }
+
+    /// Any JSON of up to three levels whose texts hold `§`, which our own texts never do.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "§\\PC{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 40, 8, |inner| {
+            let names = prop_oneof![
+                Just("city".to_owned()),
+                Just("near".into()),
+                Just("unit".into()),
+                "[a-zé~/\\p{Cc}\u{202e}]{0,12}"
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::hash_map(names, inner, 0..8)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_answered_briefly_harmlessly_and_without_its_values(arguments in any_json()) {
+            let schema = schema();
+            let text = complaint(&schema, &arguments);
+            prop_assert_eq!(text.is_none(), schema.fits(&arguments));
+            let text = text.unwrap_or_default();
+            prop_assert!(text.len() <= MAX_BYTES);
+            prop_assert!(!text.contains('§'));
+            prop_assert!(text.chars().all(super::super::error::is_visible));
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The validator does not memoise, so 27 subschemas that each name the next one twice take a second
 //! per call (measured). Size, depth and number of subschemas do not stop that; the expanded cost does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -73,7 +73,7 @@ pub(super) fn check(schema: &Value) -> Result<(), BoundsError> {
     if bytes > MAX_BYTES {
         return Err(BoundsError::Bytes(bytes));
     }
-    let mut survey = Survey { root: schema, anchors: HashMap::new(), subschemas: 0 };
+    let mut survey = Survey { root: schema, anchors: HashMap::new(), parts: HashSet::new() };
     survey.walk(schema, 1)?;
     let mut costs = Costs { survey: &survey, known: HashMap::new() };
     let mut total = 0;
@@ -87,13 +87,13 @@ pub(super) fn check(schema: &Value) -> Result<(), BoundsError> {
 struct Survey<'s> {
     root: &'s Value,
     anchors: HashMap<&'s str, &'s Value>,
-    subschemas: usize,
+    parts: HashSet<*const Value>,
 }
 
 impl<'s> Survey<'s> {
     fn walk(&mut self, schema: &'s Value, depth: usize) -> Result<(), BoundsError> {
-        self.subschemas += 1;
-        if self.subschemas > MAX_SUBSCHEMAS {
+        self.parts.insert(schema);
+        if self.parts.len() > MAX_SUBSCHEMAS {
             return Err(BoundsError::Subschemas);
         }
         if depth > MAX_DEPTH {
@@ -121,13 +121,18 @@ impl<'s> Survey<'s> {
     }
 
     /// What a `$ref` names: a JSON pointer or an anchor of this document, nothing else.
+    ///
+    /// Percent escapes are refused, since the validator would read another name than we do, and so is a
+    /// target that is data (below `default`, for example), which no bound has been held against.
     fn resolve(&self, reference: &str) -> Result<&'s Value, BoundsError> {
         let within = reference.strip_prefix('#').and_then(|fragment| match fragment {
             "" => Some(self.root),
             _ if fragment.starts_with('/') => self.root.pointer(fragment),
             _ => self.anchors.get(fragment).copied(),
         });
-        within.ok_or_else(|| BoundsError::Foreign(super::error::clean_to(reference, 100)))
+        let part = within
+            .filter(|target| !reference.contains('%') && self.parts.contains(&std::ptr::from_ref(*target)));
+        part.ok_or_else(|| BoundsError::Foreign(super::error::clean_to(reference, 100)))
     }
 }
 
@@ -149,7 +154,9 @@ impl<'s> Costs<'_, 's> {
     /// Subschemas that validating against `schema` visits, itself included.
     ///
     /// A part that is reached again one instance level deeper counts as one there: how often that
-    /// happens is bounded by the instance, not by the schema.
+    /// happens is bounded by the instance, not by the schema. (A schema that reaches itself twice for
+    /// the same deeper value still doubles with the depth of the instance. Our own types make none;
+    /// whoever takes schemas from outside must also bound the time.)
     fn of(&mut self, schema: &'s Value, level: usize) -> Result<u64, BoundsError> {
         let Some(object) = schema.as_object() else { return Ok(1) };
         match self.known.get(&std::ptr::from_ref(schema)) {
@@ -268,6 +275,10 @@ mod tests {
             let schema = json!({ "properties": { "a": { "$ref": reference } } });
             assert_eq!(check(&schema), Err(BoundsError::Foreign(reference.into())));
         }
+        let escaped = json!({ "$ref": "#/$defs/%61", "$defs": { "%61": {}, "a": {} } });
+        assert_eq!(check(&escaped), Err(BoundsError::Foreign("#/$defs/%61".into())));
+        let data = json!({ "$ref": "#/default", "default": { "type": "object" } });
+        assert_eq!(check(&data), Err(BoundsError::Foreign("#/default".into())));
         assert_eq!(check(&json!({ "$ref": "#here", "$defs": { "a": { "$anchor": "here" } } })), Ok(()));
     }
 

@@ -24,3 +24,39 @@ pub fn builtin(parts: &Parts) -> Vec<Box<dyn AnyTool>> {
         Box::new(ListUsers { directory: Arc::clone(&parts.directory) }),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+    use crate::{
+        domain::Catalogue,
+        tools::{LocalFuture, Registry, ToolError, list_users::DirectoryPage, weather::Fixed},
+    };
+
+    /// No accounts at all.
+    struct Nobody;
+
+    impl Directory for Nobody {
+        fn page(&self, _: u64, _: u64) -> LocalFuture<'_, Result<DirectoryPage, ToolError>> {
+            Box::pin(ready(Ok(DirectoryPage::default())))
+        }
+    }
+
+    #[test]
+    fn every_built_in_tool_registers_with_closed_arguments_and_a_text_for_each_member() {
+        let parts = Parts { stations: Arc::new(Fixed), directory: Arc::new(Nobody) };
+        let registry = Registry::new(builtin(&parts), &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
+        let needs: Vec<_> = registry.iter().map(|entry| (entry.spec().name, entry.spec().needs)).collect();
+        assert_eq!(needs, [("get_weather", "weather:read"), ("list_users", "admin:users")]);
+        for entry in registry.iter() {
+            let input: serde_json::Value = serde_json::from_str(entry.input().text()).unwrap();
+            assert_eq!(input["additionalProperties"], false, "{}", entry.spec().name);
+            for (name, property) in input["properties"].as_object().unwrap() {
+                assert!(property["description"].is_string(), "{}/{name}", entry.spec().name);
+            }
+            assert!(entry.spec().hints.read_only && !entry.spec().hints.destructive);
+        }
+    }
+}

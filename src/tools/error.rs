@@ -83,10 +83,12 @@ pub(super) fn clean_to(text: &str, max: usize) -> String {
 }
 
 /// Whether showing `c` does nothing but show it: no control, no line break, no bidirectional override.
+///
+/// U+200C and U+200D pass: Persian and Indic names are spelled with them.
 pub(super) fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
         && !matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::bounds::{self, BoundsError};
 
+/// The dialect that we speak, as a schema may name it.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Largest compiled `pattern`, bytes; the engine itself runs in linear time.
 const PATTERN_SIZE: usize = 1 << 20;
 
@@ -45,6 +47,11 @@ impl Schema {
     pub(super) fn compile(schema: Value) -> Result<Self, SchemaError> {
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err(SchemaError::NotAnObject);
+        }
+        if let Some(dialect) = schema.get("$schema")
+            && dialect.as_str().map(|name| name.trim_end_matches('#')) != Some(DIALECT)
+        {
+            return Err(SchemaError::Dialect);
         }
         bounds::check(&schema)?;
         let validator = jsonschema::options()
@@ -128,6 +135,9 @@ pub enum SchemaError {
     /// Arguments and results are objects (MCP: the root has `type: "object"`).
     #[error("is not the schema of an object")]
     NotAnObject,
+    /// Written for another draft than ours.
+    #[error("names another dialect than {DIALECT}")]
+    Dialect,
     /// Too large, too costly or not self-contained.
     #[error(transparent)]
     Bounds(#[from] BoundsError),
@@ -237,6 +247,13 @@ mod tests {
         let started = std::time::Instant::now();
         assert!(!schema.fits(&json!({ "a": format!("{}!", "a".repeat(50_000)) })));
         assert!(started.elapsed() < std::time::Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_schema_may_name_our_dialect_and_no_other() {
+        let named = |dialect: &str| Schema::compile(json!({ "$schema": dialect, "type": "object" }));
+        assert!(named(DIALECT).unwrap().text().contains("2020-12"));
+        assert_eq!(named("http://json-schema.org/draft-07/schema#").unwrap_err(), SchemaError::Dialect);
     }
 
     #[test]

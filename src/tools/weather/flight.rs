@@ -82,3 +82,30 @@ impl Drop for Flight {
         self.tell.send_replace(self.outcome.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_whose_task_dies_frees_its_city_and_leaves_nobody_waiting() {
+        let flights = Arc::new(Flights::default());
+        let city: Arc<str> = "oslo".into();
+        let Boarding::Lead(flight, mut leading) = flights.board(&city, || None) else {
+            panic!("not the first")
+        };
+        let Boarding::Join(mut joined) = flights.board(&city, || None) else { panic!("not the second") };
+        drop(flight);
+        assert!(leading.wait_for(Option::is_some).await.is_err());
+        assert!(joined.wait_for(Option::is_some).await.is_err());
+        assert!(matches!(flights.board(&city, || None), Boarding::Lead(..)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_stored_meanwhile_is_found_before_anybody_asks_again() {
+        let flights = Arc::new(Flights::default());
+        let gone = Err(ToolError::NotFound("x".into()));
+        let boarding = flights.board(&"oslo".into(), || Some(gone.clone()));
+        assert!(matches!(boarding, Boarding::Landed(outcome) if outcome == gone));
+    }
+}

@@ -16,6 +16,7 @@ use std::{
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::{runtime, sync::oneshot};
+use tracing::{Instrument, field::Empty};
 
 use super::{
     Observation, Stations, WeatherConfig, WeatherError,
@@ -28,6 +29,8 @@ use crate::{
     tools::{LocalFuture, ToolError},
 };
 
+/// What the service is called in logs.
+const NAME: &str = "open-meteo";
 /// Most cities that are remembered.
 const MAX_CITIES: u64 = 1_000;
 /// How long an answer is good for.
@@ -133,12 +136,18 @@ impl Desk {
     }
 
     async fn asked(&self, city: &Arc<str>) -> Outcome {
-        let answer = self.upstream.observe(city).await;
+        // Without the city: arguments are not logged.
+        let span =
+            tracing::info_span!("upstream.ask", upstream.name = NAME, outcome = Empty, duration_ms = Empty);
+        let started = Instant::now();
+        let answer = self.upstream.observe(city).instrument(span.clone()).await;
+        span.record("duration_ms", started.elapsed().as_secs_f64() * 1e3);
+        span.record("outcome", if answer.is_ok() { "ok" } else { "error" });
         let now = (self.clock)();
-        let changed = self.breaker.lock().record(!matches!(answer, Err(Failure::Service(_))), now);
+        let failed = matches!(answer, Err(Failure::Service(_)));
+        let changed = self.breaker.lock().record(!failed, now);
         if changed {
-            let open = answer.is_err();
-            tracing::warn!(upstream.name = "open-meteo", open, "circuit breaker changed");
+            tracing::warn!(upstream.name = NAME, open = failed, "circuit breaker changed");
         }
         let outcome = match answer {
             Ok(seen) => Ok(seen),

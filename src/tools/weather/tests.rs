@@ -155,11 +155,9 @@ async fn a_slow_service_is_given_up_at_the_timeout() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_told_without_its_address() {
-    let gone = MockServer::start().await.uri();
     let lonely = OpenMeteo::open(&config("http://127.0.0.1:1", Duration::from_secs(5))).unwrap();
     let text = upstream_text(lonely.latest("Oslo").await);
     assert_eq!(text, "the weather service cannot be reached; try again later");
-    assert!(!text.contains("127.0.0.1") && !gone.is_empty());
 }
 
 #[tokio::test]
@@ -355,7 +353,8 @@ async fn call(arguments: Value) -> Result<Value, ToolError> {
 #[tokio::test]
 async fn the_fixed_provider_says_22_and_sunny_of_any_city_in_any_script() {
     let longest = "é".repeat(100);
-    for city in ["Oslo", " São Paulo ", "東京", "Saint-Jean-d'Angély", &longest] {
+    for city in ["Oslo", " São Paulo ", "東京", "مسجد\u{200c}سلیمان", "Saint-Jean-d'Angély", &longest]
+    {
         let seen = call(json!({ "city": city })).await.unwrap();
         assert_eq!(seen["city"], city.trim());
         assert_eq!((&seen["temperature"], &seen["condition"]), (&json!(22.0), &json!("Sunny")));
