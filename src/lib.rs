@@ -3,3 +3,4 @@
 pub mod actors;
 pub mod domain;
 pub mod error;
+pub mod settings;
