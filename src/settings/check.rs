@@ -1,0 +1,82 @@
+//! The merged tree against the table of keys: every unknown key and every value of the wrong kind.
+
+use config::{Map, Value, ValueKind};
+
+use super::{
+    problem::Report,
+    schema::{self, Key, Place},
+};
+
+/// A table of settings as it was read.
+pub(super) type Tree = Map<String, Value>;
+
+/// Puts every value of `merged` that fits its key into `sound`, and reports every other.
+///
+/// `sound` holds the compiled-in defaults, so that after a report the rules can still be tried on the
+/// rest, and one start shows everything that is wrong.
+pub(super) fn tree(merged: &Tree, sound: &mut Tree, report: &mut Report) {
+    section(&[], merged, sound, report);
+}
+
+fn section(path: &[&str], found: &Tree, sound: &mut Tree, report: &mut Report) {
+    for (name, value) in found {
+        let parts = [path, &[name.as_str()]].concat();
+        match (schema::place(&parts), &value.kind) {
+            (Place::Key(key), _) => {
+                if is_sound(key, &parts, value, report) {
+                    sound.insert(name.clone(), value.clone());
+                }
+            }
+            (Place::Section, ValueKind::Table(inner)) => {
+                let empty = || Value::new(None, Tree::new());
+                if let ValueKind::Table(sound) = &mut sound.entry(name.clone()).or_insert_with(empty).kind {
+                    section(&parts, inner, sound, report);
+                }
+            }
+            (Place::Section, _) => {
+                let at = schema::shown(&parts);
+                came_from(&at, value, report);
+                report.refuse(&at, "is a section, not a key", format!("write [{at}] and the keys below it"));
+            }
+            (Place::Nowhere, _) => unknown(&parts, value, report),
+        }
+    }
+}
+
+fn is_sound(key: &Key, parts: &[&str], value: &Value, report: &mut Report) -> bool {
+    let at = schema::shown(parts);
+    came_from(&at, value, report);
+    let fault = key.kind.fault(value);
+    if let Some((problem, fix)) = &fault {
+        report.refuse(&at, problem, fix);
+    }
+    fault.is_none()
+}
+
+/// Reports each key below an unknown table, since each has a nearest one of its own.
+fn unknown(parts: &[&str], value: &Value, report: &mut Report) {
+    match &value.kind {
+        ValueKind::Table(inner) if !inner.is_empty() => {
+            for (name, value) in inner {
+                unknown(&[parts, &[name.as_str()]].concat(), value, report);
+            }
+        }
+        _ => {
+            let at = schema::shown(parts);
+            came_from(&at, value, report);
+            refuse_unknown(&at, parts, report);
+        }
+    }
+}
+
+/// Reports that there is no key at the path of these `parts`, shown as `at`.
+pub(super) fn refuse_unknown(at: &str, parts: &[&str], report: &mut Report) {
+    let nearest = schema::nearest(parts).unwrap_or_default();
+    report.refuse(at, "there is no such key", format!("take it out, or write {nearest} if that was meant"));
+}
+
+fn came_from(at: &str, value: &Value, report: &mut Report) {
+    if let Some(origin) = value.origin() {
+        report.came_from(at, origin);
+    }
+}

@@ -1,0 +1,121 @@
+//! What an operator can set: read in layers, checked as a whole, all problems at once by key path.
+
+mod addresses;
+mod admin;
+mod audit;
+mod check;
+pub mod generated;
+mod guard;
+mod jwt;
+mod kind;
+mod layers;
+mod load;
+mod nearest;
+mod policy;
+mod problem;
+mod profile;
+mod revocation;
+mod roles;
+mod schema;
+mod server;
+mod store;
+mod telemetry;
+mod tools;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use admin::AdminSettings;
+pub use audit::{AuditSettings, Durability};
+pub use jwt::{Algorithm, JwtSettings};
+pub use layers::Source;
+pub use load::{Loaded, load};
+pub use policy::{Denied, PolicySettings};
+pub use problem::{InvalidSettings, Problem};
+pub use profile::{InvalidName, Profile};
+pub use revocation::{OnStoreLoss, RevocationSettings};
+pub use roles::{PermissionsSettings, RoleSettings, Roles};
+pub use schema::{Key, keys};
+pub use server::{ServerSettings, TlsSettings};
+pub use store::{StoreSettings, StoreUrl};
+pub use telemetry::{LogFormat, TelemetrySettings};
+pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
+
+/// The settings in force: plain data, every rule checked. `Debug` shows no secret.
+///
+/// An embedder starts from [`Settings::development`] and changes fields; the rules are then its own
+/// concern.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which rules hold.
+    #[serde(skip, default = "Profile::production")]
+    pub profile: Profile,
+    /// Folder of everything that is kept.
+    pub data_dir: PathBuf,
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[admin]`.
+    pub admin: AdminSettings,
+    /// `[store]`.
+    pub store: StoreSettings,
+    /// `[jwt]`.
+    pub jwt: JwtSettings,
+    /// `[revocation]`.
+    pub revocation: RevocationSettings,
+    /// `[roles.<name>]`, by name; 1 to 64.
+    pub roles: Roles,
+    /// `[permissions]`.
+    pub permissions: PermissionsSettings,
+    /// `[policy]`.
+    pub policy: PolicySettings,
+    /// `[audit]`.
+    pub audit: AuditSettings,
+    /// `[tools]`.
+    pub tools: ToolsSettings,
+    /// `[telemetry]`.
+    pub telemetry: TelemetrySettings,
+}
+
+impl Settings {
+    /// The settings of development that the binary brings along, kept in `data_dir`. No file is read.
+    pub fn development(data_dir: &Path) -> Self {
+        load::development(data_dir)
+    }
+
+    /// Whether the rules of production hold, as they do for every profile but development and loadtest.
+    pub fn is_production(&self) -> bool {
+        self.profile.is_production()
+    }
+
+    /// Every weakening in force, by key path and value, for the banner.
+    pub fn weakenings(&self) -> Vec<&'static str> {
+        [
+            (self.admin.unsafe_metrics_on_main, "admin.unsafe_metrics_on_main"),
+            (self.admin.unsafe_faults, "admin.unsafe_faults"),
+            (
+                self.revocation.on_store_loss == OnStoreLoss::UnsafeAllow,
+                "revocation.on_store_loss = \"unsafe_allow\"",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(in_force, name)| in_force.then_some(name))
+        .collect()
+    }
+
+    /// Every rule that joins keys or goes beyond the kind of one.
+    fn check(&self, report: &mut problem::Report) {
+        self.server.check(report);
+        self.admin.check(report);
+        self.store.check(report);
+        self.jwt.check(report);
+        self.tools.weather.check(report);
+        roles::check(&self.roles, &self.permissions, report);
+        let (main, second) = (&self.server, &self.admin);
+        let overlap = main.host == second.host || main.host.is_unspecified() || second.host.is_unspecified();
+        let apart = main.port == 0 || main.port != second.port || !overlap;
+        report.require(apart, "admin.port", ("is server.port too", "choose another port"));
+    }
+}
