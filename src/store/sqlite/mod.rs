@@ -9,6 +9,8 @@ mod place;
 mod reader;
 mod revocations;
 mod rings;
+#[cfg(test)]
+mod tests;
 mod users;
 mod watch;
 mod worker;

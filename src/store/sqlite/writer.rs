@@ -92,3 +92,134 @@ fn close(conn: Connection) {
         tracing::warn!(%error, "the store closed without folding its log; the next start does it");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::{Path, PathBuf},
+        pin::Pin,
+        sync::mpsc,
+        task::{Context, Poll, Waker},
+    };
+
+    use futures_util::future::join_all;
+    use tempfile::TempDir;
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::store::{
+        StoreFuture,
+        sqlite::{connection, worker::Worker},
+    };
+
+    fn start(dir: &TempDir) -> (Worker, PathBuf) {
+        let place = Place::prepare(&dir.path().join("p.db")).unwrap();
+        let conn = connection::for_writing(&place).unwrap();
+        conn.execute_batch("CREATE TABLE t (n INTEGER)").unwrap();
+        let path = place.path().to_owned();
+        (Worker::start("writer-of-a-test", place, conn, write).unwrap(), path)
+    }
+
+    fn insert(conn: &Connection, n: i64) -> Result<(), StoreError> {
+        conn.execute("INSERT INTO t VALUES (?1)", [n])?;
+        Ok(())
+    }
+
+    fn committed(path: &Path) -> Vec<i64> {
+        let conn = Connection::open(path).unwrap();
+        let mut all = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();
+        all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Asks for a job that holds the writer until the sender is dropped, and lets it begin.
+    fn hold(writer: &Worker) -> (StoreFuture<'_, ()>, mpsc::Sender<()>) {
+        let (release, held) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let mut holding = writer.ask(move |conn| {
+            begin.send(()).unwrap();
+            // An error is the event: the sender was dropped.
+            let _released = held.recv();
+            insert(conn, 0)
+        });
+        assert!(holding.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        begun.recv().unwrap();
+        (holding, release)
+    }
+
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn what_waits_is_one_transaction_in_which_each_job_fails_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, path) = start(&dir);
+        let (holding, release) = hold(&writer);
+        let jobs = (1..=9).map(|n| {
+            let path = path.clone();
+            writer.ask(move |conn| {
+                insert(conn, n)?;
+                match n {
+                    3 => panic!("on purpose"),
+                    6 => Err(StoreError::Taken("six")),
+                    _ => Ok(committed(&path)),
+                }
+            })
+        });
+        let mut all = join_all(jobs);
+        assert!(Pin::new(&mut all).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(release);
+        wait(holding).unwrap();
+        for (n, answer) in (1..).zip(wait(all)) {
+            match n {
+                3 => assert!(matches!(answer, Err(StoreError::Unavailable(_)))),
+                6 => assert_eq!(answer, Err(StoreError::Taken("six"))),
+                _ => assert_eq!(answer, Ok(vec![0]), "{n}: nothing of its group was committed before it"),
+            }
+        }
+        assert_eq!(committed(&path), [0, 1, 2, 4, 5, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_what_it_took_in_is_done_before_it_closes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, path) = start(&dir);
+        let (holding, release) = hold(&writer);
+        let mut taken = 0;
+        let refusal = loop {
+            let mut asked = writer.ask(|conn| insert(conn, 1));
+            match asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => break answer,
+                Poll::Pending => taken += 1,
+            }
+            assert!(taken < 10_000, "unbounded");
+        };
+        assert_eq!(refusal, Err(StoreError::Busy));
+        drop((holding, release));
+        drop(writer);
+        assert_eq!(committed(&path).len(), taken + 1, "although nobody waited for the answers");
+    }
+
+    #[test]
+    fn a_transaction_that_sqlite_gives_up_fails_everybody_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, path) = start(&dir);
+        let (holding, release) = hold(&writer);
+        let jobs = [1, 2, 3].map(|n| {
+            writer.ask(move |conn| {
+                insert(conn, n)?;
+                if n == 2 {
+                    conn.execute_batch("ROLLBACK")?;
+                }
+                Ok(())
+            })
+        });
+        let mut all = join_all(jobs);
+        assert!(Pin::new(&mut all).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(release);
+        wait(holding).unwrap();
+        assert!(wait(all).iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))));
+        assert_eq!(wait(writer.ask(|conn| insert(conn, 4))), Ok(()));
+        assert_eq!(committed(&path), [0, 4]);
+    }
+}
