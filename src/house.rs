@@ -29,7 +29,6 @@ use crate::{
     policy::Roles,
     telemetry::Metrics,
     tools::Registry,
-
 };
 
 /// Most credentials of which the house remembers that it has seen them; then it starts anew.
@@ -67,7 +66,13 @@ pub struct Services {
 impl Services {
     /// What health and metrics read of each actor.
     pub fn vitals(&self) -> [Vitals; 3] {
-        [self.tokens.vitals(), self.audit.vitals(), self.feed.vitals()]
+        let audit = Vitals {
+            name: "audit",
+            alive: self.audit.is_alive(),
+            restarts: self.audit.restarts(),
+            depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
+        };
+        [self.tokens.vitals(), audit, self.feed.vitals()]
     }
 }
 

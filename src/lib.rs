@@ -1,15 +1,19 @@
 //! Portcullis: a secure MCP server, as a library.
 
 pub mod actors;
+mod admin;
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod domain;
 pub mod edge;
 pub mod error;
 pub mod house;
 mod mcp;
+mod oauth;
 pub mod policy;
 pub mod protocol;
+pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod tools;
-

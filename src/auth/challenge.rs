@@ -16,7 +16,8 @@ impl Challenges {
     ///
     /// `None` if one of them cannot stand in a header; the settings have checked both.
     pub fn new(metadata_url: &str, scopes: &[&str]) -> Option<Self> {
-        let scope = if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) };
+        let scope =
+            if scopes.is_empty() { String::new() } else { format!(", scope=\"{}\"", scopes.join(" ")) };
         let rest = format!("resource_metadata=\"{metadata_url}\"{scope}");
         Some(Self {
             missing: HeaderValue::from_str(&format!("Bearer {rest}")).ok()?,

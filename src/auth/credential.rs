@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn the_scheme_is_case_insensitive_and_the_rest_is_the_token() {
         for scheme in ["Bearer", "bearer", "BEARER"] {
-            assert_eq!(of(&[("authorization", &format!("{scheme} a.b.c"))], "").unwrap(), "Bearer(\"a.b.c\")");
+            assert_eq!(
+                of(&[("authorization", &format!("{scheme} a.b.c"))], "").unwrap(),
+                "Bearer(\"a.b.c\")"
+            );
         }
         assert_eq!(of(&[("authorization", "Bearer")], "").unwrap(), "Bearer(\"\")");
         assert_eq!(of(&[("x-api-key", "mcp_x")], "x=1").unwrap(), "ApiKey(\"mcp_x\")");

@@ -118,7 +118,12 @@ pub fn authenticate(
 
 impl TokenCache {
     /// The principal of a token that this worker has verified before.
-    fn known(&mut self, digest: &Digest, tokens: &Tokens, now: Timestamp) -> Result<Option<Arc<Principal>>, TokenError> {
+    fn known(
+        &mut self,
+        digest: &Digest,
+        tokens: &Tokens,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Principal>>, TokenError> {
         let Some(seen) = self.0.find(digest) else { return Ok(None) };
         let epoch = tokens.epoch();
         let failure = if has_ended(seen.claims.exp, tokens.leeway(), now) {

@@ -15,7 +15,9 @@ use super::{BODY_DEADLINE, EdgeError};
 /// # Errors
 /// [`EdgeError::MediaType`] or [`EdgeError::Accept`].
 pub fn refuse_encoding(request: &HttpRequest) -> Result<(), EdgeError> {
-    if request.content_type() != "application/json" || request.headers().contains_key(header::CONTENT_ENCODING) {
+    if request.content_type() != "application/json"
+        || request.headers().contains_key(header::CONTENT_ENCODING)
+    {
         return Err(EdgeError::MediaType);
     }
     if accepts(request.headers()) { Ok(()) } else { Err(EdgeError::Accept) }

@@ -67,7 +67,8 @@ impl Guard {
         }
         let local = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         local.and_then(split_port).is_some_and(|(name, port)| {
-            matches!(name, "localhost" | "127.0.0.1" | "[::1]") && self.hosts.iter().any(|rule| rule.admits(name, port))
+            matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+                && self.hosts.iter().any(|rule| rule.admits(name, port))
         })
     }
 
@@ -85,7 +86,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 /// Name and port of `host[:port]`. A loopback look-alike (`localhost.evil.example`) is another name.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let name_end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let name_end =
+        if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (name, rest) = text.split_at_checked(name_end)?;
     let port = match rest.strip_prefix(':') {
         Some(port) => Some(port.parse().ok()?),
@@ -106,7 +108,10 @@ mod tests {
 
     fn guard() -> Guard {
         let hosts = ["localhost", "127.0.0.1", "[::1]", "gw.example.com:8443"];
-        Guard::new(hosts.iter().map(|h| HostRule::parse(h).unwrap()).collect(), vec!["https://app.example.com".into()])
+        Guard::new(
+            hosts.iter().map(|h| HostRule::parse(h).unwrap()).collect(),
+            vec!["https://app.example.com".into()],
+        )
     }
 
     fn check(host: &str, origin: Option<&str>) -> Result<(), EdgeError> {
@@ -122,7 +127,16 @@ mod tests {
         for host in ["localhost", "LOCALHOST:9", "127.0.0.1:8080", "[::1]:1", "gw.example.com:8443"] {
             assert_eq!(check(host, None), Ok(()), "{host}");
         }
-        for host in ["gw.example.com", "gw.example.com:1", "evil.com", "localhost.evil.com", "localhost:x", "a@localhost", "[::1", ""] {
+        for host in [
+            "gw.example.com",
+            "gw.example.com:1",
+            "evil.com",
+            "localhost.evil.com",
+            "localhost:x",
+            "a@localhost",
+            "[::1",
+            "",
+        ] {
             assert_eq!(check(host, None), Err(EdgeError::Host), "{host}");
         }
     }
@@ -135,7 +149,8 @@ mod tests {
 
     #[test]
     fn two_hosts_are_none() {
-        let request = TestRequest::post().append_header(("host", "localhost")).append_header(("host", "localhost"));
+        let request =
+            TestRequest::post().append_header(("host", "localhost")).append_header(("host", "localhost"));
         assert_eq!(guard().check(&request.to_http_request()), Err(EdgeError::Host));
     }
 
@@ -144,7 +159,14 @@ mod tests {
         for origin in ["https://app.example.com", "http://localhost:3000", "http://127.0.0.1:8080"] {
             assert_eq!(check("localhost", Some(origin)), Ok(()), "{origin}");
         }
-        for origin in ["http://evil.com", "null", "https://app.example.com.evil", "https://APP.example.com", "https://app.example.com:1", "http://localhost.evil.com"] {
+        for origin in [
+            "http://evil.com",
+            "null",
+            "https://app.example.com.evil",
+            "https://APP.example.com",
+            "https://app.example.com:1",
+            "http://localhost.evil.com",
+        ] {
             assert_eq!(check("localhost", Some(origin)), Err(EdgeError::Origin), "{origin}");
         }
     }

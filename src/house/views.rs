@@ -60,9 +60,11 @@ impl Views {
         if let Some(list) = self.lists.read().get(&key) {
             return list.clone();
         }
-        let callable = registry.iter().filter(|entry| policy::decide::<CallTool>(caller, entry.needs()).is_ok());
+        let callable =
+            registry.iter().filter(|entry| policy::decide::<CallTool>(caller, entry.needs()).is_ok());
         let tools: Vec<&str> = callable.map(crate::tools::Entry::descriptor).collect();
-        let list = format!("\"tools\":[{}],\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\"", tools.join(","));
+        let list =
+            format!("\"tools\":[{}],\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\"", tools.join(","));
         let list = Bytes::from(list);
         let mut lists = self.lists.write();
         if lists.len() < MAX_LISTS {

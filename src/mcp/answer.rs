@@ -87,7 +87,10 @@ impl Answer {
             response.insert_header((header::ALLOW, HeaderValue::from_static("POST")));
         }
         // A body that was refused unread may be endless, and a stopping server waits for nobody.
-        if matches!(code, Code::BodyTooLarge | Code::RequestTimeout | Code::HeadersTooLarge | Code::ShuttingDown) {
+        if matches!(
+            code,
+            Code::BodyTooLarge | Code::RequestTimeout | Code::HeadersTooLarge | Code::ShuttingDown
+        ) {
             response.force_close();
         }
     }
@@ -109,9 +112,11 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::OriginForbidden
         | Code::HostForbidden => Outcome::Denied,
         Code::RequestTimeout => Outcome::Timeout,
-        Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown | Code::Internal => {
-            Outcome::Failed
-        }
+        Code::Overloaded
+        | Code::StoreUnavailable
+        | Code::AuditUnavailable
+        | Code::ShuttingDown
+        | Code::Internal => Outcome::Failed,
         _ => Outcome::Error,
     }
 }

@@ -4,8 +4,8 @@ use std::{borrow::Cow, panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tracing::Instrument;
 
 use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
@@ -22,7 +22,11 @@ use crate::{
 ///
 /// # Errors
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
-pub(super) async fn tool(exchange: &mut Exchange<'_>, id: Id<'_>, params: &Params<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn tool(
+    exchange: &mut Exchange<'_>,
+    id: Id<'_>,
+    params: &Params<'_>,
+) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let name = params.tool_name().unwrap_or_default();
     let Some(entry) = house.registry.find(&name) else {
@@ -81,7 +85,10 @@ async fn run(
     let (outcome, ran) = match ended {
         Ok(Ok(output)) => (Outcome::Ok, Ok(Ran::Output(output))),
         Ok(Err(ToolError::Output)) | Err(_) => {
-            tracing::error!(tool.name = entry.spec().name, "tool broke its promise: a panic, or output against its schema");
+            tracing::error!(
+                tool.name = entry.spec().name,
+                "tool broke its promise: a panic, or output against its schema"
+            );
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
         }
         Ok(Err(error)) => {
@@ -120,4 +127,3 @@ fn digest(key: &Hmac<Sha256>, raw: &str) -> [u8; 32] {
     mac.update(raw.as_bytes());
     mac.finalize().into_bytes().into()
 }
-

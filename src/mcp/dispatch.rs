@@ -43,14 +43,18 @@ impl Method {
         match self {
             Self::CallTool => call::tool(exchange, id, params).await,
             // We hand out no cursor, so none that comes can be one of ours (P2).
-            Self::ListTools if params.cursor.is_some() => Err(Refusal::new(Code::InvalidParams, "unknown cursor")),
+            Self::ListTools if params.cursor.is_some() => {
+                Err(Refusal::new(Code::InvalidParams, "unknown cursor"))
+            }
             Self::ListTools => {
                 let list = house.views.tools(&exchange.principal, &house.registry);
                 Ok(Answer::ok(protocol::render::result(id, &list, &house.views.stamp)))
             }
-            Self::Discover => {
-                Ok(Answer::ok(protocol::render::result(id, house.views.discover.as_bytes(), &house.views.stamp)))
-            }
+            Self::Discover => Ok(Answer::ok(protocol::render::result(
+                id,
+                house.views.discover.as_bytes(),
+                &house.views.stamp,
+            ))),
         }
     }
 }

@@ -15,11 +15,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    actors::audit::AuditError,
-    domain::RequestId,
-    edge::EdgeError,
-    error::Code,
-    house::Worker,
+    actors::audit::AuditError, domain::RequestId, edge::EdgeError, error::Code, house::Worker,
     protocol::MODERN,
 };
 
@@ -62,7 +58,12 @@ fn unrecorded(error: AuditError, id: RequestId) -> Answer {
     Answer::refused(&Refusal::from(error), None, id)
 }
 
-fn finish(worker: &Worker, answer: Answer, (method, started): (&'static str, Instant), id: RequestId) -> HttpResponse {
+fn finish(
+    worker: &Worker,
+    answer: Answer,
+    (method, started): (&'static str, Instant),
+    id: RequestId,
+) -> HttpResponse {
     worker.house.metrics.request(method, answer.outcome.as_str(), started.elapsed());
     answer.into_response(&worker.house.challenges, id)
 }
@@ -71,10 +72,13 @@ fn finish(worker: &Worker, answer: Answer, (method, started): (&'static str, Ins
 /// one knows better (§6.3, ruling 7).
 fn other_method(worker: &Worker, request: &HttpRequest, record: &mut Record, id: RequestId) -> Answer {
     let legacy = matches!(*request.method(), Method::GET | Method::DELETE)
-        && request.headers().get("mcp-protocol-version").is_none_or(|version| version.as_bytes() < MODERN.as_bytes());
-    let checked = guard(worker, request).map_err(Refusal::from).and_then(|()| {
-        if legacy { identify(worker, request, record).map(drop) } else { Ok(()) }
-    });
+        && request
+            .headers()
+            .get("mcp-protocol-version")
+            .is_none_or(|version| version.as_bytes() < MODERN.as_bytes());
+    let checked = guard(worker, request)
+        .map_err(Refusal::from)
+        .and_then(|()| if legacy { identify(worker, request, record).map(drop) } else { Ok(()) });
     let refusal = checked.err().unwrap_or_else(|| EdgeError::Method.into());
     Answer::refused(&refusal, None, id)
 }

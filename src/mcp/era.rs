@@ -58,7 +58,10 @@ fn no_claim(envelope: &Envelope<'_>, headers: &HeaderMap) -> Refusal {
         return Refusal::new(Code::InvalidParams, message).as_bad_request();
     }
     if modern {
-        return Refusal::new(Code::HeaderMismatch, "initialize belongs to revisions before the one in the header");
+        return Refusal::new(
+            Code::HeaderMismatch,
+            "initialize belongs to revisions before the one in the header",
+        );
     }
     let requested = envelope.params.and_then(|params| {
         let params: serde_json::Value = serde_json::from_str(params.get()).ok()?;
@@ -77,7 +80,10 @@ fn unsupported(requested: &str) -> Refusal {
 /// `YYYY-MM-DD`: dates of that shape compare as text.
 fn is_date(text: &str) -> bool {
     text.len() == 10
-        && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() })
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() })
 }
 
 /// How a mirrored header may be written.

@@ -71,7 +71,8 @@ pub(super) fn admit(
 ) -> Result<Arc<Principal>, Refusal> {
     guard(worker, request)?;
     edge::refuse_encoding(request)?;
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > worker.house.limits.max_body) {
         return Err(EdgeError::Body(worker.house.limits.max_body).into());
     }
@@ -84,11 +85,19 @@ pub(super) fn guard(worker: &Worker, request: &HttpRequest) -> Result<(), EdgeEr
         return Err(EdgeError::Closing);
     }
     worker.house.guard.check(request)?;
-    if edge::header_bytes(request.headers()) > edge::MAX_HEADER_BYTES { Err(EdgeError::Headers) } else { Ok(()) }
+    if edge::header_bytes(request.headers()) > edge::MAX_HEADER_BYTES {
+        Err(EdgeError::Headers)
+    } else {
+        Ok(())
+    }
 }
 
 /// Finds out who is calling, from headers alone; failures and first sights are recorded as what they are.
-pub(super) fn identify(worker: &Worker, request: &HttpRequest, record: &mut Record) -> Result<Arc<Principal>, Refusal> {
+pub(super) fn identify(
+    worker: &Worker,
+    request: &HttpRequest,
+    record: &mut Record,
+) -> Result<Arc<Principal>, Refusal> {
     let house = &worker.house;
     let started = Instant::now();
     let credential = Credential::of(request.headers(), request.query_string());
@@ -119,21 +128,30 @@ fn refused(error: &(impl Coded + ?Sized)) -> Refusal {
     match error.code() {
         Code::StoreUnavailable => Refusal {
             retry_after: error.retry_after(),
-            ..Refusal::new(Code::StoreUnavailable, "revocations cannot be checked right now, so nobody is let in")
+            ..Refusal::new(
+                Code::StoreUnavailable,
+                "revocations cannot be checked right now, so nobody is let in",
+            )
         },
         _ => refusal,
     }
 }
 
 /// Records that this process sees the credential for the first time, and what of it means nothing here.
-fn first_sight(worker: &Worker, record: &Record, principal: &Principal, unknown: &[Box<str>]) -> Result<(), Refusal> {
+fn first_sight(
+    worker: &Worker,
+    record: &Record,
+    principal: &Principal,
+    unknown: &[Box<str>],
+) -> Result<(), Refusal> {
     if !worker.house.sights.is_first(&principal.credential) {
         return Ok(());
     }
     let mut event = record.beside(EventCode::AuthSucceeded);
     if !unknown.is_empty() {
         tracing::warn!(principal.id = %principal.id, unknown = ?unknown, "a token carries roles or permissions that do not exist here; they grant nothing");
-        event.detail = serde_json::to_string(&serde_json::json!({ "unknown_grants": unknown })).ok().map(Into::into);
+        event.detail =
+            serde_json::to_string(&serde_json::json!({ "unknown_grants": unknown })).ok().map(Into::into);
     }
     // In the same lane as the request's own record, before it: durable once that one is.
     drop(worker.lane.reserve()?.write(event));

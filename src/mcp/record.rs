@@ -48,7 +48,8 @@ impl Record {
     /// Keeps what the request says of itself.
     pub(super) fn describe(&mut self, request: &HttpRequest, ip: Option<IpAddr>) {
         self.event.ip = ip;
-        let agent = request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let agent =
+            request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         self.event.user_agent = agent.map(|agent| cut(&agent, MAX_TEXT).into());
         self.event.path = Some(match request.path() {
             "/mcp" => Cow::Borrowed("/mcp"),

@@ -52,7 +52,10 @@ impl Refusal {
         data.insert("reason".to_owned(), json!(self.code.reason()));
         data.insert("requestId".to_owned(), json!(request_id.to_string()));
         if let Some(wait) = self.retry_after {
-            data.insert("retryAfterMs".to_owned(), json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+            data.insert(
+                "retryAfterMs".to_owned(),
+                json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            );
         }
         protocol::render::error(id, rpc_code(self.code), &self.message, &Value::Object(data))
     }
@@ -81,9 +84,11 @@ const fn rpc_code(class: Code) -> i32 {
         Code::HeaderMismatch => code::HEADER_MISMATCH,
         Code::UnsupportedVersion => code::UNSUPPORTED_VERSION,
         Code::MissingCapability => code::MISSING_CAPABILITY,
-        Code::UnknownMethod | Code::NotFound | Code::MethodNotAllowed | Code::NotAcceptable | Code::RequestTimeout => {
-            code::METHOD_NOT_FOUND
-        }
+        Code::UnknownMethod
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::NotAcceptable
+        | Code::RequestTimeout => code::METHOD_NOT_FOUND,
         Code::UnknownTool | Code::InvalidParams => code::INVALID_PARAMS,
         Code::MissingCredential
         | Code::InvalidToken
@@ -94,7 +99,9 @@ const fn rpc_code(class: Code) -> i32 {
         | Code::UnknownIssuer
         | Code::InvalidApiKey => code::UNAUTHENTICATED,
         Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => code::FORBIDDEN,
-        Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => code::UNAVAILABLE,
+        Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
+            code::UNAVAILABLE
+        }
         Code::Internal => code::INTERNAL_ERROR,
         Code::MalformedCredential
         | Code::InvalidRequest

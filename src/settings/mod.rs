@@ -43,6 +43,14 @@ pub use store::{StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
 
+/// A duration as people write it, for the command line: `30m`, `7d`, `250ms`.
+///
+/// # Errors
+/// What it should look like.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, &'static str> {
+    units::duration(text).ok_or("write a whole number and one of ms, s, m, h, d, for example 30m")
+}
+
 /// The settings in force: plain data, every rule checked. `Debug` shows no secret.
 ///
 /// An embedder starts from [`Settings::development`] and changes fields; the rules are then its own

@@ -38,7 +38,10 @@ impl Actor for FeedActor {
         ctx.run_interval(SWEEP_EVERY, |this, ctx| {
             let store = Arc::clone(&this.stores.revocations);
             let sweep = async move { store.forget_ended(Timestamp::now()).await };
-            ctx.spawn(wrap_future(sweep).map(|swept, this: &mut Self, _| this.note(swept.map(drop), "forget_ended")));
+            ctx.spawn(
+                wrap_future(sweep)
+                    .map(|swept, this: &mut Self, _| this.note(swept.map(drop), "forget_ended")),
+            );
         });
     }
 }

@@ -73,7 +73,14 @@ impl FeedReader {
         let build = move |life| {
             let watch = stores.feed.watch(state.last.load(Ordering::Acquire));
             let (stores, listeners, shared) = (stores.clone(), listeners.clone(), Arc::clone(&state));
-            Ok::<_, ActorError>(FeedActor { watch, stores, listeners, shared, undelivered: Vec::new(), _life: life })
+            Ok::<_, ActorError>(FeedActor {
+                watch,
+                stores,
+                listeners,
+                shared,
+                undelivered: Vec::new(),
+                _life: life,
+            })
         };
         Ok(Self { shared, seat: kit::keep("feed", arbiter, build).await? })
     }

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::TokenError;
-use crate::domain::{AccessClaims, Audience, SigningSecret, Subject, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS, Timestamp};
+use crate::domain::{
+    AccessClaims, Audience, SigningSecret, Subject, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS, Timestamp,
+};
 
 /// Longest token that is looked at, bytes; ours are about 500.
 pub const MAX_TOKEN_BYTES: usize = 8_192;
@@ -163,7 +165,8 @@ impl Keyring {
         if header.alg != "HS256" || !header.is_plain() {
             return Err(TokenError::Malformed);
         }
-        let holds = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.check, Algorithm::HS256);
+        let holds =
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.check, Algorithm::HS256);
         if !holds.is_ok_and(|holds| holds) {
             return Err(TokenError::Signature);
         }
@@ -188,9 +191,12 @@ impl Keyring {
         if audience.is_empty() || !audience.iter().all(|aud| rules.audience.contains(aud)) {
             return Err(TokenError::WrongAudience);
         }
-        let is_id = |text: &str| (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_id = |text: &str| {
+            (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
         let few = claims.roles.len() <= MAX_GRANTS && claims.permissions.len() <= MAX_GRANTS;
-        if claims.sub.parse::<Subject>().is_err() || !is_id(&claims.jti) || !is_id(&claims.client_id) || !few {
+        if claims.sub.parse::<Subject>().is_err() || !is_id(&claims.jti) || !is_id(&claims.client_id) || !few
+        {
             return Err(TokenError::Claims);
         }
         let soon = now.plus(rules.leeway).secs();

@@ -34,6 +34,13 @@ use crate::{
 /// Longest time that a revocation may take to reach every worker; staleness beyond it is a failure.
 pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
 
+/// Whether one of `revocations` takes back the token with these claims: for a look without a server.
+pub fn is_in_force(revocations: &[Revocation], claims: &AccessClaims) -> bool {
+    let revoked = Revoked::new();
+    revoked.apply(revocations);
+    revoked.contains(&TokenIds::of(claims))
+}
+
 /// What to do while revocations may be stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStale {

@@ -77,7 +77,8 @@ impl Revoked {
     /// Whether a token with these claims, issued at `issued`, has been revoked.
     pub(super) fn contains(&self, claims: &TokenIds<'_>) -> bool {
         let tables = self.tables.read();
-        let within = |span: Option<&Span>| span.is_some_and(|span| claims.issued.millis() <= span.at.millis());
+        let within =
+            |span: Option<&Span>| span.is_some_and(|span| claims.issued.millis() <= span.at.millis());
         tables.jtis.contains_key(claims.jti)
             || within(tables.subjects.get(claims.subject))
             || within(tables.clients.get(claims.client))
@@ -132,7 +133,12 @@ pub(super) struct TokenIds<'a> {
 impl<'a> TokenIds<'a> {
     /// Of verified claims.
     pub(super) fn of(claims: &'a AccessClaims) -> Self {
-        Self { jti: &claims.jti, subject: &claims.sub, client: &claims.client_id, issued: super::keyring::issued_at(claims) }
+        Self {
+            jti: &claims.jti,
+            subject: &claims.sub,
+            client: &claims.client_id,
+            issued: super::keyring::issued_at(claims),
+        }
     }
 }
 

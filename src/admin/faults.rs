@@ -1,0 +1,25 @@
+//! `POST /admin/faults/<actor>`: proves that a panic stays in its room. Off unless `admin.unsafe_faults`.
+
+use actix_web::{
+    HttpResponse,
+    web::{Data, Path},
+};
+
+use crate::{
+    edge::{self, EdgeError, HttpError},
+    house::House,
+};
+
+/// Makes the actor of that name panic; 202 once it has been told to.
+pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<HttpResponse, HttpError> {
+    let services = &house.services;
+    match actor.as_str() {
+        "tokens" => services.tokens.fault()?,
+        "feed" => services.feed.fault()?,
+        "audit" => services.audit.fault()?,
+        _ => return Err(EdgeError::Path.into()),
+    }
+    let mut answer = HttpResponse::Accepted();
+    edge::harden(&mut answer);
+    Ok(answer.finish())
+}

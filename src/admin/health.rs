@@ -1,0 +1,32 @@
+//! Whether the server lives, and whether it can do its job.
+
+use std::time::Instant;
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use serde_json::json;
+
+use crate::{actors::audit::Status, edge, house::House};
+
+/// `GET /health`: the process answers.
+pub(super) async fn alive() -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    edge::harden(&mut answer);
+    answer.json(json!({ "status": "ok" }))
+}
+
+/// `GET /health/ready`: 200 if every part that a call needs is there, else 503; the checks say which is not.
+pub(super) async fn ready(house: Data<House>) -> HttpResponse {
+    let services = &house.services;
+    let store = services.feed.is_reachable();
+    let audit = services.audit.status() == Status::Healthy;
+    let revocation = services.tokens.check_fresh(Instant::now()).is_ok();
+    let actors = services.vitals().iter().all(|actor| actor.alive);
+    let ready = store && audit && revocation && actors && !house.is_closing();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut answer = HttpResponse::build(status);
+    edge::harden(&mut answer);
+    answer.json(json!({
+        "ready": ready,
+        "checks": { "store": store, "audit": audit, "revocation": revocation, "actors": actors },
+    }))
+}

@@ -1,0 +1,20 @@
+//! `GET /metrics`.
+
+use std::time::Instant;
+
+use actix_web::{HttpResponse, web::Data};
+
+use crate::{edge, house::House};
+
+/// Everything that is counted; what actors know of themselves is read at this moment.
+pub(super) async fn show(house: Data<House>) -> HttpResponse {
+    for actor in house.services.vitals() {
+        house.metrics.actor(actor.name, actor.restarts, actor.depth);
+    }
+    house.metrics.staleness(house.services.tokens.staleness(Instant::now()));
+    let mut answer = HttpResponse::Ok();
+    edge::harden(&mut answer);
+    answer
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(house.metrics.render())
+}

@@ -1,0 +1,66 @@
+//! From the settings to the parts that need no actor: permissions, roles, tools.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{AppError, directory::StoreDirectory};
+use crate::{
+    domain::Catalogue,
+    policy::{RoleRule, Roles},
+    settings::{self, Settings},
+    store::Stores,
+    tools::{
+        AnyTool, Parts, Registry, builtin,
+        weather::{self, WeatherConfig, WeatherProvider},
+    },
+};
+
+/// Every permission of this server.
+///
+/// # Errors
+/// [`AppError::Permission`].
+pub fn catalogue(settings: &Settings) -> Result<Catalogue, AppError> {
+    Ok(Catalogue::new(&settings.permissions.extra)?)
+}
+
+/// Every role of this server, worked out.
+///
+/// # Errors
+/// [`AppError::Permission`], [`AppError::Roles`].
+pub fn roles(settings: &Settings) -> Result<Roles, AppError> {
+    let rules: BTreeMap<Box<str>, RoleRule> = settings
+        .roles
+        .iter()
+        .map(|(name, role)| {
+            let rule = RoleRule { permissions: role.permissions.clone(), inherits: role.inherits.clone() };
+            (name.as_str().into(), rule)
+        })
+        .collect();
+    Ok(Roles::new(catalogue(settings)?, rules)?)
+}
+
+/// The built-in tools and `more`, registered.
+///
+/// # Errors
+/// [`AppError::Weather`], [`AppError::Tools`].
+pub fn registry(
+    settings: &Settings,
+    stores: &Stores,
+    roles: &Roles,
+    more: Vec<Box<dyn AnyTool>>,
+) -> Result<Registry, AppError> {
+    let from = &settings.tools.weather;
+    let config = WeatherConfig {
+        provider: match from.provider {
+            settings::WeatherProvider::Fixed => WeatherProvider::Fixed,
+            settings::WeatherProvider::OpenMeteo => WeatherProvider::OpenMeteo,
+        },
+        base_url: from.base_url.clone(),
+        geocoding_url: from.geocoding_url.clone(),
+        timeout: from.timeout,
+    };
+    let directory = StoreDirectory::new(Arc::clone(&stores.users), roles.clone());
+    let parts = Parts { stations: weather::open(&config)?, directory: Arc::new(directory) };
+    let mut tools = builtin(&parts);
+    tools.extend(more);
+    Ok(Registry::new(tools, roles.catalogue())?)
+}

@@ -1,0 +1,97 @@
+//! `portcullis check`.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{context::Context, output};
+use crate::{
+    app::{self, AppError},
+    settings::{Problem, Settings},
+    store,
+};
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one role may do.
+#[derive(Debug, Serialize)]
+struct Access {
+    role: String,
+    tools: Vec<String>,
+    permissions: Vec<String>,
+}
+
+impl Check {
+    /// Says every problem, then who may call what; exit code 1 on any problem.
+    pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        let (access, problems, warnings) = match context.load() {
+            Err(invalid) => (Vec::new(), invalid.problems, Vec::new()),
+            Ok(loaded) => match access(&loaded.settings) {
+                Ok(access) => (access, Vec::new(), loaded.warnings),
+                Err(error) => (Vec::new(), vec![problem(&error)], loaded.warnings),
+            },
+        };
+        let ok = problems.is_empty();
+        if self.json {
+            let shown: Vec<_> = problems
+                .iter()
+                .map(|p| json!({ "key": p.key, "problem": p.problem, "fix": p.fix }))
+                .collect();
+            output::say(&json!({ "ok": ok, "problems": shown, "access": access }).to_string());
+        } else {
+            print(&access, &problems, &warnings);
+        }
+        Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// What only shows when the parts are put together: certificate, roles, tools.
+fn access(settings: &Settings) -> Result<Vec<Access>, AppError> {
+    app::check_tls(settings)?;
+    let roles = app::roles(settings)?;
+    let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+    let access = roles.names().map(|name| {
+        let set = roles.permissions_of(name).unwrap_or_default();
+        let tools = registry.iter().filter(|entry| set.contains(entry.needs()));
+        Access {
+            role: name.to_owned(),
+            tools: tools.map(|entry| entry.spec().name.to_owned()).collect(),
+            permissions: roles.catalogue().names(set).into_iter().map(str::to_owned).collect(),
+        }
+    });
+    Ok(access.collect())
+}
+
+fn problem(error: &AppError) -> Problem {
+    let text = error.to_string();
+    let (key, problem) = text.split_once(": ").unwrap_or(("settings", &text));
+    Problem { key: key.to_owned(), problem: problem.to_owned(), fix: "change it and check again".to_owned() }
+}
+
+fn print(access: &[Access], problems: &[Problem], warnings: &[Problem]) {
+    for warning in warnings {
+        output::complain(&format!("warning: {}: {}; {}", warning.key, warning.problem, warning.fix));
+    }
+    for problem in problems {
+        output::complain(&format!("{}: {}; {}", problem.key, problem.problem, problem.fix));
+    }
+    if !problems.is_empty() {
+        return output::complain(&format!("{} problem(s)", problems.len()));
+    }
+    output::say("The settings hold. Who may call what:");
+    for one in access {
+        output::say(&format!("  {:<12} tools: {}", one.role, shown(&one.tools)));
+        output::say(&format!("  {:<12} permissions: {}", "", shown(&one.permissions)));
+    }
+}
+
+fn shown(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}

@@ -1,0 +1,127 @@
+//! `portcullis policy explain`.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::{
+    context::{Context, in_system, open_store},
+    output,
+};
+use crate::{
+    app,
+    domain::{Principal, PrincipalKind, Subject},
+    policy::{self, CallTool, Roles},
+    settings::Settings,
+    store,
+    tools::{Entry, Registry},
+};
+
+/// Verbs about the policy.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum PolicyVerb {
+    /// Say for each tool whether it may be called, and by which rule.
+    #[command(after_help = "Example:\n  portcullis policy explain --role guest --tool list_users")]
+    Explain(Explain),
+}
+
+/// Arguments of `policy explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    subject: Asked,
+    /// Only this tool.
+    #[arg(long, value_name = "T")]
+    tool: Option<String>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// For whom.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Asked {
+    /// The account of this user.
+    #[arg(long, value_name = "U")]
+    user: Option<Subject>,
+    /// This role.
+    #[arg(long, value_name = "R")]
+    role: Option<String>,
+}
+
+impl PolicyVerb {
+    /// Runs the verb.
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let Self::Explain(explain) = self;
+        let settings = context.settings()?;
+        in_system(explain.run(&settings))
+    }
+}
+
+impl Explain {
+    async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let roles = app::roles(settings)?;
+        let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+        let (subject, held) = self.held(settings, &roles).await?;
+        let grant = roles.grant(&held, &[]);
+        let principal = Arc::new(Principal {
+            id: "operator".parse()?,
+            kind: PrincipalKind::Local,
+            client: "cli".into(),
+            credential: "local".into(),
+            roles: grant.roles,
+            permissions: grant.permissions,
+        });
+        for entry in self.wanted(&registry)? {
+            let name = entry.spec().name;
+            let (allowed, rule) = explain(&roles, &principal, entry);
+            let missing = if allowed { None } else { Some(roles.catalogue().name(entry.needs())) };
+            if self.json {
+                let line = json!({ "subject": subject, "tool": name, "allowed": allowed, "rule": rule, "missing": missing });
+                output::say(&line.to_string());
+            } else {
+                let word = if allowed { "allowed" } else { "denied " };
+                output::say(&format!("{word} {name:<24} {rule}"));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The subject as it is shown, and the roles that it holds.
+    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Vec<String>)> {
+        if let Some(user) = &self.subject.user {
+            let Some(account) = open_store(settings)?.users.find(user).await? else {
+                bail!("there is no account {user}")
+            };
+            return Ok((format!("user:{user}"), account.roles));
+        }
+        let role = self.subject.role.clone().unwrap_or_default();
+        if roles.permissions_of(&role).is_none() {
+            bail!("there is no role {role}; known: {}", roles.names().collect::<Vec<_>>().join(", "));
+        }
+        Ok((format!("role:{role}"), vec![role]))
+    }
+
+    fn wanted<'a>(&self, registry: &'a Registry) -> anyhow::Result<Vec<&'a Entry>> {
+        match &self.tool {
+            None => Ok(registry.iter().collect()),
+            Some(name) => match registry.find(name) {
+                Some(entry) => Ok(vec![entry]),
+                None => bail!("there is no tool {name}"),
+            },
+        }
+    }
+}
+
+/// The decision itself, not a copy of it, and the rule that made it.
+fn explain(roles: &Roles, principal: &Arc<Principal>, entry: &Entry) -> (bool, String) {
+    match policy::decide::<CallTool>(principal, entry.needs()) {
+        Ok(_permit) => {
+            let rule = principal.roles.iter().find_map(|role| roles.rule_for(role, entry.needs()));
+            (true, rule.unwrap_or_else(|| "single permission".to_owned()))
+        }
+        Err(denied) => (false, format!("no rule gives {}", roles.catalogue().name(denied.missing))),
+    }
+}

@@ -1,0 +1,36 @@
+//! `portcullis serve`.
+
+use std::process::ExitCode;
+
+use super::{
+    context::{Context, in_system},
+    output,
+};
+use crate::{app, settings::LogFormat, telemetry::logs};
+
+/// Serves until a signal comes.
+pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let loaded = match context.load() {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            output::complain(&format!("portcullis does not start; settings to change:\n{invalid}"));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let settings = loaded.settings;
+    let format = match settings.telemetry.format {
+        LogFormat::Auto => logs::LogFormat::Auto,
+        LogFormat::Pretty => logs::LogFormat::Pretty,
+        LogFormat::Json => logs::LogFormat::Json,
+    };
+    logs::install(&settings.telemetry.log, format)?;
+    for warning in &loaded.warnings {
+        tracing::warn!(setting = %warning.key, problem = %warning.problem, fix = %warning.fix, "setting");
+    }
+    in_system(async {
+        let server = app::start(&settings, Vec::new()).await?;
+        output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()));
+        server.run().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

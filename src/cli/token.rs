@@ -1,0 +1,220 @@
+//! `portcullis token issue|revoke|inspect`.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::{
+    context::{Context, in_system, open_store},
+    operator, output,
+};
+use crate::{
+    actors::{
+        audit,
+        tokens::{MintRequest, TokenError, is_in_force},
+    },
+    app,
+    domain::{EventCode, Subject, Timestamp},
+    error::Coded,
+    settings::{Settings, parse_duration},
+    store::{Revocation, RevocationTarget},
+};
+
+/// Verbs about access tokens.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum TokenVerb {
+    /// Mint an access token and print it alone on standard output.
+    #[command(after_help = "Example:\n  T=$(portcullis token issue --user alice --role user --ttl 1h)")]
+    Issue(Issue),
+    /// Take a token back, or everything of a user or a client; in force everywhere within a second.
+    #[command(after_help = "Example:\n  portcullis token revoke --user alice")]
+    Revoke(Revoke),
+    /// Say what a token says, whether it holds, and how often it was used.
+    #[command(after_help = "Example:\n  portcullis token inspect \"$T\"")]
+    Inspect(Inspect),
+}
+
+/// Arguments of `token issue`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Issue {
+    /// Whom the token speaks for, an account or a service.
+    #[arg(long, value_name = "U")]
+    user: Subject,
+    /// A role that it carries; repeat for more. Without roles and permissions: those of the account.
+    #[arg(long = "role", value_name = "R")]
+    roles: Vec<String>,
+    /// A single permission that it carries; repeat for more.
+    #[arg(long = "permission", value_name = "P")]
+    permissions: Vec<String>,
+    /// How long it lives, for example 30m; at most jwt.max_ttl [default: jwt.access_ttl].
+    #[arg(long, value_parser = parse_duration)]
+    ttl: Option<Duration>,
+    /// The client that gets it.
+    #[arg(long, value_name = "C", default_value = "cli")]
+    client: String,
+    /// Print {"access_token","token_type","expires_in"}.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Revoke {
+    /// The token itself.
+    token: Option<String>,
+    /// The id of a token.
+    #[arg(long, value_name = "J")]
+    jti: Option<String>,
+    /// Every token issued to this user until now.
+    #[arg(long, value_name = "U")]
+    user: Option<Subject>,
+    /// Every token issued to this client until now.
+    #[arg(long, value_name = "C")]
+    client: Option<String>,
+}
+
+/// Arguments of `token inspect`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Inspect {
+    /// The token.
+    token: String,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl TokenVerb {
+    /// Runs the verb.
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let settings = context.settings()?;
+        in_system(async {
+            match self {
+                Self::Issue(issue) => issue.run(&settings).await,
+                Self::Revoke(revoke) => revoke.run(&settings).await,
+                Self::Inspect(inspect) => inspect.run(&settings).await,
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Issue {
+    async fn run(self, settings: &Settings) -> anyhow::Result<()> {
+        let known = app::roles(settings)?;
+        let unknown = known.grant(&self.roles, &self.permissions).unknown;
+        if !unknown.is_empty() {
+            bail!(
+                "unknown role or permission: {}; known roles: {}",
+                unknown.join(", "),
+                known.names().collect::<Vec<_>>().join(", ")
+            );
+        }
+        let roles = if self.roles.is_empty() && self.permissions.is_empty() {
+            let account = open_store(settings)?.users.find(&self.user).await?;
+            let Some(account) = account else {
+                bail!("there is no account {}: name a --role or a --permission", self.user)
+            };
+            account.roles
+        } else {
+            self.roles
+        };
+        let ttl = self.ttl.unwrap_or(settings.jwt.access_ttl);
+        let request = MintRequest {
+            subject: self.user,
+            client: self.client,
+            roles,
+            permissions: self.permissions,
+            ttl,
+        };
+        let minted = app::keyring(settings)?.mint(&request, Timestamp::now())?;
+        let claims = &minted.claims;
+        let detail = json!({
+            "sub": claims.sub, "jti": claims.jti, "exp": claims.exp, "client_id": claims.client_id,
+            "roles": claims.roles, "permissions": claims.permissions,
+        });
+        operator::record(settings, EventCode::TokenIssued, &detail)
+            .await
+            .context("the token is not issued")?;
+        if self.json {
+            let pair =
+                json!({ "access_token": minted.token, "token_type": "bearer", "expires_in": ttl.as_secs() });
+            output::say(&pair.to_string());
+        } else {
+            output::say(&minted.token);
+        }
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn run(self, settings: &Settings) -> anyhow::Result<()> {
+        let now = Timestamp::now();
+        let longest = now.plus(settings.jwt.max_ttl).plus(settings.jwt.leeway);
+        let (target, until) = if let Some(token) = &self.token {
+            match app::keyring(settings)?.verify(token, now) {
+                Ok(claims) => (
+                    RevocationTarget::Jti(claims.jti),
+                    Timestamp::from_secs(claims.exp).plus(settings.jwt.leeway),
+                ),
+                Err(TokenError::Expired) => {
+                    output::complain("the token has expired: nothing to revoke");
+                    return Ok(());
+                }
+                Err(error) => bail!("this is not a token of this server: {error}"),
+            }
+        } else if let Some(user) = self.user {
+            (RevocationTarget::Subject(user.as_str().to_owned()), longest)
+        } else if let Some(client) = self.client {
+            (RevocationTarget::Client(client), longest)
+        } else {
+            (RevocationTarget::Jti(self.jti.unwrap_or_default()), longest)
+        };
+        let revocation = Revocation { target, at: now, until };
+        // In force first, recorded second: of the two, a credential that lives on is the worse.
+        open_store(settings)?.revocations.revoke(&revocation).await.context("nothing was revoked")?;
+        let detail = json!({ "target": revocation.target });
+        operator::record(settings, EventCode::TokenRevoked, &detail)
+            .await
+            .context("it is revoked, but not recorded")?;
+        output::complain("revoked; in force everywhere within a second");
+        Ok(())
+    }
+}
+
+impl Inspect {
+    async fn run(self, settings: &Settings) -> anyhow::Result<()> {
+        let now = Timestamp::now();
+        let verified = app::keyring(settings)?.verify(&self.token, now);
+        let revocations = open_store(settings)?.revocations.live(now).await?;
+        let reason = match &verified {
+            Ok(claims) if is_in_force(&revocations, claims) => Some(TokenError::Revoked.code().reason()),
+            Ok(_) => None,
+            Err(error) => Some(error.code().reason()),
+        };
+        let mut segments = self.token.split('.').map(segment);
+        let (header, claims) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        let used = match claims.get("jti").and_then(Value::as_str) {
+            Some(jti) => Some(audit::usage(&settings.data_dir, jti)?),
+            None => None,
+        };
+        let shown = json!({
+            "valid": reason.is_none(),
+            "reason": reason,
+            "header": header,
+            "claims": claims,
+            "usage_count": used.as_ref().map_or(0, |used| used.count),
+            "last_used": used.and_then(|used| used.last_used),
+        });
+        output::say(&if self.json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? });
+        Ok(())
+    }
+}
+
+/// A segment of a token as JSON; null if it is none.
+fn segment(text: &str) -> Value {
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
