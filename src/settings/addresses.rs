@@ -67,7 +67,8 @@ pub(super) fn is_origin(text: &str) -> bool {
         return false;
     };
     if matches!(scheme, "http" | "https") {
-        return Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text);
+        return !text.contains('*')
+            && Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text);
     }
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.+_:".contains(&b);
     scheme.starts_with(|c: char| c.is_ascii_lowercase())

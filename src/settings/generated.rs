@@ -96,7 +96,7 @@ pub enum GeneratedError {
         cause: io::Error,
     },
     /// Others could have read or changed it, so it is no secret any more.
-    #[error("{} can be reached by others: take their rights away with chmod go-rwx, and replace the secret", .path.display())]
+    #[error("others can reach {}: run chmod go-rwx on it and replace the secret", .path.display())]
     Exposed {
         /// The file or its folder.
         path: PathBuf,

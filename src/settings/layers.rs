@@ -106,7 +106,7 @@ pub(super) fn built_in(profile: &Profile) -> Vec<Layer> {
 
 /// `default.toml` as it was when this binary was built.
 pub(super) fn defaults() -> Layer {
-    compiled("default", DEFAULTS)
+    compiled(DEFAULTS)
 }
 
 /// The layers as one tree, later ones over earlier ones. A list replaces a list.
@@ -138,19 +138,19 @@ fn profile_file(dir: &Path, profile: &Profile, report: &mut Report) -> Layer {
         let nearest = nearest::name(profile.name(), known).unwrap_or_default();
         let path = dir.join(format!("{profile}.toml"));
         let fix = format!("write it, or choose {}; the nearest is {nearest}", known.join(", "));
-        report.refuse("profile", format!("there is no {}", path.display()), fix);
+        report.refuse_file("profile", format!("there is no {}", path.display()), &fix);
         Layer(Tree::new())
     })
 }
 
 fn built_in_profile(profile: &Profile) -> Option<Layer> {
-    PROFILES.into_iter().find(|(name, _)| *name == profile.name()).map(|(name, text)| compiled(name, text))
+    PROFILES.into_iter().find(|(name, _)| *name == profile.name()).map(|(_, text)| compiled(text))
 }
 
-fn compiled(name: &str, text: &str) -> Layer {
-    let origin = format!("{name}.toml inside the binary");
-    // A test holds that these parse; an empty layer would be refused key by key, never used.
-    Layer(FileFormat::Toml.parse(Some(&origin), text).unwrap_or_default())
+/// A layer without an origin, since nobody can change it there.
+fn compiled(text: &str) -> Layer {
+    // A test holds that these parse; an empty layer would be refused for what it lacks, never used.
+    Layer(FileFormat::Toml.parse(None, text).unwrap_or_default())
 }
 
 /// The layer of `<dir>/<name>.toml`; `None` if there is no such file. One that cannot be used is reported.
@@ -180,7 +180,7 @@ fn file(dir: &Path, name: &str, report: &mut Report) -> Option<Layer> {
     Some(Layer(tree))
 }
 
-/// Parses the TOML of a file; reports what is wrong by line and never shows the line, which may hold a secret.
+/// Parses the TOML of a file. Reports what is wrong by its line, and never shows it: it may hold a secret.
 fn parse(origin: &str, text: &str, report: &mut Report) -> Tree {
     let parse =
         |text: &str| FileFormat::Toml.parse(Some(&origin.to_owned()), text).map_err(|e| e.to_string());

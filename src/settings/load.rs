@@ -110,15 +110,16 @@ fn signing_secret(settings: &Settings, secret: &SecretString, report: &mut Repor
         Some(path) => (FILE, guard::read_secret_file(FILE, path, report)?),
         None if is_set => (KEY, secret.clone()),
         None => {
-            let fix = "set jwt.secret_file or the variable JWT_SECRET_KEY, for example to what openssl rand -base64 48 prints";
-            report.require(!report.is_production(), KEY, ("is missing", fix));
+            let fix = "set jwt.secret_file or the variable JWT_SECRET_KEY; \
+                       openssl rand -base64 48 prints a good one";
+            report.require(!report.is_production(), KEY, ("is empty, and production generates none", fix));
             return None;
         }
     };
     if let Some(holder) = report.origin(KEY).map(PathBuf::from).filter(|_| is_set) {
         guard::check_holder(KEY, &holder, report);
     }
-    let fix = "use a random one, for example what openssl rand -base64 48 prints";
+    let fix = "use a random one; openssl rand -base64 48 prints a good one";
     text.expose_secret().parse().map_err(|why| report.refuse(key, why, fix)).ok()
 }
 

@@ -157,11 +157,13 @@ impl ServerSettings {
 
     fn check_lists(&self, report: &mut Report) {
         for host in self.allowed_hosts.iter().filter(|host| addresses::host_and_port(host).is_none()) {
-            let fix = "write a host name or address without scheme and wildcard, such as \"mcp.example.org\", \"127.0.0.1:8080\" or \"[::1]\"";
+            let fix = "write a host name or address without scheme and wildcard, \
+                       such as \"mcp.example.org\", \"127.0.0.1:8080\" or \"[::1]\"";
             report.refuse("server.allowed_hosts", format!("{host:?} is not a host"), fix);
         }
         for origin in self.allowed_origins.iter().filter(|origin| !addresses::is_origin(origin)) {
-            let fix = "write scheme, host and port in lower case as the browser sends them, such as \"https://app.example.org\"";
+            let fix =
+                "write scheme, host and port as the browser sends them, such as \"https://app.example.org\"";
             report.refuse("server.allowed_origins", format!("{origin:?} is not an origin"), fix);
         }
         let all = self.trusted_proxies.iter().any(|net| net.prefix_len() == 0);
@@ -204,7 +206,8 @@ impl ServerSettings {
             report.refuse_in_production(
                 "server.host",
                 "listens off loopback without TLS and without a trusted proxy",
-                "set server.tls.certificate and server.tls.private_key, or server.trusted_proxies, or listen on 127.0.0.1",
+                "set server.tls.certificate and private_key, or server.trusted_proxies, \
+                 or listen on 127.0.0.1",
             );
         }
         let key = "server.allowed_hosts";
