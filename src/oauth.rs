@@ -8,17 +8,17 @@ use actix_web::{
 use serde_json::json;
 
 /// Where the metadata lies: at the root form and behind the endpoint's own path (A1).
-pub const PATHS: [&str; 2] =
+pub(crate) const PATHS: [&str; 2] =
     ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"];
 
 /// The protected resource metadata, serialised once.
 #[derive(Debug, Clone)]
-pub struct ResourceMetadata(Bytes);
+pub(crate) struct ResourceMetadata(Bytes);
 
 impl ResourceMetadata {
     /// Metadata of the resource `resource` called `name`, whose tokens come from `issuer`. `scopes` is what
     /// a client asks for to begin with, not everything there is.
-    pub fn new(resource: &str, name: &str, issuer: &str, scopes: &[&str]) -> Self {
+    pub(crate) fn new(resource: &str, name: &str, issuer: &str, scopes: &[&str]) -> Self {
         let metadata = json!({
             "resource": resource,
             "authorization_servers": [issuer],
@@ -31,7 +31,7 @@ impl ResourceMetadata {
 }
 
 /// Adds the two metadata paths.
-pub fn routes(app: &mut ServiceConfig) {
+pub(crate) fn routes(app: &mut ServiceConfig) {
     for path in PATHS {
         app.route(path, web::get().to(show));
     }

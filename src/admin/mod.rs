@@ -7,7 +7,7 @@ mod metrics;
 use actix_web::web::{self, ServiceConfig};
 
 /// Adds health, open to everybody, and metrics if the settings say so.
-pub fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
+pub(crate) fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
     app.route("/health", web::get().to(health::alive));
     app.route("/health/ready", web::get().to(health::ready));
     if with_metrics {
@@ -16,7 +16,7 @@ pub fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
 }
 
 /// Adds everything of the second listener; fault injection only if the settings say so.
-pub fn admin_routes(app: &mut ServiceConfig, with_faults: bool) {
+pub(crate) fn admin_routes(app: &mut ServiceConfig, with_faults: bool) {
     main_routes(app, true);
     if with_faults {
         app.route("/admin/faults/{actor}", web::post().to(faults::inject));

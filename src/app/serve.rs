@@ -136,7 +136,7 @@ impl Server {
         let audit = &self.house.services.audit;
         audit.record(stopped).await?;
         audit.close().await?;
-        self.arbiters.iter().for_each(|arbiter| drop(arbiter.stop()));
+        self.arbiters.iter().for_each(|arbiter| _ = arbiter.stop());
         Ok(())
     }
 }

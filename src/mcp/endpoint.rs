@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Adds the endpoint. Each worker's [`Worker`] stands in the application's data.
-pub fn routes(app: &mut ServiceConfig) {
+pub(crate) fn routes(app: &mut ServiceConfig) {
     app.service(web::resource("/mcp").route(web::post().to(serve)).default_service(web::route().to(serve)));
 }
 

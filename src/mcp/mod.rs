@@ -9,4 +9,4 @@ mod exchange;
 mod record;
 mod refusal;
 
-pub use endpoint::routes;
+pub(crate) use endpoint::routes;
