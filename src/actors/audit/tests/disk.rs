@@ -1,0 +1,1 @@
+//! The disk fails, the writer dies: nobody is told ok without a record, nothing is written twice.
