@@ -32,7 +32,7 @@ pub(super) fn check(
     }
     if let Some(missing) = meta.first_problem() {
         let message = format!("missing or malformed _meta {missing}");
-        return Err(Refusal::new(Code::InvalidParams, message).as_bad_request());
+        return Err(Refusal::new(Code::InvalidParams, message).with_bad_request());
     }
     let claimed = meta.version().unwrap_or_default();
     mirrors(headers, VERSION_HEADER, &claimed, Plain)?;
@@ -55,7 +55,7 @@ fn no_claim(envelope: &Envelope<'_>, headers: &HeaderMap) -> Refusal {
     let modern = header.is_some_and(|value| is_date(value) && value >= MODERN);
     if envelope.method != "initialize" {
         let message = "missing _meta io.modelcontextprotocol/protocolVersion";
-        return Refusal::new(Code::InvalidParams, message).as_bad_request();
+        return Refusal::new(Code::InvalidParams, message).with_bad_request();
     }
     if modern {
         return Refusal::new(

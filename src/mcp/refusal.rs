@@ -41,7 +41,7 @@ impl Refusal {
     }
 
     /// With 400, where the class alone would be 200: a request that breaks the protocol itself.
-    pub(super) fn as_bad_request(mut self) -> Self {
+    pub(super) fn with_bad_request(mut self) -> Self {
         self.status = StatusCode::BAD_REQUEST;
         self
     }

@@ -6,5 +6,7 @@
 mod permit;
 mod roles;
 
+#[cfg(test)]
+pub(crate) use permit::permit_for_tests;
 pub use permit::{CallTool, Denied, Permit, decide};
 pub use roles::{Grant, InvalidRoles, RoleRule, Roles};

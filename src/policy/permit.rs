@@ -52,3 +52,19 @@ impl Coded for Denied {
         Code::Forbidden
     }
 }
+
+/// A permit for unit tests of tools, by the same decision: `ada` holds one permission and asks for it.
+#[cfg(test)]
+pub(crate) fn permit_for_tests<D>() -> Permit<D> {
+    let catalogue = crate::domain::Catalogue::new::<&str>(&[]).unwrap();
+    let needs = catalogue.find("weather:read").unwrap();
+    let ada = Principal {
+        id: "ada".parse().unwrap(),
+        kind: crate::domain::PrincipalKind::Local,
+        client: "tests".into(),
+        credential: "none".into(),
+        roles: Vec::new(),
+        permissions: [needs].into_iter().collect(),
+    };
+    decide(&Arc::new(ada), needs).unwrap()
+}

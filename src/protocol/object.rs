@@ -37,9 +37,9 @@ pub(super) trait Known<const N: usize> {
 }
 
 /// Reads an object, keeping the members of `K`.
-pub(super) fn read<'a, K: Known<N>, const N: usize>(
-    text: &'a str,
-) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+pub(super) fn read<K: Known<N>, const N: usize>(
+    text: &str,
+) -> Result<[Option<&RawValue>; N], serde_json::Error> {
     struct Reader<K>(std::marker::PhantomData<K>);
     impl<'de, K: Known<N>, const N: usize> Visitor<'de> for Bound<K, N> {
         type Value = Members<'de, N>;
