@@ -57,7 +57,7 @@ fn open(place: &Place, access: OpenFlags) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
-/// Two processes that open a new file at once get `SQLITE_BUSY` here whatever the timeout says.
+/// Where another process holds the write lock, SQLite says busy here at once, whatever its timeout (seen).
 fn turn_wal_on(conn: &Connection) -> Result<(), StoreError> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {

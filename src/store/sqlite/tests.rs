@@ -157,6 +157,17 @@ fn old_changes_are_pruned_a_few_at_a_time_and_a_late_reader_is_told() {
 }
 
 #[test]
+fn more_revocations_than_one_step_drops_are_all_forgotten() {
+    let f = Fixture::new();
+    f.tamper(
+        "INSERT INTO revocations WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
+         SELECT 'jti', n, 1, 2 FROM n",
+    );
+    let forget = || f.runtime.block_on(f.store.forget_ended(Timestamp::from_micros(2)));
+    assert_eq!((forget(), forget(), f.live()), (Ok(2_500), Ok(0), Ok(vec![])));
+}
+
+#[test]
 fn what_is_no_database_of_ours_is_refused_and_left_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let open = |path: &PathBuf| Sqlite::open(path.to_str().unwrap()).map(drop);
@@ -172,6 +183,22 @@ fn what_is_no_database_of_ours_is_refused_and_left_as_it_was() {
     let before = fs::read(&newer).unwrap();
     assert_eq!(open(&newer), Err(StoreError::Newer { found: 99, known: 1 }));
     assert_eq!(fs::read(&newer).unwrap(), before);
+}
+
+#[test]
+fn a_lock_that_another_program_holds_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.db");
+    let holder = Connection::open(&path).unwrap();
+    // SQLite itself does not wait for this one when it turns WAL on.
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|threads| {
+        let opened = threads.spawn(|| Sqlite::open(path.to_str().unwrap()).map(drop));
+        thread::park_timeout(Duration::from_millis(100));
+        assert!(!opened.is_finished());
+        holder.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(opened.join().unwrap(), Ok(()));
+    });
 }
 
 /// Runs this very test in other processes, which open the file that the variable names.
