@@ -5,11 +5,17 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::output;
+
+/// Longest wait for a verb; one that should have refused to serve must not hold up the run.
+const VERB_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A data directory, the settings beside it and the environment that its processes get.
 pub(crate) struct Home {
@@ -119,9 +125,16 @@ impl Home {
     /// Runs a verb to its end; what it prints is kept, except what `token issue` prints on purpose.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Said {
         let mut command = self.command();
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_child(&child);
         // The load tasks share this thread, so the wait for the verb happens on another.
-        let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let mut wait = tokio::task::spawn_blocking(move || child.wait_with_output());
+        let Ok(done) = tokio::time::timeout(VERB_DEADLINE, &mut wait).await else {
+            kill_process(pid, Signal::KILL).unwrap();
+            wait.await.unwrap().unwrap();
+            panic!("portcullis {} did not end within {VERB_DEADLINE:?}", arguments[0]);
+        };
+        let done = done.unwrap().unwrap();
         let said = Said {
             status: done.status,
             out: String::from_utf8(done.stdout).unwrap(),
