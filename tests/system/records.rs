@@ -37,9 +37,10 @@ pub(crate) async fn query(home: &Home, further: &[&str]) -> Vec<Record> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// The one record of a request.
+/// The one record of a request; that its credential was seen for the first time is a record of its own.
 pub(crate) async fn of_request(home: &Home, request_id: &str) -> Record {
     let mut found = query(home, &["--request-id", request_id]).await;
+    found.retain(|record| record.event != "auth.succeeded");
     assert_eq!(found.len(), 1, "records of request {request_id}: {found:?}");
     found.remove(0)
 }

@@ -74,7 +74,11 @@ async fn check_says_the_same_without_serving() {
     let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(report["ok"], false);
     assert_eq!(report["problems"][0]["key"], "audit.durability");
-    assert!(report["problems"][0]["fix"].as_str().is_some_and(|fix| fix.contains("durable")), "{report}");
+    assert!(
+        report["problems"][0]["problem"].as_str().is_some_and(|text| text.contains("durable")),
+        "{report}"
+    );
+    assert!(report["problems"][0]["fix"].as_str().is_some_and(|text| !text.is_empty()), "{report}");
 
     let good = Home::new("check_good").cli(&["check", "--json"]).await;
     assert_eq!(good.code(), 0, "{}", good.err);

@@ -21,8 +21,8 @@ impl Station {
         let current = json!({ "time": "2026-11-22T10:00", "temperature_2m": 3.5, "weather_code": 0 });
         let observed =
             ResponseTemplate::new(200).set_body_json(json!({ "current": current })).set_delay(delay);
-        Mock::given(path("/search")).respond_with(found).mount(&server).await;
-        Mock::given(path("/forecast")).respond_with(observed).mount(&server).await;
+        Mock::given(path("/v1/search")).respond_with(found).mount(&server).await;
+        Mock::given(path("/v1/forecast")).respond_with(observed).mount(&server).await;
         Self { server }
     }
 
@@ -30,8 +30,8 @@ impl Station {
     pub(crate) fn serves(&self, home: Home) -> Home {
         home.without("TOOLS__WEATHER__PROVIDER")
             .with("TOOLS__WEATHER__PROVIDER", "open_meteo")
-            .with("TOOLS__WEATHER__BASE_URL", &format!("{}/forecast", self.server.uri()))
-            .with("TOOLS__WEATHER__GEOCODING_URL", &format!("{}/search", self.server.uri()))
+            .with("TOOLS__WEATHER__BASE_URL", &format!("{}/v1/forecast", self.server.uri()))
+            .with("TOOLS__WEATHER__GEOCODING_URL", &format!("{}/v1/search", self.server.uri()))
             .with("TOOLS__WEATHER__TIMEOUT", "8s")
     }
 
@@ -40,7 +40,7 @@ impl Station {
         let wait = async {
             loop {
                 let asked = self.server.received_requests().await.unwrap_or_default();
-                if asked.iter().filter(|request| request.url.path() == "/forecast").count() >= count {
+                if asked.iter().filter(|request| request.url.path() == "/v1/forecast").count() >= count {
                     return;
                 }
                 tokio::time::sleep(super::server::LOOK_EVERY).await;
