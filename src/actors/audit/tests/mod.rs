@@ -1,5 +1,6 @@
 //! The actor, its disk and its readers together.
 
+mod crash;
 mod disk;
 mod flow;
 
