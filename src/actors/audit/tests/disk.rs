@@ -74,10 +74,19 @@ async fn no_receipt_is_ok_before_its_sync_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Flaky::default());
     let house = House::start_on(AuditConfig::new(dir.path()), disk.clone()).await;
-    let held = disk.hold.lock();
+    let (holds, held) = std::sync::mpsc::channel();
+    let (let_go, holder) = std::sync::mpsc::channel::<()>();
+    let holding = Arc::clone(&disk);
+    let thread = std::thread::spawn(move || {
+        let _held = holding.hold.lock();
+        holds.send(()).unwrap();
+        holder.recv().unwrap();
+    });
+    held.recv().unwrap();
     let mut waits = Box::pin(house.audit.record(called("held")));
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut waits).await.is_err());
-    drop(held);
+    let_go.send(()).unwrap();
+    thread.join().unwrap();
     waits.await.unwrap();
     assert_eq!(tools(dir.path()), ["held"]);
     house.close().await;

@@ -3,6 +3,8 @@
 mod crash;
 mod disk;
 mod flow;
+mod record;
+mod rotation;
 
 use std::{path::Path, sync::Arc};
 
