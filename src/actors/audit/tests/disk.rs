@@ -69,26 +69,72 @@ fn tools_once(dir: &Path) -> HashSet<String> {
     once
 }
 
+/// Holds every sync of a disk until dropped.
+struct Held {
+    let_go: std::sync::mpsc::Sender<()>,
+}
+
+impl Held {
+    fn hold(disk: &Arc<Flaky>) -> Self {
+        let (holds, held) = std::sync::mpsc::channel();
+        let (let_go, dropped) = std::sync::mpsc::channel::<()>();
+        let disk = Arc::clone(disk);
+        std::thread::spawn(move || {
+            let _held = disk.hold.lock();
+            holds.send(()).unwrap();
+            let _ = dropped.recv();
+        });
+        held.recv().unwrap();
+        Self { let_go }
+    }
+
+    fn let_go(self) {
+        self.let_go.send(()).unwrap();
+    }
+}
+
 #[actix::test]
 async fn no_receipt_is_ok_before_its_sync_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Flaky::default());
     let house = House::start_on(AuditConfig::new(dir.path()), disk.clone()).await;
-    let (holds, held) = std::sync::mpsc::channel();
-    let (let_go, holder) = std::sync::mpsc::channel::<()>();
-    let holding = Arc::clone(&disk);
-    let thread = std::thread::spawn(move || {
-        let _held = holding.hold.lock();
-        holds.send(()).unwrap();
-        holder.recv().unwrap();
-    });
-    held.recv().unwrap();
+    let held = Held::hold(&disk);
     let mut waits = Box::pin(house.audit.record(called("held")));
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut waits).await.is_err());
-    let_go.send(()).unwrap();
-    thread.join().unwrap();
+    held.let_go();
     waits.await.unwrap();
     assert_eq!(tools(dir.path()), ["held"]);
+    house.close().await;
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_is_waited_for_five_seconds_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Flaky::default());
+    let house = House::start_on(AuditConfig::new(dir.path()), disk.clone()).await;
+    let held = Held::hold(&disk);
+    let begun = Instant::now();
+    assert!(matches!(house.audit.record(called("late")).await, Err(AuditError::Unavailable)));
+    assert!((5..7).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    held.let_go();
+    house.audit.record(called("after")).await.unwrap();
+    assert_eq!(tools(dir.path()), ["late", "after"]);
+    house.close().await;
+}
+
+#[actix::test]
+async fn buffered_mode_waits_for_no_disk_and_syncs_within_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Flaky::default());
+    let config = AuditConfig { durability: Durability::Buffered, ..AuditConfig::new(dir.path()) };
+    let house = House::start_on(config, disk.clone()).await;
+    let synced = disk.syncs.load(Ordering::SeqCst);
+    let begun = Instant::now();
+    house.audit.record(called("buffered")).await.unwrap();
+    until("the record in the file", || tools(dir.path()) == ["buffered"]).await;
+    until("its sync", || disk.syncs.load(Ordering::SeqCst) > synced && house.audit.depth() == 0).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(house.audit.events_total(), 1);
     house.close().await;
 }
 
