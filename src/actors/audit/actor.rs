@@ -28,6 +28,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const BUFFERED_PAUSE: Duration = Duration::from_millis(1);
 /// Most records that buffered mode keeps in memory until the next fdatasync.
 const MAX_UNSYNCED: usize = 8_192;
+/// Longest wait for company, whatever the settings say.
+const MAX_LINGER: Duration = Duration::from_millis(1);
 /// Commits faster than this are not worth waiting for company.
 const MIN_LINGER: Duration = Duration::from_micros(50);
 
@@ -158,7 +160,7 @@ impl AuditActor {
 
     /// Waits for as many events as are likely to come at once, but never longer than it saves.
     fn linger(&self) {
-        let longest = self.shared.desk.config.linger.min(self.took / 2);
+        let longest = self.shared.desk.config.linger.min(MAX_LINGER).min(self.took / 2);
         if self.shared.is_durable() && self.expected > 1 && longest >= MIN_LINGER {
             let enough = self.expected - self.expected / 8;
             self.shared.bell.wait(self.shared.waiting(), enough, longest);

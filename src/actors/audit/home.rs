@@ -73,7 +73,8 @@ impl Home {
 
     /// Has the head file's place on disk settled, once, so that later writes in place cannot lose it.
     pub(super) fn sync_head(&self) -> io::Result<()> {
-        self.head.sync_all()
+        self.head.sync_all()?;
+        self.head_path.parent().map_or(Ok(()), sync_dir)
     }
 
     /// Lets another process have the slot.

@@ -74,7 +74,8 @@ impl Journal {
                 (Some(last), Some(promised)) => tail::connects(&dir, promised, &last.head)?,
                 _ => false,
             };
-            Ok(Found { tail, promised, connected })
+            let newest = list(&dir)?.last().map_or(0, |segment| segment.first);
+            Ok(Found { tail, promised, connected, newest })
         };
         let found = look().map_err(AuditError::file("read", &dir))?;
         let takeover = takeover::decide(found, &uuid::Uuid::now_v7().to_string(), now);

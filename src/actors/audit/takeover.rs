@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) promised: Option<Head>,
     /// Whether the files hold what was promised and everything after it in one chain.
     pub(super) connected: bool,
+    /// Largest number that a segment begins with, 0 without segments.
+    pub(super) newest: u64,
 }
 
 /// Where to go on, and what to record first.
@@ -29,25 +31,28 @@ pub(super) struct Takeover {
     pub(super) signed: bool,
 }
 
-/// Goes on behind the last good record, unless the head file proves that more was there.
+/// Goes on behind the last good record; what a crash left behind that one is cut, since nobody was told
+/// that it is recorded.
 ///
-/// In that case nothing is cut or mended: a new segment begins behind what was promised, so that the gap
-/// stays visible to `verify` for ever, and an alert says so in the log itself.
+/// If the head file proves that more was there, or is lost itself, nothing is cut or mended: a new segment
+/// begins behind everything, so that the damage stays visible to `verify`, and an alert says so in the log.
 pub(super) fn decide(found: Found, new_chain: &str, now: Timestamp) -> Takeover {
-    let Found { tail, promised, connected } = found;
+    let Found { tail, promised, connected, newest } = found;
+    let rest = tail.rest;
     match (tail.last, promised) {
-        (None, None) if tail.rest == 0 => begin(Head::new(new_chain), Vec::new()),
-        (None, None) => begin(Head::new(new_chain), vec![lost_head(now), torn(tail.rest, now)]),
-        (None, Some(promised)) if promised.seq == 0 => {
-            let findings = if tail.rest == 0 { Vec::new() } else { vec![torn(tail.rest, now)] };
-            begin(promised, findings)
+        (None, None) if rest == 0 => begin(Head::new(new_chain), Vec::new()),
+        (None, None) => begin(Head { seq: newest, ..Head::new(new_chain) }, vec![lost_head(rest, now)]),
+        (Some(last), None) if rest == 0 => go_on(last, vec![lost_head(rest, now)]),
+        (Some(last), None) => {
+            let head = Head { seq: last.head.seq.max(newest), ..last.head };
+            begin(head, vec![lost_head(rest, now)])
         }
-        (Some(last), None) => go_on(last, tail.rest, vec![lost_head(now)], now),
-        (Some(last), Some(_)) if connected => go_on(last, tail.rest, Vec::new(), now),
+        (None, Some(promised)) if promised.seq == 0 => begin(promised, torn(rest, now)),
+        (Some(last), Some(_)) if connected => go_on(last, torn(rest, now)),
         (last, Some(promised)) => {
             let found = last.map_or(0, |last| last.head.seq);
             let alert = broken(promised.seq, found, now);
-            let head = Head { seq: promised.seq.max(found), ..promised };
+            let head = Head { seq: promised.seq.max(found).max(newest), ..promised };
             begin(head, vec![alert])
         }
     }
@@ -58,10 +63,7 @@ fn begin(head: Head, findings: Vec<AuditEvent>) -> Takeover {
     Takeover { position: Position { head, since: 0, segment: None }, findings, signed }
 }
 
-fn go_on(last: Last, rest: u64, mut findings: Vec<AuditEvent>, now: Timestamp) -> Takeover {
-    if rest > 0 {
-        findings.push(torn(rest, now));
-    }
+fn go_on(last: Last, findings: Vec<AuditEvent>) -> Takeover {
     let signed = last.signed && findings.is_empty();
     let segment = Some((last.segment, last.end));
     Takeover { position: Position { head: last.head, since: 0, segment }, findings, signed }
@@ -76,12 +78,13 @@ pub(super) fn alert(reason: &'static str, detail: &serde_json::Value, now: Times
     }
 }
 
-fn torn(bytes: u64, now: Timestamp) -> AuditEvent {
-    alert("torn_record_cut", &serde_json::json!({ "bytes": bytes }), now)
+fn torn(bytes: u64, now: Timestamp) -> Vec<AuditEvent> {
+    let alert = || alert("torn_record_cut", &serde_json::json!({ "bytes": bytes }), now);
+    if bytes == 0 { Vec::new() } else { vec![alert()] }
 }
 
-fn lost_head(now: Timestamp) -> AuditEvent {
-    alert("head_file_lost", &serde_json::json!({}), now)
+fn lost_head(bytes: u64, now: Timestamp) -> AuditEvent {
+    alert("head_file_lost", &serde_json::json!({ "unreadable_bytes": bytes }), now)
 }
 
 fn broken(promised: u64, found: u64, now: Timestamp) -> AuditEvent {

@@ -77,7 +77,6 @@ pub(super) fn parse_hex32(text: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// A last decimal digit of `number` as a character.
-#[expect(clippy::cast_possible_truncation, reason = "a number below 10 fits a byte")]
 pub(super) const fn digit(number: u64) -> u8 {
     b'0' + (number % 10) as u8
 }

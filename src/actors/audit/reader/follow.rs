@@ -16,6 +16,9 @@ use super::{
     slots,
 };
 
+/// How much of a file's end is looked at first, bytes.
+const FIRST_WINDOW: u64 = 64 * 1024;
+
 /// The last `count` records of all slots, merged by time, oldest first.
 ///
 /// # Errors
@@ -91,17 +94,32 @@ fn names(slot: &Path) -> Result<Vec<SegmentName>, AuditError> {
 }
 
 /// The last `count` records of a file, and where its last complete line ends.
+///
+/// Looks at ever more of its end until that is enough.
 fn last_lines(path: &Path, count: usize) -> Result<(VecDeque<Found>, u64), AuditError> {
-    let mut last = VecDeque::new();
-    let offset = read_from(path, 0, &mut |found| {
-        if last.len() == count {
-            last.pop_front();
+    let failed = || AuditError::file("read", path);
+    let len = fs::metadata(path).map_err(failed())?.len();
+    let mut window = FIRST_WINDOW;
+    loop {
+        let start = len.saturating_sub(window);
+        let mut lines = Lines::open(path, start).map_err(failed())?;
+        let mut last = VecDeque::new();
+        while let Some((line, end)) = lines.next().map_err(failed())? {
+            if end == End::Complete {
+                last.push_back(line.to_vec());
+            }
+            if last.len() > count + 1 {
+                last.pop_front();
+            }
         }
-        if count > 0 {
-            last.push_back(found);
+        if start == 0 || last.len() > count {
+            // What a window begins with is the end of a line.
+            let surplus = last.len().saturating_sub(count);
+            let found = last.iter().skip(surplus).filter_map(|line| Found::parse(line)).collect();
+            return Ok((found, lines.offset()));
         }
-    })?;
-    Ok((last, offset))
+        window = window.saturating_mul(4);
+    }
 }
 
 /// Gives every record behind `offset`; says where the last complete line ends.

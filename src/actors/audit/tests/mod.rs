@@ -1,7 +1,10 @@
 //! The actor, its disk and its readers together.
 
+mod crash;
 mod disk;
 mod flow;
+mod record;
+mod rotation;
 
 use std::{path::Path, sync::Arc};
 
