@@ -78,7 +78,8 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let roles = parts::roles(settings)?;
     let registry = parts::registry(settings, &stores, &roles, more)?;
     let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
-    let metrics = Arc::new(Metrics::new());
+    let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
+    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools));
     let services = services(settings, &stores, &arbiters, &metrics).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
     let house = house(settings, services, (roles, registry), (metrics, digest_key))?;

@@ -7,7 +7,7 @@ mod problem;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
-pub use body::{read_body, refuse_encoding};
+pub use body::{discard_buffered, read_body, refuse_encoding};
 pub use guard::{Guard, HostRule};
 pub use problem::{EdgeError, HttpError, problem};
 pub use status::status_of;

@@ -96,6 +96,12 @@ impl Answer {
     }
 }
 
+/// Whether the connection ends with a refusal of this class: a body that was refused unread may be
+/// endless, and a stopping server waits for nobody.
+pub(super) const fn closes(code: Code) -> bool {
+    matches!(code, Code::BodyTooLarge | Code::RequestTimeout | Code::HeadersTooLarge | Code::ShuttingDown)
+}
+
 /// How the record says that a refusal of this class ended.
 const fn outcome_of(code: Code) -> Outcome {
     match code {

@@ -79,9 +79,13 @@ async fn run(
     let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %exchange.principal.id);
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
-    // The tool's own deadline is inside `run`; this one is the operator's.
-    let deadline = house.limits.request_timeout;
-    let ended = tokio::time::timeout(deadline, running).await.unwrap_or(Ok(Err(ToolError::Timeout)));
+    // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.
+    let limit = house.limits.request_timeout;
+    let ended = if limit < entry.spec().deadline {
+        tokio::time::timeout(limit, running).await.unwrap_or(Ok(Err(ToolError::Timeout)))
+    } else {
+        running.await
+    };
     let (outcome, ran) = match ended {
         Ok(Ok(output)) => (Outcome::Ok, Ok(Ran::Output(output))),
         Ok(Err(ToolError::Output)) | Err(_) => {

@@ -23,6 +23,10 @@ const METHODS: [(&str, Method); 3] = [
     ("server/discover", Method::Discover),
 ];
 
+/// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
+/// request did not get as far.
+pub(crate) const METHOD_LABELS: [&str; 5] = ["tools/call", "tools/list", "server/discover", "other", "none"];
+
 impl Method {
     /// The method of that name.
     pub(super) fn find(name: &str) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use actix_web::{HttpRequest, dev::Payload, http::header};
 
 use super::{
-    answer::Answer,
+    answer::{Answer, closes},
     dispatch::{self, Method},
     era,
     record::Record,
@@ -46,7 +46,12 @@ pub(super) async fn post(
 ) -> (Answer, &'static str) {
     let principal = match admit(worker, request, record) {
         Ok(principal) => principal,
-        Err(refusal) => return (Answer::refused(&refusal, None, id), "none"),
+        Err(refusal) => {
+            if !closes(refusal.code) {
+                edge::discard_buffered(payload).await;
+            }
+            return (Answer::refused(&refusal, None, id), "none");
+        }
     };
     let body = match edge::read_body(request.headers(), payload, worker.house.limits.max_body).await {
         Ok(body) => body,

@@ -9,4 +9,5 @@ mod exchange;
 mod record;
 mod refusal;
 
+pub(crate) use dispatch::METHOD_LABELS;
 pub(crate) use endpoint::routes;

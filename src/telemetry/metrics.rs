@@ -13,19 +13,65 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::domain::Outcome;
+
+/// How a request can end.
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Ok, Outcome::Error, Outcome::Denied, Outcome::Cancelled, Outcome::Timeout, Outcome::Failed];
+/// What a credential can be.
+const KINDS: [&str; 3] = ["jwt", "api_key", "none"];
+
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
+
+/// What a method or a tool counts on the hot path: its series, found once instead of once a request.
+struct Meter {
+    name: &'static str,
+    outcomes: [(&'static str, Counter); OUTCOMES.len()],
+    duration: Histogram,
+}
+
+impl Meter {
+    /// The series of `name`, the value of `label` in both families.
+    fn new(
+        (label, name): (&'static str, &'static str),
+        counts: &Family<Labels<2>, Counter>,
+        durations: &Histograms,
+    ) -> Self {
+        let count = |outcome: Outcome| {
+            let labels = [(label, name), ("outcome", outcome.as_str())];
+            (outcome.as_str(), counts.get_or_create_owned(&labels))
+        };
+        Self {
+            name,
+            outcomes: OUTCOMES.map(count),
+            duration: durations.get_or_create_owned(&[(label, name)]),
+        }
+    }
+
+    fn count(&self, outcome: &str, took: Duration) {
+        if let Some((_, counter)) = self.outcomes.iter().find(|(known, _)| *known == outcome) {
+            counter.inc();
+        }
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+/// Counts on the meter of that name; a name that is not in the closed set is not counted.
+fn count(meters: &[Meter], name: &str, (outcome, took): (&str, Duration)) {
+    if let Some(meter) = meters.iter().find(|meter| meter.name == name) {
+        meter.count(outcome, took);
+    }
+}
 
 /// Everything that is counted. The client library adds `_total` to counters.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Labels<2>, Counter>,
-    request_duration: Histograms,
+    requests: Vec<Meter>,
     auth: Family<Labels<3>, Counter>,
-    auth_duration: Histograms,
+    auth_ok: Vec<(&'static str, Counter, Histogram)>,
     denials: Family<[(&'static str, String); 1], Counter>,
-    tool_calls: Family<Labels<2>, Counter>,
-    tool_duration: Histograms,
+    tools: Vec<Meter>,
     audit_events: Counter,
     audit_commit: Histogram,
     mailbox_depth: Family<Labels<1>, Gauge>,
@@ -46,25 +92,34 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(50e-6, 2.0, 18))
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// All at zero.
-    pub fn new() -> Self {
-        let histograms = || Histograms::new_with_constructor(seconds);
+    /// All at zero, for the endpoint's `methods` and these `tools`: the closed sets of label values.
+    pub fn new(methods: &[&'static str], tools: &[&'static str]) -> Self {
+        let mut registry = Registry::with_prefix("portcullis");
+        let r = &mut registry;
+        let (requests, tool_calls) = (Family::default(), Family::default());
+        let durations = || Histograms::new_with_constructor(seconds);
+        let (request_duration, auth_duration, tool_duration) = (durations(), durations(), durations());
+        let auth = Family::<Labels<3>, Counter>::default();
+        r.register("requests", "Requests on the MCP endpoint", requests.clone());
+        r.register("request_duration_seconds", "Time to the answer", request_duration.clone());
+        r.register("auth", "Credentials that were looked at", auth.clone());
+        r.register("auth_duration_seconds", "Time to know who is calling", auth_duration.clone());
+        r.register("tool_calls", "Tools that ran", tool_calls.clone());
+        r.register("tool_duration_seconds", "Time in the tool", tool_duration.clone());
+        let meters = |label, names: &[&'static str], counts: &_, spans: &_| {
+            names.iter().map(|name| Meter::new((label, *name), counts, spans)).collect()
+        };
+        let auth_ok = KINDS.map(|kind| {
+            let labels = [("kind", kind), ("outcome", "ok"), ("reason", "none")];
+            (kind, auth.get_or_create_owned(&labels), auth_duration.get_or_create_owned(&[("kind", kind)]))
+        });
         let mut metrics = Self {
-            registry: Registry::with_prefix("portcullis"),
-            requests: Family::default(),
-            request_duration: histograms(),
-            auth: Family::default(),
-            auth_duration: histograms(),
+            requests: meters("method", methods, &requests, &request_duration),
+            tools: meters("tool", tools, &tool_calls, &tool_duration),
+            auth,
+            auth_ok: auth_ok.into(),
             denials: Family::default(),
-            tool_calls: Family::default(),
-            tool_duration: histograms(),
             audit_events: Counter::default(),
             audit_commit: seconds(),
             mailbox_depth: Family::default(),
@@ -72,6 +127,7 @@ impl Metrics {
             store_errors: Family::default(),
             staleness: Gauge::default(),
             streams_open: Gauge::default(),
+            registry,
         };
         metrics.register();
         metrics
@@ -81,13 +137,7 @@ impl Metrics {
         let build = Family::<Labels<1>, Gauge>::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let r = &mut self.registry;
-        r.register("requests", "Requests on the MCP endpoint", self.requests.clone());
-        r.register("request_duration_seconds", "Time to the answer", self.request_duration.clone());
-        r.register("auth", "Credentials that were looked at", self.auth.clone());
-        r.register("auth_duration_seconds", "Time to know who is calling", self.auth_duration.clone());
         r.register("denials", "Known callers that lacked a permission", self.denials.clone());
-        r.register("tool_calls", "Tools that ran", self.tool_calls.clone());
-        r.register("tool_duration_seconds", "Time in the tool", self.tool_duration.clone());
         r.register("audit_events", "Audit records committed", self.audit_events.clone());
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
@@ -100,16 +150,22 @@ impl Metrics {
 
     /// One request was answered.
     pub fn request(&self, method: &'static str, outcome: &'static str, took: Duration) {
-        self.requests.get_or_create(&[("method", method), ("outcome", outcome)]).inc();
-        self.request_duration.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
+        count(&self.requests, method, (outcome, took));
     }
 
-    /// One credential was looked at.
+    /// One credential of `kind` (`jwt`, `api_key`, `none`) was looked at; `reason` says why it does not hold.
     pub fn auth(&self, kind: &'static str, reason: Option<&'static str>, took: Duration) {
-        let outcome = if reason.is_none() { "ok" } else { "failed" };
-        let labels = [("kind", kind), ("outcome", outcome), ("reason", reason.unwrap_or("none"))];
-        self.auth.get_or_create(&labels).inc();
-        self.auth_duration.get_or_create(&[("kind", kind)]).observe(took.as_secs_f64());
+        let Some((_, held, duration)) = self.auth_ok.iter().find(|(known, ..)| *known == kind) else {
+            return;
+        };
+        duration.observe(took.as_secs_f64());
+        match reason {
+            None => _ = held.inc(),
+            Some(reason) => {
+                let labels = [("kind", kind), ("outcome", "failed"), ("reason", reason)];
+                self.auth.get_or_create(&labels).inc();
+            }
+        }
     }
 
     /// A known caller lacked `permission`.
@@ -119,8 +175,7 @@ impl Metrics {
 
     /// A tool ran.
     pub fn tool_call(&self, tool: &'static str, outcome: &'static str, took: Duration) {
-        self.tool_calls.get_or_create(&[("tool", tool), ("outcome", outcome)]).inc();
-        self.tool_duration.get_or_create(&[("tool", tool)]).observe(took.as_secs_f64());
+        count(&self.tools, tool, (outcome, took));
     }
 
     /// The audit log committed `records` in one batch.
@@ -160,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_contract() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(&["tools/call"], &["get_weather"]);
         metrics.request("tools/call", "ok", Duration::from_millis(1));
         metrics.auth("jwt", Some("invalid_token"), Duration::ZERO);
         metrics.denial("admin:users");
