@@ -49,7 +49,7 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// The ring of the store that keys argument digests.
 const DIGEST_RING: &str = "audit.arguments";
 
-/// A server that listens. [`Server::run`] serves until a signal or [`Server::handle`] stops it.
+/// A server that listens, and serves once it [runs](Server::run).
 pub struct Server {
     house: Data<House>,
     listeners: [ActixServer; 2],

@@ -1,4 +1,4 @@
-//! From the headers of a request to a [`Principal`], or to the reason why there is none.
+//! From the headers of a request to a [`Principal`](crate::domain::Principal), or to the reason why there is none.
 
 mod cache;
 mod challenge;

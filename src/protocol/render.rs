@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Id;
 
-/// `{"jsonrpc":"2.0","id":…,"result":{`; whoever calls it writes the members and [`close_result`].
+/// `{"jsonrpc":"2.0","id":…,"result":{`; whoever calls it writes the members and closes both.
 fn open_result(out: &mut Vec<u8>, id: Id<'_>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     out.extend_from_slice(id.as_json().as_bytes());

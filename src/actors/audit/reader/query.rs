@@ -64,7 +64,7 @@ fn event_fits(wanted: &str, event: &str) -> bool {
 }
 
 /// The records that match, merged over the slots by time, oldest first. Lines that are no records are
-/// passed over: they are for [`verify`](super::verify) to find.
+/// passed over: they are for [`verify`](fn@super::verify) to find.
 #[derive(Debug)]
 pub struct Query {
     filter: Filter,
