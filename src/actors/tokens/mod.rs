@@ -148,8 +148,10 @@ impl Tokens {
         let now = Timestamp::now();
         let revocation = Revocation { target, at: now, until: now.plus(life) };
         self.store.revoke(&revocation).await?;
-        // Once it is stored the feed brings it too, so a dead actor delays this by one poll at most.
-        self.seat.ask(Apply { revocations: vec![revocation], complete: false }).await?;
+        // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
+        if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], complete: false }).await {
+            tracing::warn!(%error, "a stored revocation comes into force by the feed");
+        }
         Ok(())
     }
 
