@@ -1,0 +1,12 @@
+//! The whole server from outside its sockets: one server a test, raw bytes in, answers and records out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod ladder;
+#[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
+mod support;
