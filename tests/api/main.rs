@@ -7,6 +7,14 @@
     reason = "a test may panic"
 )]
 
+mod calls;
+mod denied;
+mod faults;
 mod ladder;
+mod limits;
+mod lists;
+mod revocation;
+mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
+mod surroundings;

@@ -29,3 +29,8 @@ pub(crate) fn pause(wait: Duration) {
         std::thread::park_timeout(left);
     }
 }
+
+/// Runs `work` to its end on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
