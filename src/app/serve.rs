@@ -116,17 +116,27 @@ impl Server {
     /// # Errors
     /// [`AppError::Serving`] if a listener fails, [`AppError::Audit`] if the log cannot be ended.
     pub async fn run(self) -> Result<(), AppError> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// As [`run`](Self::run), and stops in the same way once `stop` is ready: for a server that is part of
+    /// a larger program.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
         let mut signals = Signals::install().map_err(AppError::Serving)?;
         let [main, second] = self.listeners;
         let handles = [main.handle(), second.handle()];
         let mut serving = actix::spawn(async move { tokio::try_join!(main, second) });
         tokio::select! {
             signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = stop => tracing::info!("stopping"),
             ended = &mut serving => {
                 ended.map_err(std::io::Error::other).flatten().map_err(AppError::Serving)?;
             }
         }
-        actix::spawn(async move {
+        let impatient = actix::spawn(async move {
             let signal = signals.next().await;
             tracing::warn!(signal, "stopping at once");
             std::process::exit(1);
@@ -138,6 +148,8 @@ impl Server {
         audit.record(stopped).await?;
         audit.close().await?;
         self.arbiters.iter().for_each(|arbiter| _ = arbiter.stop());
+        // A program that goes on without us handles its own signals.
+        impatient.abort();
         Ok(())
     }
 }

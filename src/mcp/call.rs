@@ -29,6 +29,11 @@ pub(super) async fn tool(
 ) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let name = params.tool_name().unwrap_or_default();
+    let raw = params.arguments.map_or("{}", |raw| raw.get());
+    if !raw.starts_with('{') {
+        exchange.record.tool(Cow::Owned(name.into_owned()));
+        return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
+    }
     let Some(entry) = house.registry.find(&name) else {
         exchange.record.tool(Cow::Owned(name.clone().into_owned()));
         return Err(unknown(&name));
@@ -37,12 +42,8 @@ pub(super) async fn tool(
     let permit = policy::decide::<CallTool>(&exchange.principal, entry.needs())
         .map_err(|denied| refuse(exchange, entry, denied))?;
 
-    let raw = params.arguments.map_or("{}", |raw| raw.get());
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = parse_value(raw)?;
-    if !arguments.is_object() {
-        return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
-    }
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;

@@ -10,7 +10,7 @@ use actix_web::{
 
 use super::{
     answer::Answer,
-    exchange::{guard, identify, post},
+    exchange::{check_headers, guard, identify, post},
     record::Record,
     refusal::Refusal,
 };
@@ -76,9 +76,12 @@ fn other_method(worker: &Worker, request: &HttpRequest, record: &mut Record, id:
             .headers()
             .get("mcp-protocol-version")
             .is_none_or(|version| version.as_bytes() < MODERN.as_bytes());
-    let checked = guard(worker, request)
-        .map_err(Refusal::from)
-        .and_then(|()| if legacy { identify(worker, request, record).map(drop) } else { Ok(()) });
+    let known = |record| {
+        check_headers(request)?;
+        identify(worker, request, record).map(drop)
+    };
+    let checked = guard(worker, request).map_err(Refusal::from);
+    let checked = checked.and_then(|()| if legacy { known(record) } else { Ok(()) });
     let refusal = checked.err().unwrap_or_else(|| EdgeError::Method.into());
     Answer::refused(&refusal, None, id)
 }

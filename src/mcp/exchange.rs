@@ -75,6 +75,7 @@ pub(super) fn admit(
     record: &mut Record,
 ) -> Result<Arc<Principal>, Refusal> {
     guard(worker, request)?;
+    check_headers(request)?;
     edge::refuse_encoding(request)?;
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
@@ -89,7 +90,11 @@ pub(super) fn guard(worker: &Worker, request: &HttpRequest) -> Result<(), EdgeEr
     if worker.house.is_closing() {
         return Err(EdgeError::Closing);
     }
-    worker.house.guard.check(request)?;
+    worker.house.guard.check(request)
+}
+
+/// The rung of the headers' size: behind the method, before anything is made of them.
+pub(super) fn check_headers(request: &HttpRequest) -> Result<(), EdgeError> {
     if edge::header_bytes(request.headers()) > edge::MAX_HEADER_BYTES {
         Err(EdgeError::Headers)
     } else {

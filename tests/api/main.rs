@@ -1,0 +1,20 @@
+//! The whole server from outside its sockets: one server a test, raw bytes in, answers and records out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod calls;
+mod denied;
+mod faults;
+mod ladder;
+mod limits;
+mod lists;
+mod revocation;
+mod store_loss;
+#[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
+mod support;
+mod surroundings;

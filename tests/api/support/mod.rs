@@ -1,0 +1,36 @@
+//! What both crates of behaviour tests share: whole servers, raw clients, tokens, tools, records.
+
+pub(crate) mod app;
+pub(crate) mod http;
+pub(crate) mod output;
+pub(crate) mod rpc;
+pub(crate) mod tokens;
+pub(crate) mod tools;
+
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that must happen "at once".
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// Waits until `holds`, which must be within `most`; says how long it took.
+pub(crate) fn until(what: &str, most: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < most, "{what}: not within {most:?}");
+        pause(Duration::from_millis(4));
+    }
+    started.elapsed()
+}
+
+/// Lets `wait` pass: for what can only be looked at again.
+pub(crate) fn pause(wait: Duration) {
+    let ends = Instant::now() + wait;
+    while let Some(left) = ends.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Runs `work` to its end on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}

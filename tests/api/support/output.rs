@@ -1,0 +1,69 @@
+//! Where a run leaves what it saw, and the list of secrets that may not be in it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use tracing_subscriber::EnvFilter;
+
+/// `target/test-output`, or what `PORTCULLIS_TEST_OUTPUT` names.
+fn folder() -> PathBuf {
+    std::env::var_os("PORTCULLIS_TEST_OUTPUT")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-output"), PathBuf::from)
+}
+
+/// Notes a secret: from now on it may stand nowhere in what this run leaves behind.
+///
+/// Of a token its payload and its signature are noted too, so that a cut or split token is found.
+pub(crate) fn secret(text: &str) {
+    let mut lines = String::new();
+    let parts = text.split('.').skip(1).filter(|part| part.len() >= 32);
+    for part in std::iter::once(text).filter(|text| text.len() >= 16).chain(parts) {
+        lines.push_str(part);
+        lines.push('\n');
+    }
+    fs::create_dir_all(folder()).unwrap();
+    let list = folder().join("secrets.txt");
+    // One write of one buffer: tests of several processes append to this list at once.
+    OpenOptions::new().create(true).append(true).open(list).unwrap().write_all(lines.as_bytes()).unwrap();
+}
+
+/// Copies the files below `from` to `folder()/kind/name`, so that they outlive the test.
+pub(crate) fn keep(from: &Path, kind: &str, name: &str) {
+    let Ok(entries) = fs::read_dir(from) else { return };
+    let to = folder().join(kind).join(name);
+    fs::create_dir_all(&to).unwrap();
+    for entry in entries.flatten() {
+        let below = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            keep(&entry.path(), kind, &format!("{name}/{below}"));
+        } else {
+            // A file that goes away meanwhile is no loss.
+            let _copied = fs::copy(entry.path(), to.join(below));
+        }
+    }
+}
+
+/// The log of this process, everything at level trace: what a careless operator would have.
+pub(crate) fn log() -> &'static Path {
+    static LOG: OnceLock<PathBuf> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let place = folder().join("logs-of-servers");
+        fs::create_dir_all(&place).unwrap();
+        let place = place.join(format!("{}-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
+        let file = File::create(&place).unwrap();
+        let filter = EnvFilter::try_new("trace").unwrap();
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(file).init();
+        place
+    })
+}
+
+/// The lines of the log that hold all of these texts.
+pub(crate) fn logged(texts: &[&str]) -> Vec<String> {
+    let all = fs::read(log()).unwrap();
+    let all = String::from_utf8_lossy(&all);
+    all.lines().filter(|line| texts.iter().all(|text| line.contains(text))).map(str::to_owned).collect()
+}
