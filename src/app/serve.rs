@@ -211,9 +211,10 @@ async fn services(
         settings::OnStoreLoss::UnsafeAllow => OnStale::Allow,
     };
     let revocations = Arc::clone(&stores.revocations);
-    let tokens = Tokens::start(&second.handle(), keys::keyring(settings)?, revocations, on_stale).await?;
+    let tokens =
+        Tokens::start(&second.handle(), keys::keyring(settings)?, (revocations, position), on_stale).await?;
     let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane(), metrics: Arc::clone(metrics) };
-    let feed = FeedReader::start(&third.handle(), stores.clone(), listeners, position).await?;
+    let feed = FeedReader::start(&third.handle(), stores.clone(), listeners).await?;
     Ok(Services { tokens, audit, feed })
 }
 

@@ -25,8 +25,8 @@ pub(super) struct FeedActor {
     pub(super) stores: Stores,
     pub(super) listeners: Listeners,
     pub(super) shared: Arc<Shared>,
-    /// What was read and not delivered yet, because its listener was down.
-    pub(super) undelivered: Vec<Change>,
+    /// What was read and is not known to be applied yet.
+    pub(super) unapplied: Vec<Change>,
     pub(super) _life: Life,
 }
 
@@ -52,29 +52,30 @@ impl FeedActor {
         loop {
             match self.watch.poll() {
                 Ok(changes) if changes.is_empty() => break,
-                Ok(changes) => self.undelivered.extend(changes),
+                Ok(changes) => self.unapplied.extend(changes),
                 Err(error) => return self.note(Err(error), "feed"),
             }
         }
-        self.note(Ok(()), "feed");
-        if self.undelivered.iter().any(|change| change.what == ChangeKind::Unknown) {
+        let applied = self.listeners.tokens.applied();
+        self.unapplied.retain(|change| change.id > applied);
+        if self.unapplied.iter().any(|change| change.what == ChangeKind::Unknown) {
             return self.reload(ctx);
         }
+        self.note(Ok(()), "feed");
         self.deliver(Vec::new());
     }
 
-    /// Delivers `loaded` and everything undelivered. What a listener does not take is kept for the next look.
-    fn deliver(&mut self, loaded: Vec<Revocation>) {
+    /// Delivers `loaded` and everything unapplied. What dies with its listener is delivered again at the
+    /// next look: applying twice is harmless, and nothing counts as known before it is applied.
+    fn deliver(&self, loaded: Vec<Revocation>) {
         let revoked = |change: &Change| match &change.what {
             ChangeKind::Revoked(revocation) => Some(revocation.clone()),
             _ => None,
         };
-        let revocations = loaded.into_iter().chain(self.undelivered.iter().filter_map(revoked)).collect();
-        if self.listeners.tokens.deliver(revocations).is_ok() {
-            if let Some(last) = self.undelivered.last() {
-                self.shared.last.store(last.id, Ordering::Release);
-            }
-            self.undelivered.clear();
+        let revocations = loaded.into_iter().chain(self.unapplied.iter().filter_map(revoked)).collect();
+        let upto = self.unapplied.last().map_or_else(|| self.listeners.tokens.applied(), |change| change.id);
+        if let Err(error) = self.listeners.tokens.deliver(revocations, upto) {
+            tracing::debug!(%error, "revocations wait for their actor");
         }
     }
 
@@ -83,7 +84,10 @@ impl FeedActor {
         let store = Arc::clone(&self.stores.revocations);
         let load = async move { store.live(Timestamp::now()).await };
         ctx.wait(wrap_future(load).map(|loaded, this: &mut Self, _| match loaded {
-            Ok(all) => this.deliver(all),
+            Ok(all) => {
+                this.note(Ok(()), "reload");
+                this.deliver(all);
+            }
             Err(error) => this.note(Err(error), "reload"),
         }));
     }

@@ -8,7 +8,7 @@ mod actor;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use actix::ArbiterHandle;
@@ -24,10 +24,10 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// State that outlives the actor: how far the feed was read, and whether the store answered.
+/// State that outlives the actor: whether the store answered. How far the feed was read is what its
+/// listeners have applied.
 #[derive(Debug)]
 struct Shared {
-    last: AtomicU64,
     reachable: AtomicBool,
 }
 
@@ -58,7 +58,7 @@ pub async fn position(stores: &Stores) -> Result<u64, StoreError> {
 }
 
 impl FeedReader {
-    /// Follows the feed from row `from` on.
+    /// Follows the feed from what the listeners have applied on.
     ///
     /// # Errors
     /// [`ActorError`] if the actor cannot be started.
@@ -66,19 +66,18 @@ impl FeedReader {
         arbiter: &ArbiterHandle,
         stores: Stores,
         listeners: Listeners,
-        from: u64,
     ) -> Result<Self, ActorError> {
-        let shared = Arc::new(Shared { last: AtomicU64::new(from), reachable: AtomicBool::new(true) });
+        let shared = Arc::new(Shared { reachable: AtomicBool::new(true) });
         let state = Arc::clone(&shared);
         let build = move |life| {
-            let watch = stores.feed.watch(state.last.load(Ordering::Acquire));
+            let watch = stores.feed.watch(listeners.tokens.applied());
             let (stores, listeners, shared) = (stores.clone(), listeners.clone(), Arc::clone(&state));
             Ok::<_, ActorError>(FeedActor {
                 watch,
                 stores,
                 listeners,
                 shared,
-                undelivered: Vec::new(),
+                unapplied: Vec::new(),
                 _life: life,
             })
         };

@@ -46,8 +46,8 @@ impl Handler<Apply> for TokensActor {
 
     fn handle(&mut self, apply: Apply, _: &mut Self::Context) {
         self.shared.revoked.apply(&apply.revocations);
-        if apply.complete {
-            self.shared.revoked.mark_fresh();
+        if let Some(row) = apply.upto {
+            self.shared.revoked.mark_fresh(row);
         }
     }
 }

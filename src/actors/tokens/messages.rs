@@ -16,6 +16,6 @@ pub(super) struct Mint(pub(super) MintRequest);
 pub(super) struct Apply {
     /// What the feed or a caller brought.
     pub(super) revocations: Vec<Revocation>,
-    /// Whether nothing older is missing: true from the feed alone.
-    pub(super) complete: bool,
+    /// The row of the feed up to which nothing is missing then; a caller's own revocation has none.
+    pub(super) upto: Option<u64>,
 }

@@ -36,7 +36,7 @@ pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
 
 /// Whether one of `revocations` takes back the token with these claims: for a look without a server.
 pub fn is_in_force(revocations: &[Revocation], claims: &AccessClaims) -> bool {
-    let revoked = Revoked::new();
+    let revoked = Revoked::new(0);
     revoked.apply(revocations);
     revoked.contains(&TokenIds::of(claims))
 }
@@ -69,19 +69,21 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Loads the revocations in force and starts the actor on `arbiter`.
+    /// Loads the revocations in force and starts the actor on `arbiter`. `from` is the row of the feed that
+    /// was the last one before the store is read here.
     ///
     /// # Errors
     /// [`TokenError::Store`] if they cannot be loaded: without them nothing may be let in.
     pub async fn start(
         arbiter: &ArbiterHandle,
         keyring: Keyring,
-        store: Arc<dyn Revocations>,
+        (store, from): (Arc<dyn Revocations>, u64),
         on_stale: OnStale,
     ) -> Result<Self, TokenError> {
-        let shared = Arc::new(Shared { keyring: ArcSwap::from_pointee(keyring), revoked: Revoked::new() });
+        let shared =
+            Arc::new(Shared { keyring: ArcSwap::from_pointee(keyring), revoked: Revoked::new(from) });
         shared.revoked.apply(&store.live(Timestamp::now()).await?);
-        shared.revoked.mark_fresh();
+        shared.revoked.mark_fresh(from);
         let table = Arc::clone(&shared);
         let build = move |life| Ok::<_, TokenError>(TokensActor { shared: Arc::clone(&table), _life: life });
         let seat = kit::keep("tokens", arbiter, build).await?;
@@ -149,18 +151,24 @@ impl Tokens {
         let revocation = Revocation { target, at: now, until: now.plus(life) };
         self.store.revoke(&revocation).await?;
         // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
-        if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], complete: false }).await {
+        if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], upto: None }).await {
             tracing::warn!(%error, "a stored revocation comes into force by the feed");
         }
         Ok(())
     }
 
-    /// Brings what the feed read; an empty batch says that nothing is missing.
+    /// Brings everything that the feed holds up to row `upto` and that is not [applied](Self::applied) yet.
     ///
     /// # Errors
-    /// [`ActorError`] while the actor is down: the caller keeps the batch and brings it again.
-    pub fn deliver(&self, revocations: Vec<Revocation>) -> Result<(), ActorError> {
-        self.seat.post(Apply { revocations, complete: true })
+    /// [`ActorError`] while the actor is down. Success says only that it was left in the mailbox, which dies
+    /// with the actor: the caller brings it again until it is applied.
+    pub fn deliver(&self, revocations: Vec<Revocation>, upto: u64) -> Result<(), ActorError> {
+        self.seat.post(Apply { revocations, upto: Some(upto) })
+    }
+
+    /// The row of the feed up to which every revocation is in force here.
+    pub fn applied(&self) -> u64 {
+        self.shared.revoked.applied()
     }
 
     /// Longest life a token can have.

@@ -34,16 +34,18 @@ pub(super) struct Revoked {
     epoch: AtomicU64,
     born: Instant,
     fresh_ms: AtomicU64,
+    applied: AtomicU64,
 }
 
 impl Revoked {
-    /// Nothing is revoked, as of now.
-    pub(super) fn new() -> Self {
+    /// Nothing is revoked yet, as of row `from` of the feed.
+    pub(super) fn new(from: u64) -> Self {
         Self {
             tables: RwLock::default(),
             epoch: AtomicU64::new(1),
             born: Instant::now(),
             fresh_ms: AtomicU64::new(0),
+            applied: AtomicU64::new(from),
         }
     }
 
@@ -98,10 +100,16 @@ impl Revoked {
         tables.jtis.len() + tables.subjects.len() + tables.clients.len()
     }
 
-    /// Everything up to now is known: the feed was read to its end.
-    pub(super) fn mark_fresh(&self) {
+    /// Everything up to now is known: the feed was read to its end, which is `row`, and applied.
+    pub(super) fn mark_fresh(&self, row: u64) {
+        self.applied.fetch_max(row, Ordering::AcqRel);
         let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.fresh_ms.store(age, Ordering::Release);
+    }
+
+    /// The row of the feed up to which everything is in the table.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
     }
 
     /// How long ago everything was known, at `now`.
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_revoked_up_to_the_millisecond_and_not_beyond() {
-        let revoked = Revoked::new();
+        let revoked = Revoked::new(0);
         revoked.apply(&[revocation(RevocationTarget::Subject("ada".into()), 1_000, 9_000)]);
         assert!(revoked.contains(&ids("a", 1_000)));
         assert!(!revoked.contains(&ids("a", 1_001)));
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_epoch_moves_with_each_change_and_only_then() {
-        let revoked = Revoked::new();
+        let revoked = Revoked::new(0);
         let before = revoked.epoch();
         revoked.apply(&[]);
         assert_eq!(revoked.epoch(), before);
@@ -175,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_earlier_entry_never_narrows_a_later_one_and_ended_ones_go() {
-        let revoked = Revoked::new();
+        let revoked = Revoked::new(0);
         revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 5_000, 9_000)]);
         revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 1_000, 2_000)]);
         revoked.forget_ended(Timestamp::from_millis(8_999));
