@@ -1,11 +1,13 @@
 //! What an OAuth client needs to know of this resource (RFC 9728), open to everybody.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::header::{self, HeaderValue},
     web::{self, Bytes, Data, ServiceConfig},
 };
 use serde_json::json;
+
+use crate::edge::Busy;
 
 /// Where the metadata lies: at the root form and behind the endpoint's own path (A1).
 pub(crate) const PATHS: [&str; 2] =
@@ -38,7 +40,8 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
 }
 
 /// Says the same to everybody: it names the configured resource, never the `Host` of the request.
-async fn show(metadata: Data<ResourceMetadata>) -> HttpResponse {
+async fn show(request: HttpRequest, metadata: Data<ResourceMetadata>) -> HttpResponse {
+    let _busy = Busy::with(&request);
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))

@@ -4,14 +4,22 @@ mod faults;
 mod health;
 mod metrics;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::{
+    Route,
+    web::{self, ServiceConfig},
+};
+
+use crate::edge;
 
 /// Adds health, open to everybody, and metrics if the settings say so.
 pub(crate) fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
-    app.route("/health", web::get().to(health::alive));
-    app.route("/health/ready", web::get().to(health::ready));
+    let open = |path: &str, route: Route| {
+        web::resource(path).route(route).default_service(web::to(edge::other_method))
+    };
+    app.service(open("/health", web::get().to(health::alive)));
+    app.service(open("/health/ready", web::get().to(health::ready)));
     if with_metrics {
-        app.route("/metrics", web::get().to(metrics::show));
+        app.service(open("/metrics", web::get().to(metrics::show)));
     }
 }
 

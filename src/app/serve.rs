@@ -12,7 +12,7 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{
-    App, HttpResponse, HttpServer,
+    App, HttpServer,
     dev::{Server as ActixServer, ServerHandle},
     web::{self, Data},
 };
@@ -29,7 +29,7 @@ use crate::{
     admin,
     auth::Challenges,
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
-    edge::{EdgeError, Guard, HostRule, HttpError, Proxies},
+    edge::{self, Guard, HostRule, Proxies},
     house::{House, Limits, Services, Sights, Views, WhenDenied, Worker},
     mcp,
     oauth::{self, ResourceMetadata},
@@ -42,8 +42,6 @@ use crate::{
 
 /// Longest wait for the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Longest TLS handshake.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// The ring of the store that keys argument digests.
@@ -292,6 +290,7 @@ fn main_server(
         &scopes.iter().map(String::as_str).collect::<Vec<_>>(),
     ));
     let app = move || {
+        edge::watch();
         App::new()
             .app_data(shared.clone())
             .app_data(metadata.clone())
@@ -299,20 +298,21 @@ fn main_server(
             .configure(mcp::routes)
             .configure(oauth::routes)
             .configure(|app| admin::main_routes(app, with_metrics))
-            .default_service(web::to(nothing_here))
+            .default_service(web::to(edge::nothing_here))
     };
-    let mut server = HttpServer::new(app)
+    let workers = worker_count(settings);
+    let server = HttpServer::new(app)
+        .workers(workers)
         .client_request_timeout(HEAD_DEADLINE)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(settings.server.max_connections)
+        .keep_alive(edge::KEEP_ALIVE)
+        .on_connect(edge::greet)
+        // actix counts for each worker.
+        .max_connections(settings.server.max_connections.div_ceil(workers))
         .tls_handshake_timeout(HANDSHAKE_DEADLINE)
         .shutdown_timeout(settings.server.shutdown_grace.as_secs().max(1))
         // With the default a client that goes away cancels its call only by a reset (actix-web#3462).
         .h1_allow_half_closed(false)
         .disable_signals();
-    if settings.server.workers > 0 {
-        server = server.workers(settings.server.workers);
-    }
     let server = match settings.server.tls.files() {
         Some((certificate, key)) => {
             server.listen_rustls_0_23(listener, tls::configuration(certificate, key)?)
@@ -320,6 +320,12 @@ fn main_server(
         None => server.listen(listener),
     };
     Ok(server.map_err(AppError::Serving)?.run())
+}
+
+/// How many worker threads serve: as set, or one a core.
+fn worker_count(settings: &Settings) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if settings.server.workers > 0 { settings.server.workers } else { cores }
 }
 
 fn admin_server(
@@ -332,13 +338,9 @@ fn admin_server(
         App::new()
             .app_data(shared.clone())
             .configure(|app| admin::admin_routes(app, with_faults))
-            .default_service(web::to(nothing_here))
+            .default_service(web::to(edge::nothing_here))
     };
     let server = HttpServer::new(app).workers(1).client_request_timeout(HEAD_DEADLINE).disable_signals();
     let server = server.shutdown_timeout(1).listen(listener);
     Ok(server.map_err(AppError::Serving)?.run())
-}
-
-async fn nothing_here() -> Result<HttpResponse, HttpError> {
-    Err(EdgeError::Path.into())
 }

@@ -1,6 +1,6 @@
 //! Reading a body: at most so much, at most so long.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -10,7 +10,12 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 
-use super::{BODY_DEADLINE, EdgeError};
+use super::EdgeError;
+
+/// Largest body that is thrown away for the sake of its connection, bytes.
+const DISCARD_BYTES: usize = 64 * 1024;
+/// Longest wait for its end: clients send head and body apart, and a reset would hide the refusal.
+const DISCARD_WAIT: Duration = Duration::from_millis(250);
 
 /// Takes only unencoded JSON, and only clients that take one of our two media types.
 ///
@@ -39,37 +44,34 @@ fn accepts(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Reads the whole body, `limit` bytes at most, within [`BODY_DEADLINE`].
+/// A whole body.
+#[derive(Debug)]
+pub struct Body {
+    /// What it says.
+    pub bytes: Bytes,
+    /// Whether it came later than the head, so that what was true then may not be true any more.
+    pub waited: bool,
+}
+
+/// Reads the whole body, `limit` bytes at most, within `deadline`.
 ///
 /// # Errors
 /// [`EdgeError::Body`] before more than the limit is held, [`EdgeError::Slow`], [`EdgeError::Broken`].
-pub async fn read_body(headers: &HeaderMap, payload: &mut Payload, limit: usize) -> Result<Bytes, EdgeError> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > limit) {
-        return Err(EdgeError::Body(limit));
-    }
+pub async fn read_body(payload: &mut Payload, limit: usize, deadline: Duration) -> Result<Body, EdgeError> {
     let mut reading = pin!(collect(payload, limit));
     // Most bodies are there already, and need no timer.
     if let Some(read) = reading.as_mut().now_or_never() {
-        return read;
+        return read.map(|bytes| Body { bytes, waited: false });
     }
-    tokio::time::timeout(BODY_DEADLINE, reading).await.unwrap_or(Err(EdgeError::Slow))
+    let read = tokio::time::timeout(deadline, reading).await.unwrap_or(Err(EdgeError::Slow));
+    read.map(|bytes| Body { bytes, waited: true })
 }
 
-/// Throws away what has already arrived of a body that nobody will read, so that the connection can be
-/// kept: with bytes of an unread body on it actix closes it, and a refused client that must connect anew
-/// for each refusal costs three times as much as one that is served (measured). Waits for nothing.
-pub async fn discard_buffered(payload: &mut Payload) {
-    // The dispatcher hands over the body of a request only after it has polled its handler once.
-    for _ in 0..2 {
-        while let Some(next) = payload.next().now_or_never() {
-            match next {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return,
-            }
-        }
-        tokio::task::yield_now().await;
-    }
+/// Throws away a body that nobody will read, so that the connection can be kept; says whether that was
+/// all of it. With bytes of an unread body on it actix closes the connection, and a refused client that
+/// must connect anew for each refusal costs three times as much as one that is served (measured).
+pub async fn discard(payload: &mut Payload) -> bool {
+    read_body(payload, DISCARD_BYTES, DISCARD_WAIT).await.is_ok()
 }
 
 /// One chunk is the usual case and is not copied.

@@ -90,7 +90,8 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
         if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (name, rest) = text.split_at_checked(name_end)?;
     let port = match rest.strip_prefix(':') {
-        Some(port) => Some(port.parse().ok()?),
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => Some(port.parse().ok()?),
+        Some(_) => return None,
         None if rest.is_empty() => None,
         None => return None,
     };
@@ -133,6 +134,7 @@ mod tests {
             "evil.com",
             "localhost.evil.com",
             "localhost:x",
+            "localhost:+80",
             "a@localhost",
             "[::1",
             "",

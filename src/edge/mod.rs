@@ -2,21 +2,25 @@
 
 mod address;
 mod body;
+mod connections;
 mod guard;
 mod problem;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
-pub use body::{discard_buffered, read_body, refuse_encoding};
+pub use body::{Body, discard, read_body, refuse_encoding};
+pub use connections::{Busy, greet, watch};
 pub use guard::{Guard, HostRule};
-pub use problem::{EdgeError, HttpError, problem};
+pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
 pub use status::status_of;
 
 use actix_web::{HttpResponseBuilder, http::header};
 
+/// How long an idle connection is kept.
+pub const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Most bytes of all header names and values together; actix itself stops only at 128 KiB.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Longest wait for a whole body: actix has a deadline for heads only (actix-web#928).
+/// Longest wait for a whole body, if `server.request_timeout` is not shorter: actix has a deadline for heads only (actix-web#928).
 pub const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Headers that every answer carries: nothing is sniffed, nothing is kept, nothing is framed.

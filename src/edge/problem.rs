@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
 use serde_json::json;
 
-use super::{harden, status_of};
+use super::{Busy, harden, status_of};
 use crate::{
     domain::RequestId,
     error::{Code, Coded},
@@ -29,8 +29,8 @@ pub enum EdgeError {
     /// Over the limit of the settings.
     #[error("the body is larger than {0} bytes")]
     Body(usize),
-    /// The body did not arrive within [`super::BODY_DEADLINE`].
-    #[error("the body did not arrive within {} s", super::BODY_DEADLINE.as_secs())]
+    /// The body did not arrive within its deadline.
+    #[error("the body did not arrive in time")]
     Slow,
     /// The body broke off or its framing is wrong.
     #[error("the body could not be read")]
@@ -110,6 +110,24 @@ fn problem_status(code: Code) -> StatusCode {
         Code::InvalidParams | Code::UnknownTool => StatusCode::BAD_REQUEST,
         other => status_of(other),
     }
+}
+
+/// Answers a path for which there is no handler.
+///
+/// # Errors
+/// Always [`EdgeError::Path`].
+pub async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    let _busy = Busy::with(&request);
+    Err(EdgeError::Path.into())
+}
+
+/// Answers a path that has a handler, for another method.
+///
+/// # Errors
+/// Always [`EdgeError::Method`].
+pub async fn other_method(request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    let _busy = Busy::with(&request);
+    Err(EdgeError::Method.into())
 }
 
 /// `cause` as problem details.

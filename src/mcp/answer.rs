@@ -26,12 +26,20 @@ pub(super) struct Answer {
     /// Why, if not well.
     pub(super) code: Option<Code>,
     retry_after: Option<std::time::Duration>,
+    close: bool,
 }
 
 impl Answer {
     /// A result.
     pub(super) fn ok(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, body, outcome: Outcome::Ok, code: None, retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            body,
+            outcome: Outcome::Ok,
+            code: None,
+            retry_after: None,
+            close: false,
+        }
     }
 
     /// A tool's own failure, which travels as a result.
@@ -52,7 +60,13 @@ impl Answer {
             outcome: outcome_of(refusal.code),
             code: Some(refusal.code),
             retry_after: refusal.retry_after,
+            close: closes(refusal.code),
         }
+    }
+
+    /// The same, as the last one on its connection: whatever stands unread on it is not a request.
+    pub(super) fn and_close(self) -> Self {
+        Self { close: true, ..self }
     }
 
     /// As an HTTP response.
@@ -67,6 +81,9 @@ impl Answer {
         }
         if let Some(code) = self.code {
             self.explain(&mut response, code, challenges);
+        }
+        if self.close {
+            response.force_close();
         }
         if self.status == StatusCode::ACCEPTED {
             return response.finish();
@@ -85,13 +102,6 @@ impl Answer {
         }
         if code == Code::MethodNotAllowed {
             response.insert_header((header::ALLOW, HeaderValue::from_static("POST")));
-        }
-        // A body that was refused unread may be endless, and a stopping server waits for nobody.
-        if matches!(
-            code,
-            Code::BodyTooLarge | Code::RequestTimeout | Code::HeadersTooLarge | Code::ShuttingDown
-        ) {
-            response.force_close();
         }
     }
 }

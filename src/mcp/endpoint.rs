@@ -15,7 +15,11 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    actors::audit::AuditError, domain::RequestId, edge::EdgeError, error::Code, house::Worker,
+    actors::audit::AuditError,
+    domain::RequestId,
+    edge::{Busy, EdgeError},
+    error::Code,
+    house::Worker,
     protocol::MODERN,
 };
 
@@ -30,6 +34,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         return HttpResponse::InternalServerError().finish();
     };
     let (id, started) = (RequestId::new(), Instant::now());
+    let _busy = Busy::with(&request);
     let mut record = match Record::open(&worker.lane, id, started) {
         Ok(record) => record,
         Err(error) => return finish(&worker, unrecorded(error, id), ("none", started), id),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::{Credential, authenticate},
-    domain::{EventCode, Principal, RequestId},
+    domain::{EventCode, Principal, RequestId, Timestamp},
     edge::{self, EdgeError},
     error::{Code, Coded},
     house::{House, Worker},
@@ -47,18 +47,23 @@ pub(super) async fn post(
     let principal = match admit(worker, request, record) {
         Ok(principal) => principal,
         Err(refusal) => {
-            if !closes(refusal.code) {
-                edge::discard_buffered(payload).await;
-            }
-            return (Answer::refused(&refusal, None, id), "none");
+            let whole = !closes(refusal.code) && edge::discard(payload).await;
+            let answer = Answer::refused(&refusal, None, id);
+            return (if whole { answer } else { answer.and_close() }, "none");
         }
     };
-    let body = match edge::read_body(request.headers(), payload, worker.house.limits.max_body).await {
+    let limits = worker.house.limits;
+    let deadline = edge::BODY_DEADLINE.min(limits.request_timeout);
+    let body = match edge::read_body(payload, limits.max_body, deadline).await {
         Ok(body) => body,
-        Err(error) => return (Answer::refused(&error.into(), None, id), "none"),
+        Err(error) => return (Answer::refused(&error.into(), None, id).and_close(), "none"),
+    };
+    let principal = match if body.waited { still_holds(worker, request, record) } else { Ok(principal) } {
+        Ok(principal) => principal,
+        Err(refusal) => return (Answer::refused(&refusal, None, id), "none"),
     };
     let mut exchange = Exchange { worker, principal, record };
-    let parsed = check_text(&body).map_err(|e| (e, None)).and_then(Envelope::parse);
+    let parsed = check_text(&body.bytes).map_err(|e| (e, None)).and_then(Envelope::parse);
     match parsed {
         Ok(envelope) => {
             let method = dispatch::known_name(&envelope.method).unwrap_or("other");
@@ -130,6 +135,26 @@ pub(super) fn identify(
         first_sight(worker, record, &seen.principal, &unknown)?;
     }
     Ok(seen.principal)
+}
+
+/// Asks again, once a body has taken its time: a token that was revoked meanwhile must not run a tool.
+fn still_holds(
+    worker: &Worker,
+    request: &HttpRequest,
+    record: &mut Record,
+) -> Result<Arc<Principal>, Refusal> {
+    let house = &worker.house;
+    guard(worker, request)?;
+    let credential = Credential::of(request.headers(), request.query_string())?;
+    let by = (&house.services.tokens, &house.roles);
+    let clocks = (Timestamp::now(), Instant::now());
+    match authenticate(credential, by, &mut worker.cache.borrow_mut(), clocks) {
+        Ok(seen) => Ok(seen.principal),
+        Err(error) => {
+            record.unauthenticated();
+            Err(refused(&error))
+        }
+    }
 }
 
 /// Why a credential proves nothing; one that could not be checked is our failure, not the caller's.
