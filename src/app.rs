@@ -10,11 +10,13 @@ mod parts;
 mod run_file;
 mod serve;
 mod stop;
+mod stores;
 mod tls;
 
 pub use banner::banner;
 pub use error::AppError;
 pub use keys::{keyring, signing_secret, token_rules};
 pub use parts::{catalogue, registry, roles};
-pub use serve::{Server, audit_config, start, store_url};
+pub use serve::{Server, audit_config, start};
+pub use stores::open_store;
 pub use tls::check as check_tls;

@@ -5,11 +5,14 @@ mod health;
 mod metrics;
 
 use actix_web::{
-    Route,
-    web::{self, ServiceConfig},
+    Error, Route,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+    web::{self, Data, ServiceConfig},
 };
 
-use crate::edge;
+use crate::edge::{self, Guard, HttpError};
 
 /// Adds health, open to everybody, and metrics if the settings say so.
 pub(crate) fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
@@ -29,4 +32,19 @@ pub(crate) fn admin_routes(app: &mut ServiceConfig, with_faults: bool) {
     if with_faults {
         app.route("/admin/faults/{actor}", web::post().to(faults::inject));
     }
+}
+
+/// Lets only requests through that name this listener as its own host: a page in an operator's browser
+/// must not read metrics by rebinding its name. For `middleware::from_fn`; the [`Guard`] stands in the
+/// application's data.
+///
+/// # Errors
+/// `host_forbidden` or `origin_forbidden`; also if there is no guard.
+pub(crate) async fn guarded<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let guard = request.app_data::<Data<Guard>>().ok_or(HttpError::from(edge::EdgeError::Host))?;
+    guard.check(request.request()).map_err(HttpError::from)?;
+    next.call(request).await
 }

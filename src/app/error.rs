@@ -50,6 +50,12 @@ pub enum AppError {
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store is not the one that this data directory was used with.
+    #[error(
+        "store.url: this is not the store that {} knows: revocations may be missing, and revoked tokens would          come back. Put the right one back, or change jwt.secret and remove that file to begin anew",
+        .0.display()
+    )]
+    OtherStore(PathBuf),
     /// The audit log does not open: nothing may happen unrecorded.
     #[error(transparent)]
     Audit(#[from] AuditError),

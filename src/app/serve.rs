@@ -14,12 +14,13 @@ use actix::Arbiter;
 use actix_web::{
     App, HttpServer,
     dev::{Server as ActixServer, ServerHandle},
+    middleware::from_fn,
     web::{self, Data},
 };
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
-use super::{AppError, keys, lock::DataLock, parts, run_file::RunFile, stop::Signals, tls};
+use super::{AppError, keys, lock::DataLock, parts, run_file::RunFile, stop::Signals, stores, tls};
 use crate::{
     actors::{
         audit::{self, Audit, AuditConfig},
@@ -34,8 +35,8 @@ use crate::{
     mcp,
     oauth::{self, ResourceMetadata},
     policy::Roles,
-    settings::{self, Settings, StoreUrl},
-    store::{self, Stores},
+    settings::{self, Settings},
+    store::Stores,
     telemetry::Metrics,
     tools::{AnyTool, Registry},
 };
@@ -72,7 +73,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let mcp_url = format!("{scheme}://{}/mcp", main.1);
     let admin_url = format!("http://{}", second.1);
 
-    let stores = store::open(&store_url(settings))?;
+    let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
     let registry = parts::registry(settings, &stores, &roles, more)?;
     let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
@@ -169,14 +170,6 @@ fn bind(key: &'static str, host: IpAddr, port: u16) -> Result<(TcpListener, Sock
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-/// The URL that the store room understands.
-pub fn store_url(settings: &Settings) -> String {
-    match &settings.store.url {
-        StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
-        StoreUrl::Memory => "memory:".to_owned(),
-    }
 }
 
 fn started_detail(settings: &Settings) -> String {
@@ -334,13 +327,27 @@ fn admin_server(
     listener: TcpListener,
 ) -> Result<ActixServer, AppError> {
     let (shared, with_faults) = (house.clone(), settings.admin.unsafe_faults);
+    let own = match settings.admin.host {
+        IpAddr::V4(host) => host.to_string(),
+        IpAddr::V6(host) => format!("[{host}]"),
+    };
+    let hosts = ["localhost", "127.0.0.1", "[::1]", &own].into_iter().filter_map(HostRule::parse);
+    let guard = Data::new(Guard::new(hosts.collect(), Vec::new()));
     let app = move || {
+        edge::watch();
         App::new()
             .app_data(shared.clone())
+            .app_data(guard.clone())
+            .wrap(from_fn(admin::guarded))
             .configure(|app| admin::admin_routes(app, with_faults))
             .default_service(web::to(edge::nothing_here))
     };
-    let server = HttpServer::new(app).workers(1).client_request_timeout(HEAD_DEADLINE).disable_signals();
+    let server = HttpServer::new(app)
+        .workers(1)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(edge::KEEP_ALIVE)
+        .on_connect(edge::greet)
+        .disable_signals();
     let server = server.shutdown_timeout(1).listen(listener);
     Ok(server.map_err(AppError::Serving)?.run())
 }

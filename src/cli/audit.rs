@@ -7,13 +7,27 @@ use super::{
     output,
 };
 use crate::{
-    actors::audit::{self, Filter, Follower, Record},
-    domain::Timestamp,
+    actors::audit::{self, Filter, Follower, Record, reader::Found},
+    domain::{EventCode, Timestamp},
     settings::{Settings, parse_duration},
 };
 
 /// How often `tail -f` looks for new records.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How something can end.
+const OUTCOMES: [&str; 7] = ["ok", "error", "denied", "limited", "cancelled", "timeout", "failed"];
+
+/// A code of an event, or the beginning of some with a star: a misspelt one must not look like silence.
+fn event_code(text: &str) -> Result<String, String> {
+    let codes = || EventCode::ALL.iter().map(|code| code.as_str());
+    let known = match text.strip_suffix('*') {
+        Some(beginning) => codes().any(|code| code.starts_with(beginning)),
+        None => codes().any(|code| code == text),
+    };
+    let all = || codes().collect::<Vec<_>>().join(" ");
+    if known { Ok(text.to_owned()) } else { Err(format!("known events: {}", all())) }
+}
 
 /// Verbs about the audit log.
 #[derive(Debug, clap::Subcommand)]
@@ -50,7 +64,7 @@ pub(super) struct Query {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     since: Option<Duration>,
     /// Only this kind of event, for example tool.denied.
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", value_parser = event_code)]
     event: Option<String>,
     /// Only this user.
     #[arg(long, value_name = "U")]
@@ -58,8 +72,8 @@ pub(super) struct Query {
     /// Only this tool.
     #[arg(long, value_name = "T")]
     tool: Option<String>,
-    /// Only what ended like this: ok, error, denied, limited, cancelled, timeout or failed.
-    #[arg(long, value_name = "O")]
+    /// Only what ended like this.
+    #[arg(long, value_name = "O", value_parser = OUTCOMES)]
     outcome: Option<String>,
     /// Only this request.
     #[arg(long, value_name = "R")]
@@ -98,7 +112,7 @@ impl AuditVerb {
 impl Tail {
     fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let (last, mut follower) = Follower::open(&settings.data_dir, self.lines)?;
-        let mut read = last.iter().all(|found| show(&found.line, &found.record, self.json));
+        let mut read = self.show_all(&last)?;
         if !self.follow {
             return Ok(ExitCode::SUCCESS);
         }
@@ -106,10 +120,22 @@ impl Tail {
             let mut ticks = tokio::time::interval(LOOK_EVERY);
             while read {
                 ticks.tick().await;
-                read = follower.poll()?.iter().all(|found| show(&found.line, &found.record, self.json));
+                read = self.show_all(&follower.poll()?)?;
             }
             Ok(ExitCode::SUCCESS)
         })
+    }
+}
+
+impl Tail {
+    /// Shows these; `false` once nobody reads any more.
+    fn show_all(&self, records: &[Found]) -> anyhow::Result<bool> {
+        for found in records {
+            if !show(&found.line, &found.record, self.json)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -127,7 +153,7 @@ impl Query {
         };
         for found in audit::query(&settings.data_dir, filter)? {
             let found = found?;
-            if !show(&found.line, &found.record, self.json) {
+            if !show(&found.line, &found.record, self.json)? {
                 break;
             }
         }
@@ -143,7 +169,7 @@ impl Verify {
             if let Some(members) = shown.as_object_mut() {
                 members.insert("ok".to_owned(), report.ok().into());
             }
-            output::say(&shown.to_string());
+            output::say(&shown.to_string())?;
         } else {
             for problem in &report.problems {
                 let seq = problem.seq.map_or_else(String::new, |seq| format!(" record {seq}"));
@@ -160,23 +186,23 @@ impl Verify {
                 report.records(),
                 report.slots.len(),
                 report.problem_count,
-            ));
+            ))?;
         }
         Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 /// One record; `false` once nobody reads any more.
-fn show(line: &str, record: &Record, json: bool) -> bool {
+fn show(line: &str, record: &Record, json: bool) -> anyhow::Result<bool> {
     if json {
-        return output::try_say(line);
+        return output::say(line);
     }
     let who = record.principal.as_ref().map_or("-", |who| who.id.as_str());
     let why = record.missing.as_deref().or(record.reason.as_deref()).unwrap_or_default();
     let what = record.tool.as_deref().or(record.method.as_deref()).unwrap_or("-");
     let (id, ip) = (record.request_id.as_deref().unwrap_or("-"), record.ip.as_deref().unwrap_or("-"));
     // `{:?}` of foreign text would also escape; the log's own form is printable already, so only quotes are needed.
-    output::try_say(&format!(
+    output::say(&format!(
         "{} {:<16} {:<9} {who:<16} {ip:<15} {:<20} {id} {why}",
         record.time,
         record.event,

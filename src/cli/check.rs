@@ -44,9 +44,9 @@ impl Check {
                 .iter()
                 .map(|p| json!({ "key": p.key, "problem": p.problem, "fix": p.fix }))
                 .collect();
-            output::say(&json!({ "ok": ok, "problems": shown, "access": access }).to_string());
+            output::say(&json!({ "ok": ok, "problems": shown, "access": access }).to_string())?;
         } else {
-            print(&access, &problems, &warnings);
+            print(&access, &problems, &warnings)?;
         }
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -75,7 +75,7 @@ fn problem(error: &AppError) -> Problem {
     Problem { key: key.to_owned(), problem: problem.to_owned(), fix: "change it and check again".to_owned() }
 }
 
-fn print(access: &[Access], problems: &[Problem], warnings: &[Problem]) {
+fn print(access: &[Access], problems: &[Problem], warnings: &[Problem]) -> anyhow::Result<()> {
     for warning in warnings {
         output::complain(&format!("warning: {}: {}; {}", warning.key, warning.problem, warning.fix));
     }
@@ -83,13 +83,15 @@ fn print(access: &[Access], problems: &[Problem], warnings: &[Problem]) {
         output::complain(&format!("{}: {}; {}", problem.key, problem.problem, problem.fix));
     }
     if !problems.is_empty() {
-        return output::complain(&format!("{} problem(s)", problems.len()));
+        output::complain(&format!("{} problem(s)", problems.len()));
+        return Ok(());
     }
-    output::say("The settings hold. Who may call what:");
+    output::say("The settings hold. Who may call what:")?;
     for one in access {
-        output::say(&format!("  {:<12} tools: {}", one.role, shown(&one.tools)));
-        output::say(&format!("  {:<12} permissions: {}", "", shown(&one.permissions)));
+        output::say(&format!("  {:<12} tools: {}", one.role, shown(&one.tools)))?;
+        output::say(&format!("  {:<12} permissions: {}", "", shown(&one.permissions)))?;
     }
+    Ok(())
 }
 
 fn shown(names: &[String]) -> String {

@@ -18,7 +18,7 @@ impl Completions {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::Cli::command(), "portcullis", &mut script);
-        output::say(String::from_utf8(script)?.trim_end());
+        output::say(String::from_utf8(script)?.trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 }

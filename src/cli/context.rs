@@ -1,14 +1,8 @@
-//! What every verb needs: the settings, and from them the store.
+//! What every verb needs: the settings, and a system to run in.
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use crate::{
-    app,
-    settings::{self, Loaded, Settings, Source},
-    store::{self, Stores},
-};
+use crate::settings::{self, Loaded, Settings, Source};
 
 /// Where the settings are.
 #[derive(Debug)]
@@ -20,13 +14,14 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Loads the settings with this process's environment.
+    /// Loads the settings with this process's environment. A value that is no text is passed on with its
+    /// bytes replaced, so that the checks see it and refuse it.
     ///
     /// # Errors
     /// Every problem at once.
     pub(super) fn load(&self) -> Result<Loaded, settings::InvalidSettings> {
-        let environment =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let text = |name: std::ffi::OsString| name.to_string_lossy().into_owned();
+        let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         settings::load(&Source {
             dir: self.dir.clone(),
             profile: self.profile.clone(),
@@ -41,11 +36,6 @@ impl Context {
             self.load().map_err(|invalid| anyhow::anyhow!("the settings cannot be used:\n{invalid}"))?;
         Ok(loaded.settings)
     }
-}
-
-/// Opens the configured store.
-pub(super) fn open_store(settings: &Settings) -> anyhow::Result<Stores> {
-    store::open(&app::store_url(settings)).context("the store does not open")
 }
 
 /// Runs `work` where actors can live, then ends them.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::{
-    context::{Context, in_system, open_store},
+    context::{Context, in_system},
     output,
 };
 use crate::{
@@ -80,10 +80,10 @@ impl Explain {
             let missing = if allowed { None } else { Some(roles.catalogue().name(entry.needs())) };
             if self.json {
                 let line = json!({ "subject": subject, "tool": name, "allowed": allowed, "rule": rule, "missing": missing });
-                output::say(&line.to_string());
+                output::say(&line.to_string())?;
             } else {
                 let word = if allowed { "allowed" } else { "denied " };
-                output::say(&format!("{word} {name:<24} {rule}"));
+                output::say(&format!("{word} {name:<24} {rule}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -92,7 +92,7 @@ impl Explain {
     /// The subject as it is shown, and the roles that it holds.
     async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Vec<String>)> {
         if let Some(user) = &self.subject.user {
-            let Some(account) = open_store(settings)?.users.find(user).await? else {
+            let Some(account) = app::open_store(settings).await?.users.find(user).await? else {
                 bail!("there is no account {user}")
             };
             return Ok((format!("user:{user}"), account.roles));

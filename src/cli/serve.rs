@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
     }
     in_system(async {
         let server = app::start(&settings, Vec::new()).await?;
-        output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()));
+        output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()))?;
         server.run().await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -7,13 +7,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    context::{Context, in_system, open_store},
+    context::{Context, in_system},
     operator, output,
 };
 use crate::{
     actors::{
         audit,
-        tokens::{MintRequest, TokenError, is_in_force},
+        tokens::{MintRequest, TokenError, is_id, is_in_force},
     },
     app,
     domain::{EventCode, Subject, Timestamp},
@@ -52,7 +52,7 @@ pub(super) struct Issue {
     #[arg(long, value_parser = parse_duration)]
     ttl: Option<Duration>,
     /// The client that gets it.
-    #[arg(long, value_name = "C", default_value = "cli")]
+    #[arg(long, value_name = "C", default_value = "cli", value_parser = id)]
     client: String,
     /// Print {"access_token","token_type","expires_in"}.
     #[arg(long)]
@@ -66,13 +66,13 @@ pub(super) struct Revoke {
     /// The token itself.
     token: Option<String>,
     /// The id of a token.
-    #[arg(long, value_name = "J")]
+    #[arg(long, value_name = "J", value_parser = id)]
     jti: Option<String>,
     /// Every token issued to this user until now.
     #[arg(long, value_name = "U")]
     user: Option<Subject>,
     /// Every token issued to this client until now.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", value_parser = id)]
     client: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl Issue {
             );
         }
         let roles = if self.roles.is_empty() && self.permissions.is_empty() {
-            let account = open_store(settings)?.users.find(&self.user).await?;
+            let account = app::open_store(settings).await?.users.find(&self.user).await?;
             let Some(account) = account else {
                 bail!("there is no account {}: name a --role or a --permission", self.user)
             };
@@ -141,9 +141,9 @@ impl Issue {
         if self.json {
             let pair =
                 json!({ "access_token": minted.token, "token_type": "bearer", "expires_in": ttl.as_secs() });
-            output::say(&pair.to_string());
+            output::say(&pair.to_string())?;
         } else {
-            output::say(&minted.token);
+            output::say(&minted.token)?;
         }
         Ok(())
     }
@@ -174,7 +174,12 @@ impl Revoke {
         };
         let revocation = Revocation { target, at: now, until };
         // In force first, recorded second: of the two, a credential that lives on is the worse.
-        open_store(settings)?.revocations.revoke(&revocation).await.context("nothing was revoked")?;
+        app::open_store(settings)
+            .await?
+            .revocations
+            .revoke(&revocation)
+            .await
+            .context("nothing was revoked")?;
         let detail = json!({ "target": revocation.target });
         operator::record(settings, EventCode::TokenRevoked, &detail)
             .await
@@ -188,7 +193,7 @@ impl Inspect {
     async fn run(self, settings: &Settings) -> anyhow::Result<()> {
         let now = Timestamp::now();
         let verified = app::keyring(settings)?.verify(&self.token, now);
-        let revocations = open_store(settings)?.revocations.live(now).await?;
+        let revocations = app::open_store(settings).await?.revocations.live(now).await?;
         let reason = match &verified {
             Ok(claims) if is_in_force(&revocations, claims) => Some(TokenError::Revoked.code().reason()),
             Ok(_) => None,
@@ -208,9 +213,14 @@ impl Inspect {
             "usage_count": used.as_ref().map_or(0, |used| used.count),
             "last_used": used.and_then(|used| used.last_used),
         });
-        output::say(&if self.json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? });
+        output::say(&if self.json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? })?;
         Ok(())
     }
+}
+
+/// An id as it may stand in a token.
+fn id(text: &str) -> Result<String, &'static str> {
+    if is_id(text) { Ok(text.to_owned()) } else { Err("must be 1 to 128 visible ASCII characters") }
 }
 
 /// A segment of a token as JSON; null if it is none.

@@ -38,6 +38,24 @@ pub enum EventCode {
 }
 
 impl EventCode {
+    /// Every code.
+    pub const ALL: [Self; 14] = [
+        Self::ToolCalled,
+        Self::ToolStarted,
+        Self::ToolDenied,
+        Self::AuthFailed,
+        Self::AuthSucceeded,
+        Self::TokenIssued,
+        Self::TokenRevoked,
+        Self::ServerStarted,
+        Self::ServerStopped,
+        Self::StoreLost,
+        Self::StoreRecovered,
+        Self::AuditCheckpoint,
+        Self::AlertRaised,
+        Self::RequestServed,
+    ];
+
     /// The code as it stands in a record.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -166,7 +166,8 @@ impl ServerSettings {
                 "write scheme, host and port as the browser sends them, such as \"https://app.example.org\"";
             report.refuse("server.allowed_origins", format!("{origin:?} is not an origin"), fix);
         }
-        let all = self.trusted_proxies.iter().any(|net| net.prefix_len() == 0);
+        // Two halves of the net are all of it, too.
+        let all = IpNet::aggregate(&self.trusted_proxies).iter().any(|net| net.prefix_len() == 0);
         let fix = "name the proxies' own addresses or networks";
         report.require(!all, "server.trusted_proxies", ("trusts the forwarding headers of everybody", fix));
     }

@@ -130,7 +130,7 @@ fn a_revocation_made_while_actors_die_is_in_force_within_a_second_all_the_same()
     Rpc::weather().bearer(&token).send(&app).result();
     app.fault("feed");
     app.fault("tokens");
-    let stores = portcullis::store::open(&portcullis::app::store_url(&app.settings)).unwrap();
+    let stores = portcullis::store::open(&app.settings.store.url.to_string()).unwrap();
     let now = portcullis::domain::Timestamp::now();
     let target = portcullis::store::RevocationTarget::Jti(jti);
     let revocation =

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use portcullis::{
     actors::tokens::REVOCATION_BOUND,
-    app,
     domain::Timestamp,
     store::{self, Revocation, RevocationTarget, Stores},
 };
@@ -13,7 +12,7 @@ use super::support::{app::TestApp, block_on, http::Connection, pause, rpc::Rpc, 
 
 /// The store of a server, opened as another process would.
 fn elsewhere(app: &TestApp) -> Stores {
-    store::open(&app::store_url(&app.settings)).unwrap()
+    store::open(&app.settings.store.url.to_string()).unwrap()
 }
 
 /// Takes back what `target` names, in the store and nowhere else.

@@ -41,6 +41,9 @@ pub enum TokenError {
     /// A life that we do not give.
     #[error("the lifetime must be between 1s and jwt.max_ttl")]
     Lifetime,
+    /// What it should say does not fit into a token.
+    #[error("the client must be 1 to 128 visible ASCII characters, roles and permissions at most 128 each")]
+    Unfit,
     /// The key did not sign: our fault.
     #[error("the token could not be signed")]
     Signing,
@@ -62,7 +65,7 @@ impl Coded for TokenError {
             Self::Expired => Code::ExpiredToken,
             Self::Revoked => Code::RevokedToken,
             Self::Stale => Code::StoreUnavailable,
-            Self::Lifetime => Code::InvalidParams,
+            Self::Lifetime | Self::Unfit => Code::InvalidParams,
             Self::Signing => Code::Internal,
             Self::Actor(e) => e.code(),
             Self::Store(e) => e.code(),

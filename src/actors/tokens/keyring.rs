@@ -116,7 +116,8 @@ impl Keyring {
     /// Mints an access token at `now`.
     ///
     /// # Errors
-    /// [`TokenError::Lifetime`] for a life of no second or one over the maximum.
+    /// [`TokenError::Lifetime`] for a life of no second or one over the maximum, [`TokenError::Unfit`] for
+    /// a client or a list of grants that [`verify`](Self::verify) would not take.
     pub fn mint(&self, request: &MintRequest, now: Timestamp) -> Result<Minted, TokenError> {
         if request.ttl < Duration::from_secs(1) || request.ttl > self.rules.max_ttl {
             return Err(TokenError::Lifetime);
@@ -141,7 +142,13 @@ impl Keyring {
         };
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TOKEN_HEADER_TYPE.to_owned());
+        if !is_id(&claims.client_id) || !has_few_grants(&claims) {
+            return Err(TokenError::Unfit);
+        }
         let token = jsonwebtoken::encode(&header, &claims, &self.sign).map_err(|_| TokenError::Signing)?;
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Unfit);
+        }
         Ok(Minted { token, claims })
     }
 
@@ -191,12 +198,8 @@ impl Keyring {
         if audience.is_empty() || !audience.iter().all(|aud| rules.audience.contains(aud)) {
             return Err(TokenError::WrongAudience);
         }
-        let is_id = |text: &str| {
-            (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-        };
-        let few = claims.roles.len() <= MAX_GRANTS && claims.permissions.len() <= MAX_GRANTS;
-        if claims.sub.parse::<Subject>().is_err() || !is_id(&claims.jti) || !is_id(&claims.client_id) || !few
-        {
+        let ids = is_id(&claims.jti) && is_id(&claims.client_id);
+        if claims.sub.parse::<Subject>().is_err() || !ids || !has_few_grants(claims) {
             return Err(TokenError::Claims);
         }
         let soon = now.plus(rules.leeway).secs();
@@ -206,6 +209,15 @@ impl Keyring {
         }
         if has_ended(claims.exp, rules.leeway, now) { Err(TokenError::Expired) } else { Ok(()) }
     }
+}
+
+/// An id as it may stand in a token: 1 to 128 visible ASCII characters.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn has_few_grants(claims: &AccessClaims) -> bool {
+    claims.roles.len() <= MAX_GRANTS && claims.permissions.len() <= MAX_GRANTS
 }
 
 /// Whether a credential that ends at `exp` (whole seconds) is over, clocks being `leeway` apart at most.

@@ -18,7 +18,7 @@ use std::{
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
 pub use error::TokenError;
-pub use keyring::{Keyring, MAX_TOKEN_BYTES, MintRequest, Minted, TokenRules, has_ended, issued_at};
+pub use keyring::{Keyring, MAX_TOKEN_BYTES, MintRequest, Minted, TokenRules, has_ended, is_id, issued_at};
 
 use self::{
     actor::TokensActor,
