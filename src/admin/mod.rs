@@ -12,7 +12,7 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-use crate::edge::{self, Guard, HttpError};
+use crate::edge::{self, Guard, Headers, HttpError};
 
 /// Adds health, open to everybody, and metrics if the settings say so.
 pub(crate) fn main_routes(app: &mut ServiceConfig, with_metrics: bool) {
@@ -45,6 +45,6 @@ pub(crate) async fn guarded<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let guard = request.app_data::<Data<Guard>>().ok_or(HttpError::from(edge::EdgeError::Host))?;
-    guard.check(request.request()).map_err(HttpError::from)?;
+    guard.check(&Headers::of(request.headers()), request.uri()).map_err(HttpError::from)?;
     next.call(request).await
 }

@@ -47,7 +47,7 @@ impl<V> Cache<V> {
 
     /// The entry of `digest`, which becomes young.
     pub(super) fn find(&mut self, digest: &Digest) -> Option<&mut V> {
-        if !self.young.contains_key(digest) {
+        if !self.old.is_empty() && !self.young.contains_key(digest) {
             let value = self.old.remove(digest)?;
             self.add(*digest, value);
         }

@@ -1,8 +1,9 @@
 //! The one header credential of a request.
 
-use actix_web::http::header::{self, HeaderMap};
-
-use crate::error::{Code, Coded};
+use crate::{
+    edge::{Field, Headers},
+    error::{Code, Coded},
+};
 
 /// What a request shows, not verified yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,21 +40,16 @@ impl<'a> Credential<'a> {
     ///
     /// # Errors
     /// [`CredentialError`].
-    pub fn of(headers: &'a HeaderMap, query: &str) -> Result<Self, CredentialError> {
+    pub fn of(headers: &Headers<'a>, query: &str) -> Result<Self, CredentialError> {
         if query.split('&').any(|pair| pair.split('=').next() == Some("access_token")) {
             return Err(CredentialError::Malformed("a token in the query string is never read"));
         }
-        let mut bearers = headers.get_all(header::AUTHORIZATION);
-        let mut keys = headers.get_all("x-api-key");
-        let (bearer, key) = (bearers.next(), keys.next());
-        if bearers.next().is_some() || keys.next().is_some() || (bearer.is_some() && key.is_some()) {
-            return Err(CredentialError::Malformed("send exactly one credential"));
-        }
-        match (bearer, key) {
-            (None, None) => Err(CredentialError::Missing),
-            // Bytes that are no text are no key and no token of ours either: not found, not malformed.
-            (None, Some(key)) => Ok(Self::ApiKey(key.to_str().unwrap_or_default())),
-            (Some(value), _) => bearer_of(value.as_bytes()),
+        match (headers.authorization, headers.api_key) {
+            (Field::Absent, Field::Absent) => Err(CredentialError::Missing),
+            (Field::One(bearer), Field::Absent) => bearer_of(bearer.as_bytes()),
+            // Bytes that are no text are no key of ours either: not found, not malformed.
+            (Field::Absent, Field::One(key)) => Ok(Self::ApiKey(key.to_str().unwrap_or_default())),
+            _ => Err(CredentialError::Malformed("send exactly one credential")),
         }
     }
 }
@@ -71,7 +67,7 @@ fn bearer_of(value: &[u8]) -> Result<Credential<'_>, CredentialError> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
 
@@ -80,7 +76,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        Credential::of(&headers, query).map(|credential| format!("{credential:?}"))
+        Credential::of(&Headers::of(&headers), query).map(|credential| format!("{credential:?}"))
     }
 
     #[test]

@@ -139,6 +139,8 @@ pub struct AuditEvent {
     pub request_id: Option<RequestId>,
     /// How long it took, microseconds.
     pub duration_us: Option<u64>,
+    /// Whether something that stands here was cut before.
+    pub truncated: bool,
     /// Further members that only this kind of event has: a JSON object's text, without secrets.
     pub detail: Option<Box<str>>,
 }
@@ -161,6 +163,7 @@ impl AuditEvent {
             arguments_digest: None,
             request_id: None,
             duration_us: None,
+            truncated: false,
             detail: None,
         }
     }

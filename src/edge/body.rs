@@ -2,15 +2,11 @@
 
 use std::{pin::pin, time::Duration};
 
-use actix_web::{
-    HttpMessage, HttpRequest,
-    dev::Payload,
-    http::header::{self, HeaderMap},
-};
+use actix_web::{dev::Payload, http::header::HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 
-use super::EdgeError;
+use super::{EdgeError, Headers};
 
 /// Largest body that is thrown away for the sake of its connection, bytes.
 const DISCARD_BYTES: usize = 64 * 1024;
@@ -21,27 +17,24 @@ const DISCARD_WAIT: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// [`EdgeError::MediaType`] or [`EdgeError::Accept`].
-pub fn refuse_encoding(request: &HttpRequest) -> Result<(), EdgeError> {
-    if request.content_type() != "application/json"
-        || request.headers().contains_key(header::CONTENT_ENCODING)
-    {
+pub fn refuse_encoding(headers: &Headers<'_>) -> Result<(), EdgeError> {
+    let media = headers.content_type.text().map_or("", bare);
+    if !media.eq_ignore_ascii_case("application/json") || headers.content_encoding.is_present() {
         return Err(EdgeError::MediaType);
     }
-    if accepts(request.headers()) { Ok(()) } else { Err(EdgeError::Accept) }
+    if accepts(&headers.accept) { Ok(()) } else { Err(EdgeError::Accept) }
+}
+
+/// A media type or range without its parameters.
+fn bare(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
 }
 
 /// Whether the client takes JSON or an event stream. Many send `*/*`, one of the two or nothing at all.
-fn accepts(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(header::ACCEPT) {
-        return true;
-    }
-    let ranges = headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
-    ranges.flat_map(|value| value.split(',')).any(|range| {
-        let media = range.split(';').next().unwrap_or_default().trim();
-        ["*/*", "application/json", "application/*", "text/event-stream", "text/*"]
-            .iter()
-            .any(|known| media.eq_ignore_ascii_case(known))
-    })
+fn accepts(accept: &[&HeaderValue]) -> bool {
+    const TAKEN: [&str; 5] = ["application/json", "text/event-stream", "*/*", "application/*", "text/*"];
+    let mut ranges = accept.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    accept.is_empty() || ranges.any(|range| TAKEN.iter().any(|taken| bare(range).eq_ignore_ascii_case(taken)))
 }
 
 /// A whole body.

@@ -4,6 +4,7 @@ mod address;
 mod body;
 mod connections;
 mod guard;
+mod headers;
 mod problem;
 mod status;
 
@@ -11,6 +12,7 @@ pub use address::{ClientAddress, Proxies};
 pub use body::{Body, discard, read_body, refuse_encoding};
 pub use connections::{Busy, greet, watch};
 pub use guard::{Guard, HostRule};
+pub use headers::{Field, Headers};
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
 pub use status::status_of;
 
@@ -32,9 +34,4 @@ pub fn harden(answer: &mut HttpResponseBuilder) {
             header::CONTENT_SECURITY_POLICY,
             header::HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
         ));
-}
-
-/// The size of all headers together.
-pub fn header_bytes(headers: &header::HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }

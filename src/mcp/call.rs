@@ -1,6 +1,6 @@
 //! The one path to a tool: find, permit, check, record, run, check again.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, time::Instant};
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
@@ -8,13 +8,17 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tracing::Instrument;
 
-use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
+use super::{
+    answer::Answer,
+    exchange::{Asked, Exchange},
+    refusal::Refusal,
+};
 use crate::{
     domain::{EventCode, Outcome},
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
-    protocol::{Id, Params, parse_value, render},
+    protocol::{Id, parse_value, render},
     tools::{Entry, ToolError},
 };
 
@@ -22,24 +26,19 @@ use crate::{
 ///
 /// # Errors
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
-pub(super) async fn tool(
-    exchange: &mut Exchange<'_>,
-    id: Id<'_>,
-    params: &Params<'_>,
-) -> Result<Answer, Refusal> {
+pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
-    let name = params.tool_name().unwrap_or_default();
-    let raw = params.arguments.map_or("{}", |raw| raw.get());
+    let raw = asked.params.arguments.map_or("{}", |raw| raw.get());
     if !raw.starts_with('{') {
-        exchange.record.tool(Cow::Owned(name.into_owned()));
+        exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    let Some(entry) = house.registry.find(&name) else {
-        exchange.record.tool(Cow::Owned(name.clone().into_owned()));
-        return Err(unknown(&name));
+    let Some(entry) = house.registry.find(&asked.tool) else {
+        exchange.record.tool_named(&asked.tool);
+        return Err(unknown(&asked.tool));
     };
-    exchange.record.tool(Cow::Borrowed(entry.spec().name));
-    let permit = policy::decide::<CallTool>(&exchange.principal, entry.needs())
+    exchange.record.tool(entry.spec().name);
+    let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
         .map_err(|denied| refuse(exchange, entry, denied))?;
 
     exchange.record.arguments(digest(&house.digest_key, raw));
@@ -49,7 +48,7 @@ pub(super) async fn tool(
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    run(exchange, entry, &arguments, &permit).await.map(|ran| ran.answer(id, &house.views.stamp))
+    run(exchange, entry, &arguments, &permit).await.map(|ran| ran.answer(asked.id, &house.views.stamp))
 }
 
 /// What running a tool came to.
@@ -77,7 +76,7 @@ async fn run(
     permit: &Permit<CallTool>,
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
-    let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %exchange.principal.id);
+    let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %permit.principal().id);
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.

@@ -1,10 +1,12 @@
 //! The methods of this server, by name.
 
-use super::{answer::Answer, call, exchange::Exchange, refusal::Refusal};
-use crate::{
-    error::Code,
-    protocol::{self, Id, Params},
+use super::{
+    answer::Answer,
+    call,
+    exchange::{Asked, Exchange},
+    refusal::Refusal,
 };
+use crate::{error::Code, protocol};
 
 /// A method that we answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +19,8 @@ pub(super) enum Method {
     CallTool,
 }
 
-const METHODS: [(&str, Method); 3] = [
-    ("tools/call", Method::CallTool),
-    ("tools/list", Method::ListTools),
-    ("server/discover", Method::Discover),
-];
+/// The one that is called most stands first.
+const METHODS: [Method; 3] = [Method::CallTool, Method::ListTools, Method::Discover];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
@@ -30,7 +29,16 @@ pub(crate) const METHOD_LABELS: [&str; 5] = ["tools/call", "tools/list", "server
 impl Method {
     /// The method of that name.
     pub(super) fn find(name: &str) -> Option<Self> {
-        METHODS.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+        METHODS.into_iter().find(|method| method.name() == name)
+    }
+
+    /// Its name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::CallTool => "tools/call",
+            Self::ListTools => "tools/list",
+            Self::Discover => "server/discover",
+        }
     }
 
     /// Answers it.
@@ -40,30 +48,22 @@ impl Method {
     pub(super) async fn answer(
         self,
         exchange: &mut Exchange<'_>,
-        id: Id<'_>,
-        params: &Params<'_>,
+        asked: Asked<'_>,
     ) -> Result<Answer, Refusal> {
-        let house = exchange.house();
+        let views = &exchange.house().views;
         match self {
-            Self::CallTool => call::tool(exchange, id, params).await,
+            Self::CallTool => call::tool(exchange, asked).await,
             // We hand out no cursor, so none that comes can be one of ours (P2).
-            Self::ListTools if params.cursor.is_some() => {
+            Self::ListTools if asked.params.cursor.is_some() => {
                 Err(Refusal::new(Code::InvalidParams, "unknown cursor"))
             }
             Self::ListTools => {
-                let list = house.views.tools(&exchange.principal, &house.registry);
-                Ok(Answer::ok(protocol::render::result(id, &list, &house.views.stamp)))
+                let list = views.tools(&asked.principal, &exchange.house().registry);
+                Ok(Answer::ok(protocol::render::result(asked.id, &list, &views.stamp)))
             }
-            Self::Discover => Ok(Answer::ok(protocol::render::result(
-                id,
-                house.views.discover.as_bytes(),
-                &house.views.stamp,
-            ))),
+            Self::Discover => {
+                Ok(Answer::ok(protocol::render::result(asked.id, views.discover.as_bytes(), &views.stamp)))
+            }
         }
     }
-}
-
-/// The name as a static one, for metrics and records; `None` for a method that we do not have.
-pub(super) fn known_name(name: &str) -> Option<&'static str> {
-    METHODS.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
 }

@@ -8,19 +8,13 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{
-    answer::Answer,
-    exchange::{check_headers, guard, identify, post},
-    record::Record,
-    refusal::Refusal,
-};
+use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
 use crate::{
     actors::audit::AuditError,
     domain::RequestId,
-    edge::{Busy, EdgeError},
+    edge::{Busy, Headers},
     error::Code,
     house::Worker,
-    protocol::MODERN,
 };
 
 /// Adds the endpoint. Each worker's [`Worker`] stands in the application's data.
@@ -35,58 +29,41 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     };
     let (id, started) = (RequestId::new(), Instant::now());
     let _busy = Busy::with(&request);
-    let mut record = match Record::open(&worker.lane, id, started) {
-        Ok(record) => record,
-        Err(error) => return finish(&worker, unrecorded(error, id), ("none", started), id),
+    let (answer, label) = match Record::open(&worker.lane, id, started) {
+        Ok(record) => exchange(&worker, &request, payload, record).await,
+        Err(error) => (unrecorded(error, id), "none"),
     };
-    record.describe(&request, worker.house.proxies.client_of(&request));
-    let (answer, method) = if request.method() == Method::POST {
-        let mut payload = payload.into_inner();
-        post(&worker, &request, &mut payload, (&mut record, id)).await
-    } else {
-        (other_method(&worker, &request, &mut record, id), "none")
-    };
-    let answer = settle(record, answer, id).await;
-    finish(&worker, answer, (method, started), id)
+    if answer.code == Some(Code::Internal) {
+        tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
+    }
+    worker.house.metrics.request(label, answer.outcome.as_str(), started.elapsed());
+    answer.into_response(&worker.house.challenges, id)
 }
 
-/// Writes the record and, in durable mode, waits until it is on disk: only then may the answer leave.
-async fn settle(record: Record, answer: Answer, id: RequestId) -> Answer {
-    let Some(receipt) = record.close(answer.outcome, answer.code.map(Code::reason)) else { return answer };
+/// Answers, then writes the record and, in durable mode, waits until it is on disk: only then may the
+/// answer leave.
+async fn exchange(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    mut record: Record,
+) -> (Answer, &'static str) {
+    let headers = Headers::of(request.headers());
+    record.describe(request.path(), headers.user_agent, worker.house.proxies.client_of(request));
+    let mut exchange = Exchange { worker, request, headers, record, label: "none" };
+    let answer = if request.method() == Method::POST {
+        exchange.post(&mut payload.into_inner()).await
+    } else {
+        exchange.other_method()
+    };
+    let (id, label) = (exchange.record.id(), exchange.label);
+    let receipt = exchange.record.close(answer.outcome, answer.code.map(Code::reason));
     match receipt.committed().await {
-        Ok(()) => answer,
-        Err(error) => unrecorded(error, id),
+        Ok(()) => (answer, label),
+        Err(error) => (unrecorded(error, id), label),
     }
 }
 
 fn unrecorded(error: AuditError, id: RequestId) -> Answer {
     Answer::refused(&Refusal::from(error), None, id)
-}
-
-fn finish(
-    worker: &Worker,
-    answer: Answer,
-    (method, started): (&'static str, Instant),
-    id: RequestId,
-) -> HttpResponse {
-    worker.house.metrics.request(method, answer.outcome.as_str(), started.elapsed());
-    answer.into_response(&worker.house.challenges, id)
-}
-
-/// Not a POST. A client of an older era that may begin with GET must find the challenge first; a modern
-/// one knows better (§6.3, ruling 7).
-fn other_method(worker: &Worker, request: &HttpRequest, record: &mut Record, id: RequestId) -> Answer {
-    let legacy = matches!(*request.method(), Method::GET | Method::DELETE)
-        && request
-            .headers()
-            .get("mcp-protocol-version")
-            .is_none_or(|version| version.as_bytes() < MODERN.as_bytes());
-    let known = |record| {
-        check_headers(request)?;
-        identify(worker, request, record).map(drop)
-    };
-    let checked = guard(worker, request).map_err(Refusal::from);
-    let checked = checked.and_then(|()| if legacy { known(record) } else { Ok(()) });
-    let refusal = checked.err().unwrap_or_else(|| EdgeError::Method.into());
-    Answer::refused(&refusal, None, id)
 }

@@ -4,29 +4,29 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::Method as HttpMethod;
 use serde_json::json;
 
 use super::refusal::Refusal;
 use crate::{
+    edge::{Field, Headers},
     error::Code,
-    protocol::{self, Envelope, MODERN, Meta, Params, SUPPORTED, decode_header},
+    protocol::{Envelope, MODERN, SUPPORTED, decode_header},
 };
 
-const VERSION_HEADER: &str = "mcp-protocol-version";
-const METHOD_HEADER: &str = "mcp-method";
-const NAME_HEADER: &str = "mcp-name";
+/// Whether a request that is no POST may come from a client of an older revision.
+pub(super) fn may_be_legacy(method: &HttpMethod, headers: &Headers<'_>) -> bool {
+    let modern = headers.version.text().is_some_and(|version| version >= MODERN);
+    matches!(*method, HttpMethod::GET | HttpMethod::DELETE) && !modern
+}
 
-/// Checks a request (not a notification) of whatever era.
+/// Checks a request (not a notification) of whatever era; gives the name of the tool that it calls, empty
+/// if it calls none.
 ///
 /// # Errors
 /// The first rung of the ladder that does not hold.
-pub(super) fn check(
-    envelope: &Envelope<'_>,
-    params: &Params<'_>,
-    meta: &Meta<'_>,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
+pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a, str>, Refusal> {
+    let meta = &envelope.params.meta;
     if !meta.claims_version() {
         return Err(no_claim(envelope, headers));
     }
@@ -35,39 +35,45 @@ pub(super) fn check(
         return Err(Refusal::new(Code::InvalidParams, message).with_bad_request());
     }
     let claimed = meta.version().unwrap_or_default();
-    mirrors(headers, VERSION_HEADER, &claimed, Plain)?;
+    mirrors("mcp-protocol-version", headers.version, &claimed, Plain)?;
     if !SUPPORTED.contains(&&*claimed) {
         return Err(unsupported(&claimed));
     }
-    mirrors(headers, METHOD_HEADER, &envelope.method, Plain)?;
-    if envelope.method == "tools/call" {
-        let Some(name) = params.tool_name() else {
-            return Err(Refusal::new(Code::InvalidParams, "params.name must be a string"));
-        };
-        mirrors(headers, NAME_HEADER, &name, Encoded)?;
+    mirrors("mcp-method", headers.method, &envelope.method, Plain)?;
+    let tool = tool_of(envelope, headers)?;
+    match meta.first_bad_option() {
+        Some(bad) if super::dispatch::Method::find(&envelope.method).is_some() => {
+            Err(Refusal::new(Code::InvalidParams, format!("malformed _meta {bad}")))
+        }
+        _ => Ok(tool),
     }
-    Ok(())
+}
+
+/// The tool of a call, mirrored in its header.
+fn tool_of<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a, str>, Refusal> {
+    if envelope.method != "tools/call" {
+        return Ok(Cow::Borrowed(""));
+    }
+    let Some(name) = envelope.params.tool_name() else {
+        return Err(Refusal::new(Code::InvalidParams, "params.name must be a string"));
+    };
+    mirrors("mcp-name", headers.name, &name, Encoded)?;
+    Ok(name)
 }
 
 /// A request whose body claims no revision belongs to an older era, which this server does not speak.
-fn no_claim(envelope: &Envelope<'_>, headers: &HeaderMap) -> Refusal {
-    let header = headers.get(VERSION_HEADER).and_then(|value| value.to_str().ok());
-    let modern = header.is_some_and(|value| is_date(value) && value >= MODERN);
+fn no_claim(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Refusal {
     if envelope.method != "initialize" {
         let message = "missing _meta io.modelcontextprotocol/protocolVersion";
         return Refusal::new(Code::InvalidParams, message).with_bad_request();
     }
-    if modern {
+    if headers.version.text().is_some_and(|value| is_date(value) && value >= MODERN) {
         return Refusal::new(
             Code::HeaderMismatch,
             "initialize belongs to revisions before the one in the header",
         );
     }
-    let requested = envelope.params.and_then(|params| {
-        let params: serde_json::Value = serde_json::from_str(params.get()).ok()?;
-        Some(params.get("protocolVersion")?.as_str()?.chars().take(64).collect::<String>())
-    });
-    unsupported(&requested.unwrap_or_default())
+    unsupported(&envelope.params.requested_version().unwrap_or_default())
 }
 
 fn unsupported(requested: &str) -> Refusal {
@@ -80,10 +86,11 @@ fn unsupported(requested: &str) -> Refusal {
 /// `YYYY-MM-DD`: dates of that shape compare as text.
 fn is_date(text: &str) -> bool {
     text.len() == 10
-        && text
-            .bytes()
-            .enumerate()
-            .all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() })
+        && text.bytes().enumerate().all(
+            |(at, b)| {
+                if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() }
+            },
+        )
 }
 
 /// How a mirrored header may be written.
@@ -96,13 +103,13 @@ enum Spelling {
 use Spelling::{Encoded, Plain};
 
 /// Exactly one header `name`, equal to what the body says.
-fn mirrors(headers: &HeaderMap, name: &str, body: &str, spelling: Spelling) -> Result<(), Refusal> {
+fn mirrors(name: &str, field: Field<'_>, body: &str, spelling: Spelling) -> Result<(), Refusal> {
     let mismatch = |what: &str| Refusal::new(Code::HeaderMismatch, format!("header mismatch: {name} {what}"));
-    let mut values = headers.get_all(name);
-    let value = values.next().ok_or_else(|| mismatch("is required"))?;
-    if values.next().is_some() {
-        return Err(mismatch("stands twice"));
-    }
+    let value = match field {
+        Field::One(value) => value,
+        Field::Absent => return Err(mismatch("is required")),
+        Field::Many => return Err(mismatch("stands twice")),
+    };
     let text = match spelling {
         Plain => value.to_str().ok().map(|text| Cow::Borrowed(text.trim_matches([' ', '\t']))),
         Encoded => decode_header(value.as_bytes()),
@@ -112,14 +119,4 @@ fn mirrors(headers: &HeaderMap, name: &str, body: &str, spelling: Spelling) -> R
         Some(_) => Err(mismatch("differs from the body")),
         None => Err(mismatch("is not decodable")),
     }
-}
-
-/// Finds params and `_meta` of an envelope.
-///
-/// # Errors
-/// [`protocol::WireError`] where a member stands twice.
-pub(super) fn open<'a>(envelope: &Envelope<'a>) -> Result<(Params<'a>, Meta<'a>), protocol::WireError> {
-    let params = Params::parse(envelope.params)?;
-    let meta = Meta::parse(params.meta)?;
-    Ok((params, meta))
 }

@@ -3,11 +3,11 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, http::header};
-
+use super::dispatch::Method;
 use crate::{
     actors::audit::{AuditError, Lane, Receipt, Slot},
     domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Timestamp},
+    edge::Field,
 };
 
 /// Longest user agent and path that a record keeps, bytes.
@@ -20,6 +20,7 @@ const MAX_NAME: usize = 128;
 pub(super) struct Record {
     slot: Option<Slot>,
     event: AuditEvent,
+    id: RequestId,
     started: Instant,
 }
 
@@ -32,7 +33,12 @@ impl Record {
         let slot = lane.reserve()?;
         let mut event = AuditEvent::new(Timestamp::now(), EventCode::RequestServed, Outcome::Cancelled);
         event.request_id = Some(id);
-        Ok(Self { slot: Some(slot), event, started })
+        Ok(Self { slot: Some(slot), event, id, started })
+    }
+
+    /// Which request this is.
+    pub(super) fn id(&self) -> RequestId {
+        self.id
     }
 
     /// When the request came, by the wall clock.
@@ -46,14 +52,15 @@ impl Record {
     }
 
     /// Keeps what the request says of itself.
-    pub(super) fn describe(&mut self, request: &HttpRequest, ip: Option<IpAddr>) {
+    pub(super) fn describe(&mut self, path: &str, agent: Field<'_>, ip: Option<IpAddr>) {
         self.event.ip = ip;
-        let agent =
-            request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        self.event.user_agent = agent.map(|agent| cut(&agent, MAX_TEXT).into());
-        self.event.path = Some(match request.path() {
+        if let Field::One(agent) = agent {
+            let agent = String::from_utf8_lossy(agent.as_bytes());
+            self.event.user_agent = Some(self.cut(&agent, MAX_TEXT).into());
+        }
+        self.event.path = Some(match path {
             "/mcp" => Cow::Borrowed("/mcp"),
-            other => Cow::Owned(cut(other, MAX_TEXT).to_owned()),
+            other => Cow::Owned(self.cut(other, MAX_TEXT).to_owned()),
         });
     }
 
@@ -63,20 +70,23 @@ impl Record {
     }
 
     /// Keeps the method; a name of ours is not copied.
-    pub(super) fn method(&mut self, method: &str) {
-        self.event.method = Some(match super::dispatch::known_name(method) {
-            Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(cut(method, MAX_NAME).to_owned()),
+    pub(super) fn method(&mut self, method: Option<Method>, name: &str) {
+        self.event.method = Some(match method {
+            Some(method) => Cow::Borrowed(method.name()),
+            None => Cow::Owned(self.cut(name, MAX_NAME).to_owned()),
         });
     }
 
-    /// The request is a call of this tool.
-    pub(super) fn tool(&mut self, tool: Cow<'static, str>) {
+    /// The request is a call of this tool of ours.
+    pub(super) fn tool(&mut self, tool: &'static str) {
         self.event.event = EventCode::ToolCalled;
-        self.event.tool = Some(match tool {
-            Cow::Borrowed(known) => Cow::Borrowed(known),
-            Cow::Owned(text) => Cow::Owned(cut(&text, MAX_NAME).to_owned()),
-        });
+        self.event.tool = Some(Cow::Borrowed(tool));
+    }
+
+    /// The request is a call of whatever it names so.
+    pub(super) fn tool_named(&mut self, name: &str) {
+        self.event.event = EventCode::ToolCalled;
+        self.event.tool = Some(Cow::Owned(self.cut(name, MAX_NAME).to_owned()));
     }
 
     /// Keeps the keyed digest of the arguments.
@@ -101,17 +111,24 @@ impl Record {
     }
 
     /// Writes it, with how the request ended.
-    pub(super) fn close(mut self, outcome: Outcome, reason: Option<&'static str>) -> Option<Receipt> {
+    pub(super) fn close(mut self, outcome: Outcome, reason: Option<&'static str>) -> Receipt {
         self.event.reason = reason;
-        self.write(outcome)
+        self.write(outcome).unwrap_or_default()
     }
 
     fn write(&mut self, outcome: Outcome) -> Option<Receipt> {
         let slot = self.slot.take()?;
         self.event.outcome = outcome;
         self.event.duration_us = u64::try_from(self.started.elapsed().as_micros()).ok();
-        let blank = AuditEvent::new(self.event.time, self.event.event, outcome);
-        Some(slot.write(std::mem::replace(&mut self.event, blank)))
+        let spent = AuditEvent::new(self.event.time, self.event.event, outcome);
+        Some(slot.write(std::mem::replace(&mut self.event, spent)))
+    }
+
+    /// The first `most` bytes of `text`, or fewer so that no character is cut; the record says if that is
+    /// not all of it.
+    fn cut<'t>(&mut self, text: &'t str, most: usize) -> &'t str {
+        self.event.truncated |= text.len() > most;
+        text.get(..text.floor_char_boundary(most)).unwrap_or_default()
     }
 }
 
@@ -121,9 +138,4 @@ impl Drop for Record {
         let outcome = if std::thread::panicking() { Outcome::Failed } else { Outcome::Cancelled };
         drop(self.write(outcome));
     }
-}
-
-/// The first `most` bytes of `text`, or fewer so that no character is cut.
-fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }

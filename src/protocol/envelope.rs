@@ -1,10 +1,14 @@
-//! The JSON-RPC envelope of one client message.
+//! The JSON-RPC envelope of one client message, read in one pass with its params and their `_meta`.
 
 use std::borrow::Cow;
 
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use super::{WireError, object};
+use super::{
+    Params, WireError,
+    object::{self, Seed, Shape},
+};
 
 /// Largest integer id that every client can hold exactly: 2^53 − 1.
 const MAX_ID: i64 = 9_007_199_254_740_991;
@@ -33,49 +37,93 @@ impl<'a> Id<'a> {
     }
 }
 
-/// One request or notification, as far as it must be known to find out what it asks.
+/// One request or notification.
 #[derive(Debug)]
 pub struct Envelope<'a> {
     /// The id; a notification has none.
     pub id: Option<Id<'a>>,
     /// The method.
     pub method: Cow<'a, str>,
-    /// The params, unread.
-    pub params: Option<&'a RawValue>,
+    /// The members of its params that any method of ours reads.
+    pub params: Params<'a>,
 }
 
-struct Known;
+/// The members as they stand; `P` is how the params are read.
+#[derive(Default)]
+struct Members<'a, P> {
+    version: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    method: Option<&'a RawValue>,
+    params: P,
+    answers: bool,
+}
 
-impl object::Known<6> for Known {
-    const NAMES: [&'static str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+/// How the params are read: whole, or not at all.
+trait ReadParams<'de>: Default {
+    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error>;
+}
+
+impl<'de> ReadParams<'de> for Params<'de> {
+    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        *self = map.next_value_seed(Seed::new())?;
+        Ok(())
+    }
+}
+
+impl<'de> ReadParams<'de> for () {
+    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        map.next_value::<serde::de::IgnoredAny>().map(drop)
+    }
+}
+
+impl<'de, P: ReadParams<'de>> Shape<'de> for Members<'de, P> {
+    const NAMES: &'static [&'static str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+
+    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+        match at {
+            0 => self.version = Some(map.next_value()?),
+            1 => self.id = Some(map.next_value()?),
+            2 => self.method = Some(map.next_value()?),
+            3 => self.params.read(map)?,
+            _ => {
+                map.next_value::<serde::de::IgnoredAny>()?;
+                self.answers = true;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope of `text`, which has passed [`check_text`](super::check_text).
+    /// Reads `text`, which has passed [`check_text`](super::check_text).
     ///
     /// # Errors
-    /// [`WireError`]: not JSON; or an array, a response, a wrong version, a bad id or no method. The id is
-    /// given back beside the error where it could be read, so that the answer can carry it.
+    /// [`WireError`]: not JSON; or an array, a response, a wrong version, a bad id, no method, params that
+    /// are no object. The id is given back beside the error where it could be read, so that the answer can
+    /// carry it.
     pub fn parse(text: &'a str) -> Result<Self, (WireError, Option<Id<'a>>)> {
-        let [version, id, method, params, result, error] =
-            object::read::<Known, 6>(text).map_err(|e| (e.into(), None))?;
-        let known_id = id.and_then(Id::parse);
+        let read = object::read::<Members<'a, Params<'a>>>(text);
+        let members = read.map_err(|error| (error.into(), id_of(text)))?;
+        let known_id = members.id.and_then(Id::parse);
         let refuse = |words| (WireError::Request(words), known_id);
-        if version.and_then(object::string).as_deref() != Some("2.0") {
+        if members.version.and_then(object::string).as_deref() != Some("2.0") {
             return Err(refuse("jsonrpc must be \"2.0\""));
         }
-        if id.is_some() && known_id.is_none() {
+        if members.id.is_some() && known_id.is_none() {
             return Err(refuse("id must be an integer within ±(2^53 − 1) or a string of at most 128 bytes"));
         }
-        if result.is_some() || error.is_some() {
+        if members.answers {
             return Err(refuse("a response was posted; this server asks nothing"));
         }
-        let method = method.and_then(object::string).ok_or_else(|| refuse("method must be a string"))?;
-        if params.is_some_and(|p| !p.get().starts_with('{')) {
-            return Err(refuse("params must be an object"));
-        }
-        Ok(Self { id: known_id, method, params })
+        let method = members.method.and_then(object::string);
+        let method = method.ok_or_else(|| refuse("method must be a string"))?;
+        Ok(Self { id: known_id, method, params: members.params })
     }
+}
+
+/// The id of a message whose params cannot be read.
+fn id_of(text: &str) -> Option<Id<'_>> {
+    object::read::<Members<'_, ()>>(text).ok()?.id.and_then(Id::parse)
 }
 
 #[cfg(test)]
@@ -88,11 +136,12 @@ mod tests {
 
     #[test]
     fn a_request_is_read_without_copying() {
-        let text = r#" {"jsonrpc":"2.0","id":"a","method":"tools/list","params":{"x":1},"extra":[1]} "#;
+        let text =
+            r#" {"jsonrpc":"2.0","id":"a","method":"tools/list","params":{"x":1,"cursor":[1]},"extra":[1]} "#;
         let envelope = Envelope::parse(text).unwrap();
         assert_eq!(envelope.id.unwrap().as_json(), "\"a\"");
         assert!(matches!(envelope.method, Cow::Borrowed("tools/list")));
-        assert_eq!(envelope.params.unwrap().get(), "{\"x\":1}");
+        assert_eq!(envelope.params.cursor.unwrap().get(), "[1]");
     }
 
     #[test]
@@ -151,5 +200,7 @@ mod tests {
     fn the_id_comes_back_beside_the_error_where_it_was_read() {
         let (_, id) = Envelope::parse(r#"{"jsonrpc":"2.0","id":7}"#).unwrap_err();
         assert_eq!(id.unwrap().as_json(), "7");
+        let (_, id) = Envelope::parse(r#"{"jsonrpc":"2.0","id":8,"method":"x","params":[1]}"#).unwrap_err();
+        assert_eq!(id.unwrap().as_json(), "8");
     }
 }

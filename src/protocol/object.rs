@@ -4,67 +4,44 @@
 //! are a bypass (GHSA-wvj2-96wp-fq3f, GHSA-4gph-2hhr-5mwg). So a doubled member, or one that differs
 //! from a known one only by case or control characters, refuses the whole object.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
 /// What our visitors can say; [`known_words`] finds it again in serde's error.
-pub(super) const NOT_AN_OBJECT: &str = "the body must be one JSON object";
+const NOT_AN_OBJECT: &str = "the body must be one JSON object";
+const NO_MEMBERS: &str = "invalid type";
 pub(super) const DOUBLED: &str = "a member stands twice";
-pub(super) const VARIANT: &str = "a member differs from a known one only by case or control characters";
-const WORDS: [&str; 3] = [NOT_AN_OBJECT, DOUBLED, VARIANT];
+const VARIANT: &str = "a member differs from a known one only by case or control characters";
+/// Each with what is said of it.
+const WORDS: [(&str, &str); 4] = [
+    (NOT_AN_OBJECT, NOT_AN_OBJECT),
+    (NO_MEMBERS, "params and _meta must be objects"),
+    (DOUBLED, DOUBLED),
+    (VARIANT, VARIANT),
+];
 
-/// The words of ours that `message` begins with.
+/// The words of ours that go with serde's `message`.
 pub(super) fn known_words(message: &str) -> &'static str {
-    WORDS.into_iter().find(|words| message.starts_with(words)).unwrap_or("the request is not well formed")
+    let known = WORDS.into_iter().find(|(begin, _)| message.starts_with(begin));
+    known.map_or("the request is not well formed", |(_, words)| words)
 }
 
-/// An object of which the members named in `N` are kept, each as it stands.
-#[derive(Debug)]
-pub(super) struct Members<'a, const N: usize> {
-    /// One place a known member, in the order of their names.
-    pub(super) values: [Option<&'a RawValue>; N],
+/// An object of which some members are kept.
+pub(super) trait Shape<'de>: Default {
+    /// The names of the members that are kept, exactly as they must be written; at most 32.
+    const NAMES: &'static [&'static str];
+
+    /// Reads the value of the member `NAMES[at]`.
+    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// The names of the members that a [`Members`] keeps.
-pub(super) trait Known<const N: usize> {
-    /// The names, exactly as they must be written.
-    const NAMES: [&'static str; N];
-}
-
-/// Reads an object, keeping the members of `K`.
-pub(super) fn read<K: Known<N>, const N: usize>(
-    text: &str,
-) -> Result<[Option<&RawValue>; N], serde_json::Error> {
-    struct Reader<K>(std::marker::PhantomData<K>);
-    impl<'de, K: Known<N>, const N: usize> Visitor<'de> for Bound<K, N> {
-        type Value = Members<'de, N>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut values = [None; N];
-            while let Some(Name(name)) = map.next_key()? {
-                let known = K::NAMES.iter().zip(values.iter_mut()).find(|(known, _)| **known == name);
-                match known {
-                    Some((_, Some(_))) => return Err(de::Error::custom(DOUBLED)),
-                    Some((_, place)) => *place = Some(map.next_value()?),
-                    None if K::NAMES.iter().any(|known| is_variant(&name, known)) => {
-                        return Err(de::Error::custom(VARIANT));
-                    }
-                    None => drop(map.next_value::<IgnoredAny>()?),
-                }
-            }
-            Ok(Members { values })
-        }
-    }
-    struct Bound<K, const N: usize>(Reader<K>);
+/// Reads a text that is one object and nothing else.
+pub(super) fn read<'de, T: Shape<'de>>(text: &'de str) -> Result<T, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
         // Valid JSON of another kind is a wrong request; anything else is no JSON at all.
@@ -72,9 +49,52 @@ pub(super) fn read<K: Known<N>, const N: usize>(
         reader.end()?;
         return Err(de::Error::custom(NOT_AN_OBJECT));
     }
-    let members = reader.deserialize_map(Bound::<K, N>(Reader(std::marker::PhantomData)))?;
+    let object = Seed::new().deserialize(&mut reader)?;
     reader.end()?;
-    Ok(members.values)
+    Ok(object)
+}
+
+/// Reads an object in place, so that nested ones cost no second pass.
+pub(super) struct Seed<T>(PhantomData<T>);
+
+impl<T> Seed<T> {
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, T: Shape<'de>> DeserializeSeed<'de> for Seed<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<T, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Shape<'de>> Visitor<'de> for Seed<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let (mut object, mut seen) = (T::default(), 0_u32);
+        while let Some(Name(name)) = map.next_key()? {
+            match T::NAMES.iter().position(|known| *known == name) {
+                Some(at) if seen & (1 << at) != 0 => return Err(de::Error::custom(DOUBLED)),
+                Some(at) => {
+                    seen |= 1 << at;
+                    object.read(at, &mut map)?;
+                }
+                None if T::NAMES.iter().any(|known| is_variant(&name, known)) => {
+                    return Err(de::Error::custom(VARIANT));
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(object)
+    }
 }
 
 /// A member's name, borrowed where it holds no escape.

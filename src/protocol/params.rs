@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use super::{WireError, object};
+use super::object::{self, Seed, Shape};
 
 /// Longest progress token, bytes as written.
 const MAX_TOKEN_BYTES: usize = 130;
@@ -15,36 +16,42 @@ const LOG_LEVELS: [&str; 8] =
 /// The members of `params` that any method of ours reads, unread but for their place.
 #[derive(Debug, Default)]
 pub struct Params<'a> {
-    /// `_meta`, unread.
-    pub meta: Option<&'a RawValue>,
+    /// `_meta`; an absent one has no members.
+    pub meta: Meta<'a>,
     /// `name` of a tool.
     pub name: Option<&'a RawValue>,
     /// `arguments` of a tool, as the client wrote them.
     pub arguments: Option<&'a RawValue>,
     /// `cursor` of a list.
     pub cursor: Option<&'a RawValue>,
+    /// `protocolVersion` of a handshake of older revisions.
+    pub protocol_version: Option<&'a RawValue>,
 }
 
-struct KnownParams;
+impl<'de> Shape<'de> for Params<'de> {
+    const NAMES: &'static [&'static str] = &["_meta", "name", "arguments", "cursor", "protocolVersion"];
 
-impl object::Known<4> for KnownParams {
-    const NAMES: [&'static str; 4] = ["_meta", "name", "arguments", "cursor"];
+    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+        match at {
+            0 => self.meta = map.next_value_seed(Seed::new())?,
+            1 => self.name = Some(map.next_value()?),
+            2 => self.arguments = Some(map.next_value()?),
+            3 => self.cursor = Some(map.next_value()?),
+            _ => self.protocol_version = Some(map.next_value()?),
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Params<'a> {
-    /// Finds the members; absent params have none.
-    ///
-    /// # Errors
-    /// [`WireError::Request`] if one stands twice or in a variant of its name.
-    pub fn parse(params: Option<&'a RawValue>) -> Result<Self, WireError> {
-        let Some(params) = params else { return Ok(Self::default()) };
-        let [meta, name, arguments, cursor] = object::read::<KnownParams, 4>(params.get())?;
-        Ok(Self { meta, name, arguments, cursor })
-    }
-
     /// The tool's name, if it is text.
     pub fn tool_name(&self) -> Option<Cow<'a, str>> {
         self.name.and_then(object::string)
+    }
+
+    /// The revision that a handshake of older revisions asks for, if it is text.
+    pub fn requested_version(&self) -> Option<Cow<'a, str>> {
+        self.protocol_version.and_then(object::string)
     }
 }
 
@@ -58,33 +65,29 @@ pub struct Meta<'a> {
     log_level: Option<&'a RawValue>,
 }
 
-struct KnownMeta;
-
-impl object::Known<5> for KnownMeta {
-    const NAMES: [&'static str; 5] = [
+impl<'de> Shape<'de> for Meta<'de> {
+    const NAMES: &'static [&'static str] = &[
         "io.modelcontextprotocol/protocolVersion",
         "io.modelcontextprotocol/clientCapabilities",
         "io.modelcontextprotocol/clientInfo",
         "progressToken",
         "io.modelcontextprotocol/logLevel",
     ];
+
+    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+        let member = match at {
+            0 => &mut self.version,
+            1 => &mut self.capabilities,
+            2 => &mut self.client_info,
+            3 => &mut self.progress_token,
+            _ => &mut self.log_level,
+        };
+        *member = Some(map.next_value()?);
+        Ok(())
+    }
 }
 
 impl<'a> Meta<'a> {
-    /// Finds the members; an absent `_meta` has none.
-    ///
-    /// # Errors
-    /// [`WireError::Request`] if it is no object, or a member stands twice.
-    pub fn parse(meta: Option<&'a RawValue>) -> Result<Self, WireError> {
-        let Some(meta) = meta else { return Ok(Self::default()) };
-        if !meta.get().starts_with('{') {
-            return Err(WireError::Request("_meta must be an object"));
-        }
-        let [version, capabilities, client_info, progress_token, log_level] =
-            object::read::<KnownMeta, 5>(meta.get())?;
-        Ok(Self { version, capabilities, client_info, progress_token, log_level })
-    }
-
     /// Whether the request claims a revision in its body: the mark of the modern era.
     pub fn claims_version(&self) -> bool {
         self.version.is_some()
@@ -98,7 +101,7 @@ impl<'a> Meta<'a> {
     /// The first required member that is missing or of another type, by its name (M2, M3).
     pub fn first_problem(&self) -> Option<&'static str> {
         let is_object = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get().starts_with('{'));
-        if self.version().is_none() {
+        if self.version.is_none_or(|raw| !raw.get().starts_with('"')) {
             return Some("io.modelcontextprotocol/protocolVersion");
         }
         if !is_object(self.capabilities) {

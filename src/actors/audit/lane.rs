@@ -79,7 +79,7 @@ impl Drop for Slot {
 }
 
 /// Stands for one written event until it is committed. May be dropped; the event stays.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Receipt {
     wait: Option<Wait>,
 }
