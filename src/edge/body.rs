@@ -17,7 +17,7 @@ use super::{BODY_DEADLINE, EdgeError};
 /// # Errors
 /// [`EdgeError::MediaType`] or [`EdgeError::Accept`].
 pub fn refuse_encoding(request: &HttpRequest) -> Result<(), EdgeError> {
-    if request.content_type() != "application/json"
+    if !request.content_type().eq_ignore_ascii_case("application/json")
         || request.headers().contains_key(header::CONTENT_ENCODING)
     {
         return Err(EdgeError::MediaType);
