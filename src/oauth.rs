@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use crate::edge::Busy;
+use crate::edge::{self, Busy};
 
 /// Where the metadata lies: at the root form and behind the endpoint's own path (A1).
 pub(crate) const PATHS: [&str; 2] =
@@ -42,10 +42,11 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
 /// Says the same to everybody: it names the configured resource, never the `Host` of the request.
 async fn show(request: HttpRequest, metadata: Data<ResourceMetadata>) -> HttpResponse {
     let _busy = Busy::with(&request);
-    HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    edge::harden(&mut answer);
+    answer
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .body(metadata.0.clone())
 }

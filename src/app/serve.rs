@@ -14,7 +14,8 @@ use actix::Arbiter;
 use actix_web::{
     App, HttpServer,
     dev::{Server as ActixServer, ServerHandle},
-    middleware::from_fn,
+    http::header,
+    middleware::{Condition, DefaultHeaders, from_fn},
     web::{self, Data},
 };
 use hmac::{Hmac, KeyInit};
@@ -30,7 +31,7 @@ use crate::{
     admin,
     auth::Challenges,
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
-    edge::{self, Guard, HostRule, Proxies},
+    edge::{self, Guard, HostRule, Proxies, STRICT_TRANSPORT},
     house::{House, Limits, Services, Sights, Views, WhenDenied, Worker},
     mcp,
     oauth::{self, ResourceMetadata},
@@ -282,9 +283,12 @@ fn main_server(
         &settings.jwt.issuer,
         &scopes.iter().map(String::as_str).collect::<Vec<_>>(),
     ));
+    let with_tls = settings.server.tls.files().is_some();
     let app = move || {
         edge::watch();
+        let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         App::new()
+            .wrap(Condition::new(with_tls, strict))
             .app_data(shared.clone())
             .app_data(metadata.clone())
             .app_data(Rc::new(Worker::new(shared.clone().into_inner())))

@@ -18,6 +18,8 @@ pub use status::status_of;
 
 use actix_web::{HttpResponseBuilder, http::header};
 
+use crate::domain::RequestId;
+
 /// How long an idle connection is kept.
 pub const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Most bytes of all header names and values together; actix itself stops only at 128 KiB.
@@ -25,13 +27,17 @@ pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Longest wait for a whole body, if `server.request_timeout` is not shorter: actix has a deadline for heads only (actix-web#928).
 pub const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Headers that every answer carries: nothing is sniffed, nothing is kept, nothing is framed.
+/// What a browser may do with an answer of ours that it shows: nothing.
+pub const CONTENT_SECURITY: header::HeaderValue =
+    header::HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// For a year a browser that has seen us over TLS comes over TLS (RFC 6797).
+pub const STRICT_TRANSPORT: header::HeaderValue = header::HeaderValue::from_static("max-age=31536000");
+
+/// Headers that every answer carries: an id, nothing is sniffed, nothing is kept, nothing is framed.
 pub fn harden(answer: &mut HttpResponseBuilder) {
     answer
+        .insert_header(("x-request-id", RequestId::new().to_string()))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff")))
         .insert_header((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")))
-        .insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            header::HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-        ));
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY));
 }

@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use crate::{
     auth::Challenges,
     domain::{Outcome, RequestId},
+    edge,
     error::Code,
     protocol::Id,
 };
@@ -75,7 +76,8 @@ impl Answer {
         response
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
             .insert_header((header::VARY, HeaderValue::from_static("authorization")))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+            .insert_header((header::CONTENT_SECURITY_POLICY, edge::CONTENT_SECURITY));
         if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
             response.insert_header((header::HeaderName::from_static("x-request-id"), id));
         }

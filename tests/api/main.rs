@@ -13,8 +13,10 @@ mod faults;
 mod ladder;
 mod limits;
 mod lists;
+mod refusals;
 mod revocation;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
 mod surroundings;
+mod tls;

@@ -49,13 +49,19 @@ pub struct MintRequest {
     pub ttl: Duration,
 }
 
-/// A new token and what it says.
-#[derive(Debug, Clone)]
+/// A new token and what it says. `Debug` shows the claims alone.
+#[derive(Clone)]
 pub struct Minted {
     /// The token. Whoever holds it is the subject.
     pub token: String,
     /// Its claims.
     pub claims: AccessClaims,
+}
+
+impl std::fmt::Debug for Minted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Minted").field("claims", &self.claims).finish_non_exhaustive()
+    }
 }
 
 /// The signing key and the rules: published as a snapshot, read by every worker.
