@@ -16,11 +16,12 @@ use crate::{
 pub(super) struct StoreDirectory {
     users: Arc<dyn Users>,
     roles: Roles,
+    metrics: Arc<Metrics>,
 }
 
 impl StoreDirectory {
-    pub(super) fn new(users: Arc<dyn Users>, roles: Roles) -> Self {
-        Self { users, roles }
+    pub(super) fn new(users: Arc<dyn Users>, roles: Roles, metrics: Arc<Metrics>) -> Self {
+        Self { users, roles, metrics }
     }
 
     /// The largest of `roles`: the one that gives most, and of equals the first by name.
