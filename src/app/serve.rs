@@ -78,7 +78,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let registry = parts::registry(settings, &stores, &roles, more)?;
     let arbiters = [(); 3].map(|()| Arbiter::new());
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
-    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools));
+    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
     let services = services(settings, &stores, &arbiters, &metrics).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
     let house = house(settings, services, (roles, registry), (metrics, digest_key))?;
@@ -199,10 +199,9 @@ async fn services(
         settings::OnStoreLoss::Grace => OnStale::Grace(settings.revocation.grace),
         settings::OnStoreLoss::UnsafeAllow => OnStale::Allow,
     };
-    let revocations = Arc::clone(&stores.revocations);
     let tokens =
-        Tokens::start(&second.handle(), keys::keyring(settings)?, (revocations, position), on_stale).await?;
-    let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane(), metrics: Arc::clone(metrics) };
+        Tokens::start(&second.handle(), keys::keyring(settings)?, (stores, position), on_stale).await?;
+    let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane() };
     let feed = FeedReader::start(&third.handle(), stores.clone(), listeners).await?;
     Ok(Services { tokens, audit, feed })
 }

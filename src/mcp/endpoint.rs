@@ -69,7 +69,7 @@ fn finish(
     (method, started): (&'static str, Instant),
     id: RequestId,
 ) -> HttpResponse {
-    worker.house.metrics.request(method, answer.outcome.as_str(), started.elapsed());
+    worker.house.metrics.request(method, answer.outcome, started.elapsed());
     answer.into_response(&worker.house.challenges, id)
 }
 
