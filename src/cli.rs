@@ -10,15 +10,15 @@ mod policy;
 mod serve;
 mod token;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::context::Context;
 
 /// A secure MCP server: who is calling, what may they do, and what happened.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about, propagate_version = true, max_term_width = 100)]
+#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Example:\n  portcullis serve --profile production --settings /etc/portcullis")]
 struct Cli {
     /// Folder of the settings files.
@@ -33,6 +33,9 @@ struct Cli {
         default_value = "development"
     )]
     profile: String,
+    /// A setting for this command alone, over all files and variables; repeat for more. Not for secrets.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    overrides: Vec<(String, String)>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -61,8 +64,8 @@ enum Verb {
 
 /// Runs the command of this process: exit code 0, 1 if it was refused or failed, 2 for wrong usage.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let context = Context { dir: cli.settings, profile: cli.profile };
+    let cli = parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
+    let context = Context { dir: cli.settings, profile: cli.profile, overrides: cli.overrides };
     let done = match cli.verb.unwrap_or(Verb::Serve) {
         Verb::Serve => serve::run(&context),
         Verb::Check(check) => check.run(&context),
@@ -77,5 +80,75 @@ pub fn main() -> ExitCode {
             output::complain(&format!("portcullis: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What the command line says. clap keeps the values of a global option from one side of the verb alone; a
+/// setting that is silently dropped could be one that protects, so both sides together are refused.
+fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let is_set = |argument: &&OsString| {
+        *argument == "--set" || argument.to_str().is_some_and(|text| text.starts_with("--set="))
+    };
+    let written = arguments.iter().filter(is_set).count();
+    let cli = Cli::try_parse_from(arguments)?;
+    if cli.overrides.len() == written {
+        return Ok(cli);
+    }
+    let why = "write every --set on the same side of the verb";
+    Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, why))
+}
+
+/// `KEY=VALUE`, the value written like that of a variable.
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        // Every user of the machine can read a command line.
+        Some(("jwt.secret", _)) => Err("a secret does not belong here: use jwt.secret_file"),
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, for example server.port=8081"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        super::parse(["portcullis"].iter().chain(arguments).map(Into::into).collect())
+    }
+
+    #[test]
+    fn settings_of_the_command_line_have_the_last_word() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("local.toml"), "[server]\nport = 7001\nworkers = 3").unwrap();
+        for arguments in [
+            &["--set", "server.port=7002", "--set", "policy.denied=hide", "check"][..],
+            &["check", "--set=server.port=7002", "--set=policy.denied=hide"],
+        ] {
+            let overrides = parse(arguments).unwrap().overrides;
+            let profile = "development".to_owned();
+            let settings = Context { dir: folder.path().into(), profile, overrides }.settings().unwrap();
+            assert_eq!((settings.server.port, settings.server.workers), (7002, 3), "{arguments:?}");
+            assert_eq!(settings.policy.denied, crate::settings::Denied::Hide);
+        }
+    }
+
+    #[test]
+    fn a_setting_without_a_key_or_value_is_wrong_usage() {
+        for wrong in ["server.port", "=1", ""] {
+            assert_eq!(parse(&["--set", wrong]).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_taken_from_the_command_line() {
+        let refused = parse(&["--set", "jwt.secret=k2J8fPq0Zr5LwXc7Yv1NbT4mHs9GdU3e"]).unwrap_err();
+        assert!(refused.to_string().contains("jwt.secret_file"), "{refused}");
+    }
+
+    #[test]
+    fn no_setting_is_dropped_silently() {
+        let refused = parse(&["--set", "server.port=1", "check", "--set", "admin.port=2"]).unwrap_err();
+        assert!(refused.to_string().contains("same side of the verb"), "{refused}");
+        assert_eq!(refused.exit_code(), 2);
     }
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod domain;
 pub mod edge;
 pub mod error;
+mod files;
 pub mod house;
 mod mcp;
 mod oauth;

@@ -1,12 +1,12 @@
 //! Why the server does not start, or cannot go on.
 
-use std::{io, path::PathBuf};
+use std::{borrow::Cow, io, path::PathBuf};
 
 use crate::{
     actors::{audit::AuditError, kit::ActorError, tokens::TokenError},
     domain::InvalidPermission,
     policy::InvalidRoles,
-    settings::generated::GeneratedError,
+    settings::{Problem, generated::GeneratedError},
     store::StoreError,
     tools::{RegistryError, weather::WeatherError},
 };
@@ -35,12 +35,14 @@ pub enum AppError {
         /// What the system says.
         cause: io::Error,
     },
-    /// A certificate or key that does not load.
-    #[error("server.tls: {0}")]
-    Tls(String),
-    /// A setting that only shows its fault when it is used.
-    #[error("{0}")]
-    Setting(String),
+    /// A setting that only shows its fault when it is used, a certificate for example.
+    #[error("{key}: {problem}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There is no signing secret, and this profile does not make one.
     #[error("jwt.secret: is missing; set jwt.secret_file, PORTCULLIS__JWT__SECRET or JWT_SECRET_KEY")]
     NoSecret,
@@ -52,7 +54,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     /// The store is not the one that this data directory was used with.
     #[error(
-        "store.url: this is not the store that {} knows: revocations may be missing, and revoked tokens would          come back. Put the right one back, or change jwt.secret and remove that file to begin anew",
+        "store.url: this is not the store that {} knows: revocations may be missing, and revoked tokens would \
+         come back; put the right one back, or change jwt.secret and remove that file to begin anew",
         .0.display()
     )]
     OtherStore(PathBuf),
@@ -83,9 +86,94 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// The same for an operator: the key to change, what is wrong with it, and what to do.
+    pub fn problem(&self) -> Problem {
+        let (key, fix) = self.cure();
+        let text = self.to_string();
+        // Some texts begin with the key, for a log that shows nothing else.
+        let problem = text.strip_prefix(&format!("{key}: ")).unwrap_or(&text);
+        Problem { key: key.into_owned(), problem: problem.to_owned(), fix: fix.to_owned() }
+    }
+
+    /// The key to change, and what to do about it.
+    fn cure(&self) -> (Cow<'static, str>, &'static str) {
+        let (key, fix) = match self {
+            Self::Roles(error) => return roles_cure(error),
+            Self::Tools(error) => return tools_cure(error),
+            Self::Setting { key, .. } => (*key, "correct it"),
+            Self::Bind { key, .. } => (*key, "choose a free port or stop what uses it"),
+            Self::Served(_) => ("data_dir", "stop the other server or choose another folder"),
+            Self::File { .. } | Self::Audit(_) => ("data_dir", "let this user read and write there"),
+            Self::NoSecret => ("jwt.secret", "set jwt.secret_file or the variable JWT_SECRET_KEY"),
+            Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
+            Self::Store(_) => ("store.url", "name a store that this user can read and write"),
+            Self::OtherStore(_) => ("store.url", "put the right store back"),
+            Self::Weather(_) => ("tools.weather", "correct it"),
+            Self::Permission(_) => ("permissions.extra", "write resource:action in lower case"),
+            Self::Tokens(_) | Self::Actor(_) | Self::Serving(_) => {
+                ("server", "see the log and start it again")
+            }
+        };
+        (key.into(), fix)
+    }
+
     /// For `map_err`: a failure of `path`.
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |cause| Self::File { path, cause }
+    }
+}
+
+fn roles_cure(error: &InvalidRoles) -> (Cow<'static, str>, &'static str) {
+    match error {
+        InvalidRoles::UnknownRole(role) => (format!("roles.{role}").into(), "declare it or inherit another"),
+        InvalidRoles::UnknownPermission { role, .. } => {
+            let fix = "name a permission that there is, or declare it under permissions.extra";
+            (format!("roles.{role}.permissions").into(), fix)
+        }
+        InvalidRoles::Circle(path) => {
+            let role = path.split(' ').next().unwrap_or_default();
+            (format!("roles.{role}.inherits").into(), "break the circle")
+        }
+    }
+}
+
+fn tools_cure(error: &RegistryError) -> (Cow<'static, str>, &'static str) {
+    match error {
+        RegistryError::Permission { .. } => ("permissions.extra".into(), "declare the permission there"),
+        RegistryError::Name(tool)
+        | RegistryError::Twice(tool)
+        | RegistryError::Zero(tool)
+        | RegistryError::Schema { tool, .. } => (format!("tools.{tool}").into(), "correct the tool's code"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_names_the_key_to_change() {
+        let unknown = InvalidRoles::UnknownPermission { role: "guest".into(), pattern: "x:y".into() };
+        for (error, key) in [
+            (AppError::NoSecret, "jwt.secret"),
+            (
+                AppError::Setting { key: "server.tls.certificate", problem: "a: is empty".into() },
+                "server.tls.certificate",
+            ),
+            (InvalidPermission::TooMany.into(), "permissions.extra"),
+            (unknown.into(), "roles.guest.permissions"),
+            (InvalidRoles::Circle("a → b → a".into()).into(), "roles.a.inherits"),
+            (InvalidRoles::UnknownRole("b".into()).into(), "roles.b"),
+            (RegistryError::Zero("dice").into(), "tools.dice"),
+            (StoreError::Busy.into(), "store.url"),
+            (AppError::OtherStore("store.id".into()), "store.url"),
+            (AppError::Served("data".into()), "data_dir"),
+        ] {
+            let problem = error.problem();
+            assert_eq!(problem.key, key);
+            assert!(!problem.problem.is_empty() && !problem.problem.starts_with(key), "{problem}");
+            assert!(!problem.fix.is_empty() && !problem.to_string().contains("  "), "{problem}");
+        }
     }
 }

@@ -58,7 +58,7 @@ pub fn registry(
         geocoding_url: from.geocoding_url.clone(),
         timeout: from.timeout,
     };
-    let directory = StoreDirectory::new(Arc::clone(&stores.users), roles.clone());
+    let directory = StoreDirectory::new(stores, roles.clone());
     let parts = Parts { stations: weather::open(&config)?, directory: Arc::new(directory) };
     let mut tools = builtin(&parts);
     tools.extend(more);

@@ -2,28 +2,24 @@
 
 use std::{
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use serde_json::json;
 
 use super::AppError;
+use crate::files;
 
 /// The file, for as long as the server runs.
 #[derive(Debug)]
 pub(super) struct RunFile(PathBuf);
 
 impl RunFile {
-    /// Writes it whole or not at all: beside its place, then renamed.
+    /// Writes it whole or not at all.
     pub(super) fn write(data_dir: &Path, mcp_url: &str, admin_url: &str) -> Result<Self, AppError> {
         let place = data_dir.join("run.json");
-        let beside = data_dir.join("run.json.new");
         let text = json!({ "pid": std::process::id(), "mcp_url": mcp_url, "admin_url": admin_url });
-        let open = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside);
-        open.and_then(|mut file| writeln!(file, "{text}")).map_err(AppError::file(&beside))?;
-        fs::rename(&beside, &place).map_err(AppError::file(&place))?;
+        files::replace(&place, format!("{text}\n").as_bytes()).map_err(AppError::file(&place))?;
         Ok(Self(place))
     }
 }

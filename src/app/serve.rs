@@ -56,7 +56,7 @@ pub struct Server {
     mcp_url: String,
     admin_url: String,
     grace: Duration,
-    arbiters: Vec<Arbiter>,
+    arbiters: [Arbiter; 3],
     _run_file: RunFile,
     _lock: DataLock,
 }
@@ -77,9 +77,9 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
     let registry = parts::registry(settings, &stores, &roles, more)?;
-    let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
+    let arbiters = [(); 3].map(|()| Arbiter::new());
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
-    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools));
+    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
     let services = services(settings, &stores, &arbiters, &metrics).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
     let house = house(settings, services, (roles, registry), (metrics, digest_key))?;
@@ -187,12 +187,10 @@ fn started_detail(settings: &Settings) -> String {
 async fn services(
     settings: &Settings,
     stores: &Stores,
-    arbiters: &[Arbiter],
+    arbiters: &[Arbiter; 3],
     metrics: &Arc<Metrics>,
 ) -> Result<Services, AppError> {
-    let [first, second, third] = arbiters else {
-        return Err(AppError::Setting("three arbiters are needed".into()));
-    };
+    let [first, second, third] = arbiters;
     let audit = Audit::start(&first.handle(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
@@ -202,10 +200,9 @@ async fn services(
         settings::OnStoreLoss::Grace => OnStale::Grace(settings.revocation.grace),
         settings::OnStoreLoss::UnsafeAllow => OnStale::Allow,
     };
-    let revocations = Arc::clone(&stores.revocations);
     let tokens =
-        Tokens::start(&second.handle(), keys::keyring(settings)?, (revocations, position), on_stale).await?;
-    let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane(), metrics: Arc::clone(metrics) };
+        Tokens::start(&second.handle(), keys::keyring(settings)?, (stores, position), on_stale).await?;
+    let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane() };
     let feed = FeedReader::start(&third.handle(), stores.clone(), listeners).await?;
     Ok(Services { tokens, audit, feed })
 }
@@ -228,8 +225,7 @@ fn house(
     (metrics, digest_key): (Arc<Metrics>, [u8; 32]),
 ) -> Result<House, AppError> {
     let hosts = settings.server.allowed_hosts.iter().map(|host| {
-        HostRule::parse(host)
-            .ok_or_else(|| AppError::Setting(format!("server.allowed_hosts: `{host}` is no host")))
+        HostRule::parse(host).ok_or_else(|| wrong("server.allowed_hosts", &format!("`{host}` is no host")))
     });
     let scopes = first_scopes(&roles);
     let metadata = format!("{}{}", settings.server.public_url, oauth::PATHS[1]);
@@ -239,8 +235,7 @@ fn house(
         views: Views::new(&settings.server.name, &registry),
         guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),
         proxies: Proxies::new(settings.server.trusted_proxies.clone()),
-        challenges: challenges
-            .ok_or_else(|| AppError::Setting("server.public_url: cannot stand in a header".into()))?,
+        challenges: challenges.ok_or_else(|| wrong("server.public_url", "cannot stand in a header"))?,
         metrics,
         limits: Limits {
             max_body: settings.server.max_body,
@@ -258,10 +253,14 @@ fn house(
     })
 }
 
+fn wrong(key: &'static str, problem: &str) -> AppError {
+    AppError::Setting { key, problem: problem.to_owned() }
+}
+
 /// The HMAC state that already holds the key.
 fn digest_state(key: &[u8; 32]) -> Result<Hmac<Sha256>, AppError> {
     Hmac::new_from_slice(key)
-        .map_err(|_| AppError::Setting("the ring of argument digests does not key an HMAC".into()))
+        .map_err(|_| wrong("store.url", "the ring of argument digests does not key an HMAC"))
 }
 
 /// What a client asks for to begin with: what a guest may, if there are guests (A2, A23).

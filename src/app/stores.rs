@@ -1,15 +1,12 @@
 //! Opens the store, and knows it again: with another one in its place revoked tokens would come back.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use sha2::{Digest, Sha256};
 
 use super::AppError;
 use crate::{
+    files,
     settings::{Settings, StoreUrl},
     store::{self, Stores},
 };
@@ -27,26 +24,31 @@ pub async fn open_store(settings: &Settings) -> Result<Stores, AppError> {
     let StoreUrl::Sqlite(file) = &settings.store.url else { return Ok(store::open("memory:")?) };
     let folder = settings.data_dir.join("keys");
     let place = folder.join("store.id");
-    let known = match fs::read_to_string(&place) {
-        Ok(text) => Some(text),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => None,
-        Err(cause) => return Err(AppError::File { path: place, cause }),
-    };
+    let known = known(&place)?;
     if known.is_some() && !file.exists() {
         return Err(AppError::OtherStore(place));
     }
     let stores = store::open(&format!("sqlite:{}", file.display()))?;
     let identity = identity(&stores).await?;
-    match known {
-        Some(known) if known.trim() == identity => {}
-        Some(_) => return Err(AppError::OtherStore(place)),
-        None => {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(AppError::file(&folder))?;
-            let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&place);
-            file.and_then(|mut file| writeln!(file, "{identity}")).map_err(AppError::file(&place))?;
-        }
+    if known.is_none() {
+        files::private_dir(&folder).map_err(AppError::file(&folder))?;
+        files::place_once(&place, format!("{identity}\n").as_bytes()).map_err(AppError::file(&place))?;
     }
-    Ok(stores)
+    // Asked again where it was just placed: of two first starts with different stores only one may go on.
+    if known.or(self::known(&place)?).is_some_and(|known| known.trim() == identity) {
+        Ok(stores)
+    } else {
+        Err(AppError::OtherStore(place))
+    }
+}
+
+/// The identity that is kept in `place`; `None` before the first start.
+fn known(place: &Path) -> Result<Option<String>, AppError> {
+    match fs::read_to_string(place) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(AppError::File { path: place.into(), cause }),
+    }
 }
 
 /// Sixteen hexadecimal characters that tell this store from any other, and nothing of the ring.
@@ -54,4 +56,57 @@ async fn identity(stores: &Stores) -> Result<String, AppError> {
     let secret = stores.rings.secret(IDENTITY_RING).await?;
     let digest = Sha256::digest(secret);
     Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(data: &Path, file: &str) -> Settings {
+        let mut settings = Settings::development(data);
+        settings.store.url = StoreUrl::Sqlite(data.join(file));
+        settings
+    }
+
+    #[tokio::test]
+    async fn the_same_store_is_known_again() {
+        let data = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            open_store(&settings(data.path(), "a.db")).await.unwrap();
+        }
+        let kept = fs::read_to_string(data.path().join("keys/store.id")).unwrap();
+        assert_eq!(kept.trim().len(), 16);
+    }
+
+    #[tokio::test]
+    async fn another_store_or_none_or_an_empty_id_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        open_store(&settings(data.path(), "a.db")).await.unwrap();
+        let refused = open_store(&settings(data.path(), "b.db")).await;
+        assert!(matches!(refused, Err(AppError::OtherStore(_))), "one that is not there");
+        assert!(!data.path().join("b.db").exists(), "it was made");
+
+        let other = tempfile::tempdir().unwrap();
+        open_store(&settings(other.path(), "b.db")).await.unwrap();
+        let mut mixed = settings(data.path(), "a.db");
+        mixed.store.url = StoreUrl::Sqlite(other.path().join("b.db"));
+        assert!(matches!(open_store(&mixed).await, Err(AppError::OtherStore(_))), "one of somebody else");
+
+        fs::write(data.path().join("keys/store.id"), "").unwrap();
+        let refused = open_store(&settings(data.path(), "a.db")).await;
+        assert!(matches!(refused, Err(AppError::OtherStore(_))), "an empty id");
+    }
+
+    #[tokio::test]
+    async fn first_starts_at_once_agree_or_only_one_goes_on() {
+        let data = tempfile::tempdir().unwrap();
+        let same = settings(data.path(), "a.db");
+        let (one, two) = tokio::join!(open_store(&same), open_store(&same));
+        assert!(one.is_ok() && two.is_ok());
+
+        let data = tempfile::tempdir().unwrap();
+        let (a, b) = (settings(data.path(), "a.db"), settings(data.path(), "b.db"));
+        let (one, two) = tokio::join!(open_store(&a), open_store(&b));
+        assert!(one.is_ok() != two.is_ok(), "both or neither");
+    }
 }

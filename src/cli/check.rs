@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{context::Context, output};
+use super::{context::Context, operator, output};
 use crate::{
     app::{self, AppError},
+    policy::{self, CallTool, Roles},
     settings::{Problem, Settings},
     store,
+    tools::{Entry, Registry},
 };
 
 /// Arguments of `check`.
@@ -33,9 +35,9 @@ impl Check {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let (access, problems, warnings) = match context.load() {
             Err(invalid) => (Vec::new(), invalid.problems, Vec::new()),
-            Ok(loaded) => match access(&loaded.settings) {
-                Ok(access) => (access, Vec::new(), loaded.warnings),
-                Err(error) => (Vec::new(), vec![problem(&error)], loaded.warnings),
+            Ok(loaded) => match parts(&loaded.settings) {
+                Ok(parts) => (access(&parts)?, Vec::new(), loaded.warnings),
+                Err(error) => (Vec::new(), vec![error.problem()], loaded.warnings),
             },
         };
         let ok = problems.is_empty();
@@ -53,26 +55,26 @@ impl Check {
 }
 
 /// What only shows when the parts are put together: certificate, roles, tools.
-fn access(settings: &Settings) -> Result<Vec<Access>, AppError> {
+fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     app::check_tls(settings)?;
     let roles = app::roles(settings)?;
     let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
-    let access = roles.names().map(|name| {
-        let set = roles.permissions_of(name).unwrap_or_default();
-        let tools = registry.iter().filter(|entry| set.contains(entry.needs()));
-        Access {
-            role: name.to_owned(),
-            tools: tools.map(|entry| entry.spec().name.to_owned()).collect(),
-            permissions: roles.catalogue().names(set).into_iter().map(str::to_owned).collect(),
-        }
-    });
-    Ok(access.collect())
+    Ok((roles, registry))
 }
 
-fn problem(error: &AppError) -> Problem {
-    let text = error.to_string();
-    let (key, problem) = text.split_once(": ").unwrap_or(("settings", &text));
-    Problem { key: key.to_owned(), problem: problem.to_owned(), fix: "change it and check again".to_owned() }
+/// What each role may do, by the decision that serves requests.
+fn access((roles, registry): &(Roles, Registry)) -> anyhow::Result<Vec<Access>> {
+    let of = |name: &str| {
+        let principal = operator::principal(roles.grant(&[name], &[]))?;
+        let may = |entry: &&Entry| policy::decide::<CallTool>(&principal, entry.needs()).is_ok();
+        let permissions = roles.catalogue().names(principal.permissions);
+        Ok(Access {
+            role: name.to_owned(),
+            tools: registry.iter().filter(may).map(|entry| entry.spec().name.to_owned()).collect(),
+            permissions: permissions.into_iter().map(str::to_owned).collect(),
+        })
+    };
+    roles.names().map(of).collect()
 }
 
 fn print(access: &[Access], problems: &[Problem], warnings: &[Problem]) -> anyhow::Result<()> {

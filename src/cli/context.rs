@@ -11,6 +11,8 @@ pub(super) struct Context {
     pub(super) dir: PathBuf,
     /// The profile.
     pub(super) profile: String,
+    /// What the command line sets: key path and value.
+    pub(super) overrides: Vec<(String, String)>,
 }
 
 impl Context {
@@ -26,7 +28,7 @@ impl Context {
             dir: self.dir.clone(),
             profile: self.profile.clone(),
             environment: environment.collect(),
-            overrides: Vec::new(),
+            overrides: self.overrides.clone(),
         })
     }
 

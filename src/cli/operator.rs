@@ -1,4 +1,4 @@
-//! What a command does is recorded like everything else, in a chain of its own process.
+//! The person at this machine: what they do with a command is recorded like everything else, in a chain of its own process.
 
 use std::sync::Arc;
 
@@ -8,9 +8,25 @@ use serde_json::Value;
 use crate::{
     actors::audit::Audit,
     app,
-    domain::{AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, Timestamp},
+    domain::{AuditEvent, EventCode, Outcome, Principal, PrincipalKind, Timestamp},
+    policy::Grant,
     settings::Settings,
 };
+
+/// Whoever sits at this machine, with what `grant` gives.
+///
+/// # Errors
+/// Never in fact: the name of the operator is a valid one.
+pub(super) fn principal(grant: Grant) -> anyhow::Result<Arc<Principal>> {
+    Ok(Arc::new(Principal {
+        id: "operator".parse()?,
+        kind: PrincipalKind::Local,
+        client: "cli".into(),
+        credential: "local".into(),
+        roles: grant.roles,
+        permissions: grant.permissions,
+    }))
+}
 
 /// Records that the person at this machine did something; returns once it is on disk.
 ///
@@ -20,14 +36,7 @@ pub(super) async fn record(settings: &Settings, event: EventCode, detail: &Value
     let arbiter = Arbiter::new();
     let audit = Audit::start(&arbiter.handle(), app::audit_config(settings)).await?;
     let mut record = AuditEvent::new(Timestamp::now(), event, Outcome::Ok);
-    record.principal = Some(Arc::new(Principal {
-        id: "operator".parse()?,
-        kind: PrincipalKind::Local,
-        client: "cli".into(),
-        credential: "local".into(),
-        roles: Vec::new(),
-        permissions: PermissionSet::EMPTY,
-    }));
+    record.principal = Some(principal(Grant::default())?);
     record.detail = Some(detail.to_string().into());
     audit.record(record).await?;
     audit.close().await?;

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::{
     context::{Context, in_system},
-    output,
+    operator, output,
 };
 use crate::{
     app,
-    domain::{Principal, PrincipalKind, Subject},
+    domain::{Principal, Subject},
     policy::{self, CallTool, Roles},
     settings::Settings,
     store,
@@ -65,15 +65,7 @@ impl Explain {
         let roles = app::roles(settings)?;
         let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
         let (subject, held) = self.held(settings, &roles).await?;
-        let grant = roles.grant(&held, &[]);
-        let principal = Arc::new(Principal {
-            id: "operator".parse()?,
-            kind: PrincipalKind::Local,
-            client: "cli".into(),
-            credential: "local".into(),
-            roles: grant.roles,
-            permissions: grant.permissions,
-        });
+        let principal = operator::principal(roles.grant(&held, &[]))?;
         for entry in self.wanted(&registry)? {
             let name = entry.spec().name;
             let (allowed, rule) = explain(&roles, &principal, entry);

@@ -95,6 +95,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Error, Self::Denied, Self::Cancelled, Self::Timeout, Self::Failed];
+
     /// The word for it in records and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

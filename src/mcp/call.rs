@@ -100,7 +100,7 @@ async fn run(
             (outcome, Ok(Ran::Failed(outcome, error.to_string())))
         }
     };
-    house.metrics.tool_call(entry.spec().name, outcome.as_str(), started.elapsed());
+    house.metrics.tool_call(entry.spec().name, outcome, started.elapsed());
     ran
 }
 

@@ -36,7 +36,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     if answer.code == Some(Code::Internal) {
         tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
     }
-    worker.house.metrics.request(label, answer.outcome.as_str(), started.elapsed());
+    worker.house.metrics.request(label, answer.outcome, started.elapsed());
     answer.into_response(&worker.house.challenges, id)
 }
 

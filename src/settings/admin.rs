@@ -58,5 +58,12 @@ impl AdminSettings {
                 "set it to false",
             );
         }
+        if self.unsafe_metrics_on_main && report.is_production() {
+            report.warn(
+                "admin.unsafe_metrics_on_main",
+                "shows the metrics to everybody who reaches the main listener",
+                "set it to false and read them on the admin listener",
+            );
+        }
     }
 }

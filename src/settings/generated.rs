@@ -1,9 +1,8 @@
 //! Secrets that development generates for itself and keeps.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -11,10 +10,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
-use super::guard;
 use crate::{
     domain::{SigningSecret, WeakSecret},
     error::{Code, Coded},
+    files,
 };
 
 /// Random bytes of a generated secret.
@@ -25,8 +24,7 @@ const MOST_BYTES: u64 = 4096;
 /// The signing key in `<data_dir>/keys/jwt.secret`, made at the first call: 64 random bytes as base64url.
 ///
 /// The file has mode 0600 in a folder of mode 0700. Of several processes that start at once, one makes
-/// it and all use it: it is written beside its place and then linked there, which fails if another was
-/// faster, so nobody ever reads half of it.
+/// it and all use it.
 ///
 /// # Errors
 /// [`GeneratedError`] if it can be neither read nor made, or if others could have read or changed it.
@@ -34,13 +32,13 @@ pub fn jwt_secret(data_dir: &Path) -> Result<SigningSecret, GeneratedError> {
     let folder = data_dir.join("keys");
     let place = folder.join("jwt.secret");
     let unusable = |cause| GeneratedError::Unusable { path: place.clone(), cause };
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(unusable)?;
-    if !guard::is_private(&fs::symlink_metadata(&folder).map_err(unusable)?) {
+    files::private_dir(&folder).map_err(unusable)?;
+    if !files::is_private(&fs::symlink_metadata(&folder).map_err(unusable)?) {
         return Err(GeneratedError::Exposed { path: folder });
     }
     if let Err(fault) = fs::symlink_metadata(&place) {
         match fault.kind() {
-            io::ErrorKind::NotFound => make(&folder, &place).map_err(unusable)?,
+            io::ErrorKind::NotFound => make(&place).map_err(unusable)?,
             _ => return Err(unusable(fault)),
         }
     }
@@ -54,7 +52,7 @@ fn read(place: &Path) -> Result<SigningSecret, GeneratedError> {
         return Err(unusable(io::Error::other("it is not a plain file")));
     }
     let file = File::open(place).map_err(unusable)?;
-    if !guard::is_private(&file.metadata().map_err(unusable)?) {
+    if !files::is_private(&file.metadata().map_err(unusable)?) {
         return Err(GeneratedError::Exposed { path: path() });
     }
     let mut text = Zeroizing::new(String::new());
@@ -62,25 +60,12 @@ fn read(place: &Path) -> Result<SigningSecret, GeneratedError> {
     text.trim_end().parse().map_err(|why| GeneratedError::Weak { path: path(), why })
 }
 
-/// Writes a new secret and links it to its place, unless there is one by then.
-fn make(folder: &Path, place: &Path) -> io::Result<()> {
-    let beside = folder.join(format!(".jwt.secret.{}", uuid::Uuid::now_v7().simple()));
-    let written = write(&beside).and_then(|()| match fs::hard_link(&beside, place) {
-        Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => Err(fault),
-        _ => Ok(()),
-    });
-    fs::remove_file(&beside)?;
-    written?;
-    File::open(folder)?.sync_all()
-}
-
-fn write(path: &Path) -> io::Result<()> {
+/// Puts a new secret in its place, unless there is one by then.
+fn make(place: &Path) -> io::Result<()> {
     let mut bytes = Zeroizing::new([0_u8; SECRET_BYTES]);
     SysRng.try_fill_bytes(bytes.as_mut_slice()).map_err(io::Error::other)?;
     let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    files::place_once(place, text.as_bytes())
 }
 
 /// Why there is no generated secret.

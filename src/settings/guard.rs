@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use rustix::process::geteuid;
 use secrecy::SecretString;
 
 use super::problem::Report;
+use crate::files;
 
 /// Largest file that can be a secret, bytes.
 const MOST_SECRET: u64 = 64 * 1024;
@@ -72,11 +72,6 @@ pub(super) fn read_secret_file(key: &str, path: &Path, report: &mut Report) -> O
     }
 }
 
-/// Whether nobody but the owner, who is us or root, can reach what `seen` describes.
-pub(super) fn is_private(seen: &Metadata) -> bool {
-    seen.mode() & 0o077 == 0 && is_ours(seen)
-}
-
 /// Opens a plain file; what it is is asked of the open file, so that it cannot be swapped between.
 fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Opening a pipe would wait for a writer.
@@ -99,13 +94,9 @@ fn check_exposure(key: &str, seen: &Metadata, report: &mut Report) {
     if seen.mode() & 0o022 != 0 {
         report.refuse_off_development(key, "others can change the file", "run chmod 600 on it");
     }
-    if !is_ours(seen) {
+    if !files::is_ours(seen) {
         report.refuse_off_development(key, "the file belongs to another user", "run chown on it");
     }
-}
-
-fn is_ours(seen: &Metadata) -> bool {
-    seen.uid() == geteuid().as_raw() || seen.uid() == 0
 }
 
 /// The path is not repeated: somebody may have put the secret itself in its place.

@@ -39,8 +39,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "jwt.audience",
         Kind::Texts,
-        "The claim aud of our tokens, one of which a token must name; an empty list is server.public_url \
-         with /mcp after it.",
+        "The claim aud of our tokens; whatever a token names must be in this list. An empty list is \
+         server.public_url with /mcp after it.",
     ),
     Key::new(
         "jwt.leeway",

@@ -116,7 +116,7 @@ impl Kind {
         }
     }
 
-    /// Reads the text of a variable or flag. What is not of this kind stays a text, which
+    /// Reads the text of a variable or of `--set`. What is not of this kind stays a text, which
     /// [`Kind::fault`] then names.
     pub(super) fn read(self, text: &str) -> ValueKind {
         let read = match self {

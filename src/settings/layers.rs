@@ -1,4 +1,4 @@
-//! The layers of settings, read and laid over each other: files, variables, flags.
+//! The layers of settings, read and laid over each other: files, variables, `--set`.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ pub struct Source {
     pub profile: String,
     /// Variables: `PORTCULLIS__SECTION__KEY` and `JWT_SECRET_KEY` are settings, every other is ignored.
     pub environment: BTreeMap<String, String>,
-    /// Flags: key path and value, written like the value of a variable. The last word.
+    /// The command line's `--set`: key path and value, written like the value of a variable. The last word.
     pub overrides: Vec<(String, String)>,
 }
 
@@ -227,7 +227,7 @@ fn environment(variables: &BTreeMap<String, String>, report: &mut Report) -> Lay
 fn overrides(flags: &[(String, String)], report: &mut Report) -> Layer {
     let mut tree = Tree::new();
     for (path, text) in flags {
-        put(&mut tree, path, Spoken { text, origin: format!("the flag for {path}") }, report);
+        put(&mut tree, path, Spoken { text, origin: format!("--set {path}") }, report);
     }
     Layer(tree)
 }

@@ -119,6 +119,7 @@ impl Settings {
         self.admin.check(report);
         self.store.check(report);
         self.jwt.check(report);
+        self.revocation.check(report);
         self.tools.weather.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);

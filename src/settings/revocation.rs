@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{kind::Kind, schema::Key, units};
+use super::{kind::Kind, problem::Report, schema::Key, units};
 
 /// The keys of `[revocation]`.
 pub(super) const KEYS: &[Key] = &[
@@ -30,6 +30,18 @@ pub struct RevocationSettings {
     /// How long [`OnStoreLoss::Grace`] lasts, at most 10 minutes.
     #[serde(deserialize_with = "units::read_duration")]
     pub grace: Duration,
+}
+
+impl RevocationSettings {
+    pub(super) fn check(&self, report: &mut Report) {
+        if self.on_store_loss == OnStoreLoss::UnsafeAllow && report.is_production() {
+            report.warn(
+                "revocation.on_store_loss",
+                "lets revoked tokens in for as long as the store is lost",
+                "set it to deny or grace",
+            );
+        }
+    }
 }
 
 /// What a token is worth while the store is lost.

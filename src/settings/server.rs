@@ -86,7 +86,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// `[server]`: the main listener, which serves `/mcp`, `/auth` and `/health`.
+/// `[server]`: the main listener, which serves `/mcp`, `/health` and the metadata of OAuth.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {

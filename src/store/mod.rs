@@ -20,6 +20,8 @@ pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, Users};
 
+use crate::telemetry::StoreFailures;
+
 /// What every question to a port answers with: boxed, so that ports can be trait objects.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -36,6 +38,8 @@ pub struct Stores {
     pub feed: Arc<dyn Feed>,
     /// Secrets that all processes on this store share.
     pub rings: Arc<dyn Rings>,
+    /// How often it did not do as asked: counted by those who ask.
+    pub failures: StoreFailures,
 }
 
 impl Stores {
@@ -47,6 +51,7 @@ impl Stores {
             users: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             rings: backend,
+            failures: StoreFailures::default(),
         }
     }
 }

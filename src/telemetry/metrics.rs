@@ -13,11 +13,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::StoreFailures;
 use crate::domain::Outcome;
 
-/// How a request can end.
-const OUTCOMES: [Outcome; 6] =
-    [Outcome::Ok, Outcome::Error, Outcome::Denied, Outcome::Cancelled, Outcome::Timeout, Outcome::Failed];
 /// What a credential can be.
 const KINDS: [&str; 3] = ["jwt", "api_key", "none"];
 
@@ -27,7 +25,7 @@ type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 /// What a method or a tool counts on the hot path: its series, found once instead of once a request.
 struct Meter {
     name: &'static str,
-    outcomes: [(&'static str, Counter); OUTCOMES.len()],
+    outcomes: [(Outcome, Counter); Outcome::ALL.len()],
     duration: Histogram,
 }
 
@@ -40,16 +38,16 @@ impl Meter {
     ) -> Self {
         let count = |outcome: Outcome| {
             let labels = [(label, name), ("outcome", outcome.as_str())];
-            (outcome.as_str(), counts.get_or_create_owned(&labels))
+            (outcome, counts.get_or_create_owned(&labels))
         };
         Self {
             name,
-            outcomes: OUTCOMES.map(count),
+            outcomes: Outcome::ALL.map(count),
             duration: durations.get_or_create_owned(&[(label, name)]),
         }
     }
 
-    fn count(&self, outcome: &str, took: Duration) {
+    fn count(&self, outcome: Outcome, took: Duration) {
         if let Some((_, counter)) = self.outcomes.iter().find(|(known, _)| *known == outcome) {
             counter.inc();
         }
@@ -58,7 +56,7 @@ impl Meter {
 }
 
 /// Counts on the meter of that name; a name that is not in the closed set is not counted.
-fn count(meters: &[Meter], name: &str, (outcome, took): (&str, Duration)) {
+fn count(meters: &[Meter], name: &str, (outcome, took): (Outcome, Duration)) {
     if let Some(meter) = meters.iter().find(|meter| meter.name == name) {
         meter.count(outcome, took);
     }
@@ -76,7 +74,6 @@ pub struct Metrics {
     audit_commit: Histogram,
     mailbox_depth: Family<Labels<1>, Gauge>,
     actor_restarts: Family<Labels<1>, Counter>,
-    store_errors: Family<Labels<1>, Counter>,
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
 }
@@ -93,8 +90,9 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// All at zero, for the endpoint's `methods` and these `tools`: the closed sets of label values.
-    pub fn new(methods: &[&'static str], tools: &[&'static str]) -> Self {
+    /// All at zero, for the endpoint's `methods` and these `tools`: the closed sets of label values. `store`
+    /// is counted elsewhere and shown here.
+    pub fn new(methods: &[&'static str], tools: &[&'static str], store: &StoreFailures) -> Self {
         let mut registry = Registry::with_prefix("portcullis");
         let r = &mut registry;
         let (requests, tool_calls) = (Family::default(), Family::default());
@@ -105,6 +103,7 @@ impl Metrics {
         r.register("request_duration_seconds", "Time to the answer", request_duration.clone());
         r.register("auth", "Credentials that were looked at", auth.clone());
         r.register("auth_duration_seconds", "Time to know who is calling", auth_duration.clone());
+        r.register("store_errors", "Store operations that failed", store.family());
         r.register("tool_calls", "Tools that ran", tool_calls.clone());
         r.register("tool_duration_seconds", "Time in the tool", tool_duration.clone());
         let meters = |label, names: &[&'static str], counts: &_, spans: &_| {
@@ -124,7 +123,6 @@ impl Metrics {
             audit_commit: seconds(),
             mailbox_depth: Family::default(),
             actor_restarts: Family::default(),
-            store_errors: Family::default(),
             staleness: Gauge::default(),
             streams_open: Gauge::default(),
             registry,
@@ -142,14 +140,13 @@ impl Metrics {
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
         r.register("actor_restarts", "Actors rebuilt after a panic", self.actor_restarts.clone());
-        r.register("store_errors", "Store operations that failed", self.store_errors.clone());
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
         r.register("streams_open", "Event streams open", self.streams_open.clone());
         r.register("build_info", "This build", build);
     }
 
     /// One request was answered.
-    pub fn request(&self, method: &'static str, outcome: &'static str, took: Duration) {
+    pub fn request(&self, method: &'static str, outcome: Outcome, took: Duration) {
         count(&self.requests, method, (outcome, took));
     }
 
@@ -174,7 +171,7 @@ impl Metrics {
     }
 
     /// A tool ran.
-    pub fn tool_call(&self, tool: &'static str, outcome: &'static str, took: Duration) {
+    pub fn tool_call(&self, tool: &'static str, outcome: Outcome, took: Duration) {
         count(&self.tools, tool, (outcome, took));
     }
 
@@ -182,11 +179,6 @@ impl Metrics {
     pub fn audit_commit(&self, records: u64, took: Duration) {
         self.audit_events.inc_by(records);
         self.audit_commit.observe(took.as_secs_f64());
-    }
-
-    /// A store operation failed.
-    pub fn store_error(&self, op: &'static str) {
-        self.store_errors.get_or_create(&[("op", op)]).inc();
     }
 
     /// What an actor looks like at this moment.
@@ -215,14 +207,16 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_contract() {
-        let metrics = Metrics::new(&["tools/call"], &["get_weather"]);
-        metrics.request("tools/call", "ok", Duration::from_millis(1));
+        let failures = StoreFailures::default();
+        let metrics = Metrics::new(&["tools/call"], &["get_weather"], &failures);
+        metrics.request("tools/call", Outcome::Ok, Duration::from_millis(1));
         metrics.auth("jwt", Some("invalid_token"), Duration::ZERO);
         metrics.denial("admin:users");
-        metrics.tool_call("get_weather", "ok", Duration::ZERO);
+        metrics.tool_call("get_weather", Outcome::Ok, Duration::ZERO);
         metrics.audit_commit(3, Duration::ZERO);
         metrics.actor("audit", 2, 0);
-        metrics.store_error("feed");
+        assert!(failures.note("feed", Err::<(), _>("lost")).is_err());
+        assert_eq!(failures.note("users.page", Ok::<_, ()>(1)), Ok(1));
         metrics.staleness(Duration::from_millis(1_500));
         let text = metrics.render();
         for line in [

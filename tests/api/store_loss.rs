@@ -84,6 +84,7 @@ fn a_store_that_somebody_holds_locked_takes_no_revocation_and_says_so() {
     let target = RevocationTarget::Jti("x".into());
     let revoked = block_on(app.tokens.revoke(target, Duration::from_secs(60)));
     assert!(revoked.is_err(), "a locked store cannot have taken a revocation");
+    assert_eq!(app.metric("portcullis_store_errors_total{op=\"revocations.revoke\"}"), 1.0);
     assert_eq!(status(&mut connection, &token), 200, "readers go on beside a writer, and know everything");
     holder.execute_batch("ROLLBACK").unwrap();
 }

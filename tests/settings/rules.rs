@@ -141,6 +141,21 @@ fn production_refuses_what_weakens_it_most() {
 }
 
 #[test]
+fn production_warns_of_every_other_weakening() {
+    for (key, value) in
+        [("admin.unsafe_metrics_on_main", "true"), ("revocation.on_store_loss", "unsafe_allow")]
+    {
+        let loaded = Desk::production().flag(key, value).loaded();
+        let keys: Vec<_> = loaded.warnings.iter().map(|warning| warning.key.as_str()).collect();
+        assert_eq!(keys, [key]);
+        assert!(loaded.settings.weakenings()[0].starts_with(key), "the banner does not name {key}");
+        let warnings = Desk::new("development").flag(key, value).loaded().warnings;
+        assert!(warnings.iter().all(|warning| warning.key != key), "{warnings:?}");
+    }
+    assert!(Desk::production().loaded().warnings.is_empty());
+}
+
+#[test]
 fn tls_takes_two_files_that_are_there() {
     let desk = Desk::new("production")
         .variable("JWT_SECRET_KEY", SECRET)

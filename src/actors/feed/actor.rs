@@ -97,7 +97,7 @@ impl FeedActor {
         let reachable = result.is_ok();
         let was = self.shared.reachable.swap(reachable, Ordering::AcqRel);
         if let Err(error) = &result {
-            self.listeners.metrics.store_error(op);
+            self.stores.failures.count(op);
             if was {
                 tracing::error!(%error, store.op = op, "store lost");
                 self.record(EventCode::StoreLost, Outcome::Failed);

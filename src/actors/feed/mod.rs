@@ -19,10 +19,7 @@ use super::{
     kit::{self, ActorError, Fault, Seat, Vitals},
     tokens::Tokens,
 };
-use crate::{
-    store::{StoreError, Stores},
-    telemetry::Metrics,
-};
+use crate::store::{StoreError, Stores};
 
 /// State that outlives the actor: whether the store answered. How far the feed was read is what its
 /// listeners have applied.
@@ -38,8 +35,6 @@ pub struct Listeners {
     pub tokens: Tokens,
     /// Records of the store being lost and found.
     pub lane: Lane,
-    /// Counts failures.
-    pub metrics: Arc<Metrics>,
 }
 
 /// A handle to the feed. Clones share it.

@@ -28,7 +28,8 @@ use self::{
 use crate::{
     actors::kit::{self, ActorError, Fault, Seat},
     domain::{AccessClaims, Timestamp},
-    store::{Revocation, RevocationTarget, Revocations},
+    store::{Revocation, RevocationTarget, Revocations, Stores},
+    telemetry::StoreFailures,
 };
 
 /// Longest time that a revocation may take to reach every worker; staleness beyond it is a failure.
@@ -65,6 +66,7 @@ pub struct Tokens {
     shared: Arc<Shared>,
     seat: Arc<Seat<TokensActor>>,
     store: Arc<dyn Revocations>,
+    failures: StoreFailures,
     on_stale: OnStale,
 }
 
@@ -77,17 +79,18 @@ impl Tokens {
     pub async fn start(
         arbiter: &ArbiterHandle,
         keyring: Keyring,
-        (store, from): (Arc<dyn Revocations>, u64),
+        (stores, from): (&Stores, u64),
         on_stale: OnStale,
     ) -> Result<Self, TokenError> {
         let shared =
             Arc::new(Shared { keyring: ArcSwap::from_pointee(keyring), revoked: Revoked::new(from) });
-        shared.revoked.apply(&store.live(Timestamp::now()).await?);
+        shared.revoked.apply(&stores.revocations.live(Timestamp::now()).await?);
         shared.revoked.mark_fresh(from);
         let table = Arc::clone(&shared);
         let build = move |life| Ok::<_, TokenError>(TokensActor { shared: Arc::clone(&table), _life: life });
         let seat = kit::keep("tokens", arbiter, build).await?;
-        Ok(Self { shared, seat, store, on_stale })
+        let (store, failures) = (Arc::clone(&stores.revocations), stores.failures.clone());
+        Ok(Self { shared, seat, store, failures, on_stale })
     }
 
     /// Verifies a token that this worker has not seen, on the worker.
@@ -149,7 +152,7 @@ impl Tokens {
     pub async fn revoke(&self, target: RevocationTarget, life: Duration) -> Result<(), TokenError> {
         let now = Timestamp::now();
         let revocation = Revocation { target, at: now, until: now.plus(life) };
-        self.store.revoke(&revocation).await?;
+        self.failures.note("revocations.revoke", self.store.revoke(&revocation).await)?;
         // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
         if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], upto: None }).await {
             tracing::warn!(%error, "a stored revocation comes into force by the feed");
