@@ -51,7 +51,7 @@ impl Audit {
     ) -> Result<Self, AuditError> {
         let signer = Signer::load_or_generate(&config.dir)?;
         let home = Home::claim(&config.dir)?;
-        let shared = Arc::new(Shared::new(Desk { home, signer, disk, config }));
+        let shared = Arc::new(Shared::new(Desk::new(home, signer, disk, config)));
         let kept = Arc::clone(&shared);
         let seat = keep("audit", arbiter, move |life| AuditActor::build(&kept, life)).await?;
         // Nobody else can have set it: the handle is not out yet.

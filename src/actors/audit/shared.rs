@@ -172,7 +172,7 @@ impl Shared {
     /// Nothing will be written any more: whoever still waits is told, and the slot is free.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.desk.home.release();
+        self.desk.home().release();
         self.wake_all();
         self.lanes.lock().clear();
     }
