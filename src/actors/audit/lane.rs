@@ -73,7 +73,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(lane) = &self.lane {
-            lane.held.fetch_sub(1, Ordering::Relaxed);
+            lane.held.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -197,6 +197,11 @@ impl LaneState {
         taken
     }
 
+    /// Places reserved or written and not settled.
+    pub(super) fn held(&self) -> u64 {
+        self.held.load(Ordering::Acquire)
+    }
+
     /// Whether no event waits to be taken.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.lock().events.is_empty()
@@ -210,7 +215,7 @@ impl LaneState {
     /// The next `count` events of this lane are on disk.
     pub(super) fn settle(&self, count: u64) {
         self.settled.fetch_add(count, Ordering::Release);
-        self.held.fetch_sub(count, Ordering::Relaxed);
+        self.held.fetch_sub(count, Ordering::Release);
         self.wake();
     }
 
