@@ -13,7 +13,7 @@ use super::{
     error::AuditError,
     journal::Journal,
     shared::{Shared, Work},
-    takeover::alert,
+    takeover::{alert, slot_lost},
 };
 use crate::{
     actors::kit::{Fault, Life, fault},
@@ -174,11 +174,30 @@ impl AuditActor {
         if !self.shared.is_failing() {
             self.pause = RETRY_PAUSE.0;
             tracing::error!(%error, "the audit log cannot be written, refusing whatever would be recorded");
-            let cause = serde_json::json!({ "cause": error.to_string() });
-            work.events.push(alert("audit_write_failed", &cause, Timestamp::now()));
+            // A slot that was taken away has an alert of its own, in the next one.
+            if !self.journal.is_lost() {
+                let cause = serde_json::json!({ "cause": error.to_string() });
+                work.events.push(alert("audit_write_failed", &cause, Timestamp::now()));
+            }
         }
         self.shared.fail();
         self.retry_later(ctx);
+    }
+
+    /// Takes another slot if ours was taken away, and says so in it.
+    fn move_if_lost(&mut self, work: &mut Work) -> io::Result<()> {
+        if !self.journal.is_lost() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        // Nothing is committed in the new slot yet: a successor after a panic has to look, not to go on.
+        if let Some(lost) = work.committed.take() {
+            work.events.insert(0, slot_lost(&lost.head, now));
+        }
+        self.journal = self.journal.move_out(now).map_err(io::Error::other)?;
+        work.committed = Some(self.journal.committed().clone());
+        tracing::error!("the audit log's slot was removed while it was written, going on in a new one");
+        Ok(())
     }
 
     fn retry_later(&mut self, ctx: &mut Context<Self>) {
@@ -189,7 +208,7 @@ impl AuditActor {
     fn retry(&mut self, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let mut work = shared.work.lock();
-        match self.write(&mut work, true) {
+        match self.move_if_lost(&mut work).and_then(|()| self.write(&mut work, true)) {
             Ok(()) => {
                 self.shared.heal();
                 tracing::info!("the audit log can be written again");
@@ -225,6 +244,7 @@ impl AuditActor {
         let mut work = shared.work.lock();
         shared.take(&mut work);
         let (begun, now) = (Instant::now(), Timestamp::now());
+        self.move_if_lost(&mut work)?;
         self.write(&mut work, false)?;
         if self.journal.is_unsigned() {
             self.journal.checkpoint(now);

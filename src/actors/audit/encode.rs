@@ -1,6 +1,6 @@
 //! One event, one line: the record's text, chained to the one before it.
 
-use std::io::Write;
+use std::{io::Write, net::IpAddr};
 
 use super::{
     head::{Head, SignedHead, link},
@@ -101,7 +101,7 @@ fn push_who(out: &mut Vec<u8>, event: &AuditEvent, truncated: &mut bool) {
     }
     out.extend_from_slice(b",\"ip\":");
     match event.ip {
-        Some(ip) => push_display(out, ip),
+        Some(ip) => push_ip(out, ip),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"user_agent\":");
@@ -207,6 +207,15 @@ fn push_request(out: &mut Vec<u8>, event: &AuditEvent) {
         Some(micros) => push_number(out, micros),
         None => out.extend_from_slice(b"null"),
     }
+}
+
+fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else { return push_display(out, ip) };
+    for (octet, before) in ip.octets().into_iter().zip([b'"', b'.', b'.', b'.']) {
+        out.push(before);
+        push_number(out, octet.into());
+    }
+    out.push(b'"');
 }
 
 /// A value of ours whose text needs no escaping, as a JSON string.

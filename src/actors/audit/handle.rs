@@ -6,7 +6,10 @@ use std::{
 };
 
 use actix::ArbiterHandle;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use super::{
     actor::{AuditActor, Close},
@@ -26,6 +29,8 @@ use crate::{
 
 /// Longest wait for the last commit.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is looked whether everything is settled: once in a process's life, so no event is made for it.
+const SETTLE_POLL: Duration = Duration::from_millis(5);
 
 /// The audit log of this process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,7 +56,7 @@ impl Audit {
     ) -> Result<Self, AuditError> {
         let signer = Signer::load_or_generate(&config.dir)?;
         let home = Home::claim(&config.dir)?;
-        let shared = Arc::new(Shared::new(Desk { home, signer, disk, config }));
+        let shared = Arc::new(Shared::new(Desk::new(home, signer, disk, config)));
         let kept = Arc::clone(&shared);
         let seat = keep("audit", arbiter, move |life| AuditActor::build(&kept, life)).await?;
         // Nobody else can have set it: the handle is not out yet.
@@ -88,6 +93,18 @@ impl Audit {
             Ok(Ok(finished)) => finished,
             Ok(Err(_)) | Err(_) => Err(AuditError::Unavailable),
         }
+    }
+
+    /// Waits until no lane holds a place that is reserved or not yet on disk; for the shutdown, when
+    /// nothing new is let in and what runs may still end in order. False if that lasts longer than
+    /// `deadline`.
+    pub async fn settled(&self, deadline: Duration) -> bool {
+        let settles = async {
+            while !self.shared.is_settled() {
+                sleep(SETTLE_POLL).await;
+            }
+        };
+        timeout(deadline, settles).await.is_ok()
     }
 
     /// How the log stands.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -16,14 +16,40 @@ use super::{error::AuditError, head::SignedHead};
 const MAX_SLOTS: u32 = 1_024;
 /// Size of a head file. It never changes, so that one in-place write within a disk sector replaces it.
 const HEAD_BYTES: usize = 512;
+/// How often a slot is tried whose directory is removed while it is taken.
+const CLAIM_ATTEMPTS: usize = 3;
 
-/// The slot that this process alone writes: `audit/<n>/`, held by a lock until closed or dropped.
+/// The slot that this process alone writes: `audit/<n>/`, held by its locks until closed or dropped.
 #[derive(Debug)]
 pub(super) struct Home {
     segments: PathBuf,
     head_path: PathBuf,
     head: File,
-    lock: Mutex<Option<File>>,
+    locks: Mutex<Option<Locks>>,
+}
+
+/// What keeps other processes out of a slot. The inode of an open file is given to no other file, so
+/// comparing it tells whether a path still means what we hold.
+#[derive(Debug)]
+struct Locks {
+    /// The file `lock`, which readers ask too.
+    file: File,
+    /// The directory itself, so that nobody gets in when only `lock` is removed; `None` where the file
+    /// system cannot lock a directory.
+    dir: Option<File>,
+}
+
+impl Locks {
+    /// Takes both, if nobody else has either.
+    fn take(segments: &Path) -> Result<Option<Self>, AuditError> {
+        let dir = File::open(segments).map_err(AuditError::file("open", segments))?;
+        let dir = match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Some(dir),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(_) => None,
+        };
+        Ok(try_lock(&segments.join("lock"))?.map(|file| Self { file, dir }))
+    }
 }
 
 impl Home {
@@ -37,14 +63,54 @@ impl Home {
         make_dir(&audit.join("heads"))?;
         for slot in 0..MAX_SLOTS {
             let segments = audit.join(slot.to_string());
-            make_dir(&segments)?;
-            if let Some(lock) = try_lock(&segments.join("lock"))? {
+            for _ in 0..CLAIM_ATTEMPTS {
+                make_dir(&segments)?;
+                let Some(locks) = Locks::take(&segments)? else { break };
                 let head_path = head_path(dir, slot);
                 let head = open_head(&head_path).map_err(AuditError::file("open", &head_path))?;
-                return Ok(Self { segments, head_path, head, lock: Mutex::new(Some(lock)) });
+                let locks = Mutex::new(Some(locks));
+                let home = Self { segments: segments.clone(), head_path, head, locks };
+                // A lock that was removed before we held it keeps nobody out.
+                if home.is_ours().map_err(AuditError::file("read", &segments))? {
+                    return Ok(home);
+                }
             }
         }
         Err(AuditError::NoSlot(audit))
+    }
+
+    /// Whether the slot is still ours: the lock that others would try is the one that we hold.
+    ///
+    /// It is not if somebody removed it, or the slot's directory. Another process may have taken the slot
+    /// since, so nothing in it may be written or removed then.
+    ///
+    /// # Errors
+    /// Whatever the file system says, except that it is not there.
+    pub(super) fn is_ours(&self) -> io::Result<bool> {
+        match self.locks.lock().as_ref() {
+            Some(locks) => is_at(&self.segments.join("lock"), &locks.file),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether nobody else can have got into the slot, even if its `lock` is gone.
+    ///
+    /// # Errors
+    /// As [`is_ours`](Self::is_ours).
+    pub(super) fn is_alone(&self) -> io::Result<bool> {
+        match self.locks.lock().as_ref() {
+            Some(Locks { dir: Some(dir), .. }) if is_at(&self.segments, dir)? => Ok(true),
+            Some(locks) => is_at(&self.segments.join("lock"), &locks.file),
+            None => Ok(false),
+        }
+    }
+
+    /// As [`is_ours`](Self::is_ours), for `?`.
+    ///
+    /// # Errors
+    /// Whatever the file system says, and that the slot is not ours any more.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if self.is_ours()? { Ok(()) } else { Err(lost()) }
     }
 
     /// The directory of the segment files.
@@ -79,7 +145,7 @@ impl Home {
 
     /// Lets another process have the slot.
     pub(super) fn release(&self) {
-        self.lock.lock().take();
+        self.locks.lock().take();
     }
 }
 
@@ -130,6 +196,24 @@ pub(super) fn make_dir(path: &Path) -> Result<(), AuditError> {
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()
+}
+
+/// The slot is not ours any more.
+pub(super) fn lost() -> io::Error {
+    io::Error::other("the slot was removed or taken")
+}
+
+/// Whether `path` still means the open file `held`.
+///
+/// # Errors
+/// Whatever the file system says, except that it is not there.
+pub(super) fn is_at(path: &Path, held: &File) -> io::Result<bool> {
+    let held = held.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn open_head(path: &Path) -> io::Result<File> {

@@ -4,8 +4,11 @@
 use std::{
     fs,
     io::{self, ErrorKind},
+    path::Path,
     sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::{
     config::AuditConfig,
@@ -15,7 +18,7 @@ use super::{
     head::Head,
     home::Home,
     keys::Signer,
-    segment::{Segment, SegmentName, day, list},
+    segment::{Begun, Segment, SegmentName, day, list},
     tail,
     takeover::{self, Found},
 };
@@ -27,14 +30,37 @@ const FLUSH_BYTES: usize = 1 << 20;
 /// What a journal works with; outlives every actor that writes one.
 #[derive(Debug)]
 pub(super) struct Desk {
-    /// The slot.
-    pub(super) home: Home,
+    /// The slot; another one if it was taken from us.
+    home: Mutex<Arc<Home>>,
+    /// Segments that this process began since its last commit: none else may be removed.
+    begun: Mutex<Vec<Begun>>,
     /// Who vouches for checkpoints and heads.
     pub(super) signer: Signer,
     /// How bytes get to the disk.
     pub(super) disk: Arc<dyn Disk>,
     /// The rest of the settings.
     pub(super) config: AuditConfig,
+}
+
+impl Desk {
+    pub(super) fn new(home: Home, signer: Signer, disk: Arc<dyn Disk>, config: AuditConfig) -> Self {
+        Self { home: Mutex::new(Arc::new(home)), begun: Mutex::default(), signer, disk, config }
+    }
+
+    /// The slot that this process writes, or wrote until it was taken away.
+    pub(super) fn home(&self) -> Arc<Home> {
+        Arc::clone(&self.home.lock())
+    }
+
+    /// A slot that is ours: the one we had, else a new one.
+    fn settle(&self) -> Result<Arc<Home>, AuditError> {
+        let mut home = self.home.lock();
+        if !home.is_ours().map_err(AuditError::file("read", home.segments()))? {
+            home.release();
+            *home = Arc::new(Home::claim(&self.config.dir)?);
+        }
+        Ok(Arc::clone(&home))
+    }
 }
 
 /// The last point that is known to be on disk.
@@ -52,6 +78,7 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub(super) struct Journal {
     desk: Arc<Desk>,
+    home: Arc<Home>,
     encoder: Encoder,
     buffer: Vec<u8>,
     segment: Option<Segment>,
@@ -61,15 +88,19 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Takes the slot's log over from whoever wrote it last, and commits what has to be said about it.
+    /// Takes the slot's log over from whoever wrote it last, and commits what has to be said about it; takes
+    /// another slot if that one was taken away.
     ///
     /// # Errors
     /// [`AuditError::File`]: a log that cannot be written at start is no log.
     pub(super) fn open(desk: Arc<Desk>, now: Timestamp) -> Result<Self, AuditError> {
-        let dir = desk.home.segments().to_path_buf();
+        let home = desk.settle()?;
+        // What we began in an earlier attempt may be the tail now.
+        desk.begun.lock().clear();
+        let dir = home.segments().to_path_buf();
         let look = || -> io::Result<Found> {
             let tail = tail::find(&dir)?;
-            let promised = desk.home.head().filter(|it| desk.signer.signed(it)).and_then(|it| it.said());
+            let promised = home.head().filter(|it| desk.signer.signed(it)).and_then(|it| it.said());
             let connected = match (&tail.last, &promised) {
                 (Some(last), Some(promised)) => tail::connects(&dir, promised, &last.head)?,
                 _ => false,
@@ -81,8 +112,10 @@ impl Journal {
         let takeover = takeover::decide(found, &uuid::Uuid::now_v7().to_string(), now);
         let mut journal = Self::resume(desk, takeover.position);
         let mut begin = || -> io::Result<()> {
-            journal.desk.home.write_head(&journal.desk.signer.sign(&journal.head))?;
-            journal.desk.home.sync_head()?;
+            journal.home.check()?;
+            journal.home.write_head(&journal.desk.signer.sign(&journal.head))?;
+            journal.home.sync_head()?;
+            remove_torn(&dir, journal.head.seq)?;
             if takeover.signed {
                 return Ok(());
             }
@@ -97,8 +130,36 @@ impl Journal {
 
     /// Goes on from a commit of this process, whatever happened since.
     pub(super) fn resume(desk: Arc<Desk>, committed: Position) -> Self {
-        let (head, since) = (committed.head.clone(), committed.since);
-        Self { desk, encoder: Encoder::default(), buffer: Vec::new(), segment: None, head, since, committed }
+        Self {
+            home: desk.home(),
+            desk,
+            encoder: Encoder::default(),
+            buffer: Vec::new(),
+            segment: None,
+            head: committed.head.clone(),
+            since: committed.since,
+            committed,
+        }
+    }
+
+    /// Whether the slot was taken away: then this journal can write nothing more, and another one
+    /// [moves](Self::move_out).
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.home.is_ours(), Ok(false))
+    }
+
+    /// Goes on in another slot, or in the same one made anew.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); it can be tried again.
+    pub(super) fn move_out(&mut self, now: Timestamp) -> Result<Self, AuditError> {
+        self.rewind();
+        // With only the lock gone the records are still there: those that were never committed will be
+        // written again, so whoever takes the slot next must not find them.
+        if self.home.is_alone().unwrap_or(false) {
+            self.cut().map_err(AuditError::file("cut", self.home.segments()))?;
+        }
+        Self::open(Arc::clone(&self.desk), now)
     }
 
     /// The last commit.
@@ -116,6 +177,7 @@ impl Journal {
     /// # Errors
     /// Whatever the disk says; [`rewind`](Self::rewind) then.
     pub(super) fn begin(&mut self, now: Timestamp) -> io::Result<()> {
+        self.home.check()?;
         match &self.segment {
             None => self.reopen(now),
             Some(segment) => {
@@ -177,18 +239,22 @@ impl Journal {
         self.flush()?;
         let segment = self.segment.as_ref().ok_or(ErrorKind::NotConnected)?;
         segment.sync()?;
+        // Asked when the records are there: whoever takes the slot from now on finds them.
+        self.home.check()?;
         segment.check()?;
-        self.desk.home.write_head(&self.desk.signer.sign(&self.head))?;
+        self.home.write_head(&self.desk.signer.sign(&self.head))?;
+        self.desk.begun.lock().clear();
         let segment = Some((segment.name().clone(), segment.len()));
         self.committed = Position { head: self.head.clone(), since: self.since, segment };
         Ok(())
     }
 
-    /// Whether the file that holds the last commit is still there.
+    /// Whether the slot is still ours and the file that holds the last commit still there.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
     pub(super) fn check(&self) -> io::Result<()> {
+        self.home.check()?;
         self.segment.as_ref().map_or(Ok(()), Segment::check)
     }
 
@@ -213,29 +279,36 @@ impl Journal {
 
     fn create(&mut self, now: Timestamp) -> io::Result<()> {
         let name = SegmentName::new(self.head.seq + 1, now);
-        self.segment = Some(Segment::create(self.desk.home.segments(), name, Arc::clone(&self.desk.disk))?);
+        let segment = Segment::create(&self.home, name, Arc::clone(&self.desk.disk))?;
+        self.desk.begun.lock().push(segment.claim()?);
+        self.segment = Some(segment);
         Ok(())
     }
 
     /// Opens the committed segment at its committed length, or begins a new one if it is no longer as it was.
     fn reopen(&mut self, now: Timestamp) -> io::Result<()> {
-        let dir = self.desk.home.segments();
-        for name in list(dir)? {
-            // Begun since the last commit: all of it will be written again.
-            if name.first > self.committed.head.seq {
-                fs::remove_file(name.path(dir))?;
-            }
-        }
-        let Some((name, len)) = self.committed.segment.clone() else { return self.create(now) };
-        match Segment::reopen(dir, name, len, Arc::clone(&self.desk.disk)) {
-            Ok(segment) => {
-                self.segment = Some(segment);
-                Ok(())
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
-                self.create(now)
-            }
+        self.segment = self.cut()?;
+        if self.segment.is_none() { self.create(now) } else { Ok(()) }
+    }
+
+    /// Takes everything since the last commit out of the files; gives the segment that ends with it, `None`
+    /// if there is none or it is no longer as it was.
+    fn cut(&self) -> io::Result<Option<Segment>> {
+        let mut begun = self.desk.begun.lock();
+        begun.iter().try_for_each(Begun::remove)?;
+        begun.clear();
+        let Some((name, len)) = self.committed.segment.clone() else { return Ok(None) };
+        match Segment::reopen(&self.home, name, len, Arc::clone(&self.desk.disk)) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Removes segments behind the last good record that a takeover goes on from: a crash left them without
+/// one good record of their own.
+fn remove_torn(dir: &Path, last: u64) -> io::Result<()> {
+    let torn = list(dir)?.into_iter().filter(|name| name.first > last);
+    torn.map(|name| fs::remove_file(name.path(dir))).collect()
 }

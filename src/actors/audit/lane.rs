@@ -2,18 +2,19 @@
 //! receipt to wait with until it is on disk.
 
 use std::{
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 
-use super::{error::AuditError, shared::Shared};
+use super::{error::AuditError, shared::Shared, waiters::Waiters};
 use crate::domain::AuditEvent;
 
 /// Most events of one lane between reservation and commit.
@@ -73,7 +74,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(lane) = &self.lane {
-            lane.held.fetch_sub(1, Ordering::Relaxed);
+            lane.held.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -95,7 +96,8 @@ impl Receipt {
         if wait.lane.settled() >= wait.ticket {
             return Ok(());
         }
-        timeout(COMMIT_DEADLINE, wait.end()).await.unwrap_or(Err(AuditError::Unavailable))
+        let waiting = Waiting { wait: &wait, entered: false };
+        timeout(COMMIT_DEADLINE, waiting).await.unwrap_or(Err(AuditError::Unavailable))
     }
 }
 
@@ -109,29 +111,6 @@ struct Wait {
 }
 
 impl Wait {
-    async fn end(&self) -> Result<(), AuditError> {
-        loop {
-            let mut first = pin!(self.lane.first.notified());
-            let mut others = pin!(self.lane.others.notified());
-            others.as_mut().enable();
-            let called = first.as_mut().enable();
-            if called {
-                self.lane.others.notify_waiters();
-            }
-            if let Some(end) = self.ended() {
-                return end;
-            }
-            if called {
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = first => self.lane.others.notify_waiters(),
-                () = others => {}
-            }
-        }
-    }
-
     fn ended(&self) -> Option<Result<(), AuditError>> {
         if self.lane.settled() >= self.ticket {
             return Some(Ok(()));
@@ -139,6 +118,45 @@ impl Wait {
         let shared = &self.lane.shared;
         let refused = shared.is_failing() || shared.has_ended() || shared.failures() != self.failures;
         refused.then_some(Err(AuditError::Unavailable))
+    }
+}
+
+/// Ends when its event does.
+struct Waiting<'a> {
+    wait: &'a Wait,
+    /// Whether it stands in the lane's line.
+    entered: bool,
+}
+
+impl Future for Waiting<'_> {
+    type Output = Result<(), AuditError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let wait = self.wait;
+        if let Some(end) = wait.ended() {
+            self.leave();
+            return Poll::Ready(end);
+        }
+        wait.lane.waiters.enter(wait.ticket, context.waker());
+        self.entered = true;
+        // Whatever ended before it entered called nobody; whatever ends from now on does.
+        let Some(end) = wait.ended() else { return Poll::Pending };
+        self.leave();
+        Poll::Ready(end)
+    }
+}
+
+impl Waiting<'_> {
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.entered) {
+            self.wait.lane.waiters.leave(self.wait.ticket, || self.wait.lane.settled());
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -151,10 +169,8 @@ pub(super) struct LaneState {
     settled: AtomicU64,
     /// Places reserved or written and not settled.
     held: AtomicU64,
-    /// Wakes one waiter per commit, from the actor's thread: the only wake-up that crosses threads.
-    first: Notify,
-    /// With this that waiter wakes the rest on its own thread, which costs no system call.
-    others: Notify,
+    /// Who waits for events that are not settled.
+    waiters: Waiters,
 }
 
 #[derive(Debug, Default)]
@@ -171,8 +187,7 @@ impl LaneState {
             queue: Mutex::default(),
             settled: AtomicU64::new(0),
             held: AtomicU64::new(0),
-            first: Notify::new(),
-            others: Notify::new(),
+            waiters: Waiters::default(),
         }
     }
 
@@ -197,6 +212,11 @@ impl LaneState {
         taken
     }
 
+    /// Places reserved or written and not settled.
+    pub(super) fn held(&self) -> u64 {
+        self.held.load(Ordering::Acquire)
+    }
+
     /// Whether no event waits to be taken.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.lock().events.is_empty()
@@ -209,13 +229,13 @@ impl LaneState {
 
     /// The next `count` events of this lane are on disk.
     pub(super) fn settle(&self, count: u64) {
-        self.settled.fetch_add(count, Ordering::Release);
-        self.held.fetch_sub(count, Ordering::Relaxed);
-        self.wake();
+        let settled = self.settled.fetch_add(count, Ordering::Release) + count;
+        self.held.fetch_sub(count, Ordering::Release);
+        self.waiters.call(settled);
     }
 
-    /// Has the waiters look again.
+    /// Has every waiter look again.
     pub(super) fn wake(&self) {
-        self.first.notify_one();
+        self.waiters.call_all();
     }
 }

@@ -31,6 +31,7 @@ mod shared;
 mod tail;
 mod takeover;
 mod text;
+mod waiters;
 
 #[cfg(test)]
 mod tests;

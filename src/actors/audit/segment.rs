@@ -4,12 +4,15 @@ use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{disk::Disk, home::sync_dir};
+use super::{
+    disk::Disk,
+    home::{Home, is_at, lost, sync_dir},
+};
 use crate::domain::Timestamp;
 
 /// How segment files end.
@@ -82,13 +85,15 @@ impl Segment {
     /// Begins a segment and has its directory entry on disk.
     ///
     /// # Errors
-    /// Whatever the file system says.
-    pub(super) fn create(dir: &Path, name: SegmentName, disk: Arc<dyn Disk>) -> io::Result<Self> {
-        let path = name.path(dir);
-        // A file of that name can only hold records that were never committed: they are written again.
+    /// Whatever the file system says; [`ErrorKind::AlreadyExists`] if there are records of that name.
+    pub(super) fn create(home: &Home, name: SegmentName, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let path = name.path(home.segments());
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-        file.set_len(0)?;
-        sync_dir(dir)?;
+        home.check()?;
+        if file.metadata()?.len() > 0 {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        sync_dir(home.segments())?;
         Ok(Self { name, path, file, len: 0, disk })
     }
 
@@ -96,9 +101,13 @@ impl Segment {
     ///
     /// # Errors
     /// Whatever the file system says; [`ErrorKind::UnexpectedEof`] if it has become shorter than that.
-    pub(super) fn reopen(dir: &Path, name: SegmentName, len: u64, disk: Arc<dyn Disk>) -> io::Result<Self> {
-        let path = name.path(dir);
+    pub(super) fn reopen(home: &Home, name: SegmentName, len: u64, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let path = name.path(home.segments());
         let file = OpenOptions::new().append(true).open(&path)?;
+        // Asked when the file is open already: if nobody else is here now, it is ours to cut.
+        if !home.is_alone()? {
+            return Err(lost());
+        }
         let found = file.metadata()?.len();
         if found < len {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -107,6 +116,14 @@ impl Segment {
             file.set_len(len)?;
         }
         Ok(Self { name, path, file, len, disk })
+    }
+
+    /// Stands for this file, whatever has its name later.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn claim(&self) -> io::Result<Begun> {
+        Ok(Begun { path: self.path.clone(), file: self.file.try_clone()? })
     }
 
     /// Its name.
@@ -143,14 +160,31 @@ impl Segment {
     /// [`ErrorKind::NotFound`] if it was removed or renamed, [`ErrorKind::UnexpectedEof`] if somebody
     /// else changed its length; records written from now on would be nowhere.
     pub(super) fn check(&self) -> io::Result<()> {
-        let there = fs::metadata(&self.path)?;
-        let ours = self.file.metadata()?;
-        if (there.ino(), there.dev()) != (ours.ino(), ours.dev()) {
+        if !is_at(&self.path, &self.file)? {
             return Err(ErrorKind::NotFound.into());
         }
-        if ours.len() != self.len {
+        if self.file.metadata()?.len() != self.len {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+}
+
+/// A segment that was begun since the last commit: all of it will be written again after a failure.
+///
+/// The open file keeps its inode from being given to somebody else's segment of the same name.
+#[derive(Debug)]
+pub(super) struct Begun {
+    path: PathBuf,
+    file: File,
+}
+
+impl Begun {
+    /// Removes the file, unless another one has its name by now.
+    ///
+    /// # Errors
+    /// Whatever the file system says, except that it is not there.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        if is_at(&self.path, &self.file)? { fs::remove_file(&self.path) } else { Ok(()) }
     }
 }

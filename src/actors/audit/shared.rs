@@ -153,6 +153,11 @@ impl Shared {
         count
     }
 
+    /// Whether no place is reserved, and nothing that was written is still on its way to the disk.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting().load(Ordering::SeqCst) == 0 && self.lanes.lock().iter().all(|lane| lane.held() == 0)
+    }
+
     /// The disk refused: whoever waits is told, and nothing more is let in.
     pub(super) fn fail(&self) {
         self.failing.store(true, Ordering::SeqCst);
@@ -172,7 +177,7 @@ impl Shared {
     /// Nothing will be written any more: whoever still waits is told, and the slot is free.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.desk.home.release();
+        self.desk.home().release();
         self.wake_all();
         self.lanes.lock().clear();
     }

@@ -90,3 +90,9 @@ fn lost_head(bytes: u64, now: Timestamp) -> AuditEvent {
 fn broken(promised: u64, found: u64, now: Timestamp) -> AuditEvent {
     alert("chain_broken", &serde_json::json!({ "promised": promised, "found": found }), now)
 }
+
+/// The slot was removed from under its writer; `lost` is how far its chain had come.
+pub(super) fn slot_lost(lost: &Head, now: Timestamp) -> AuditEvent {
+    let lost = serde_json::json!({ "chain": &*lost.chain, "seq": lost.seq, "head": lost.hex() });
+    alert("slot_lost", &lost, now)
+}

@@ -1,36 +1,80 @@
 //! Strings that cannot break out of their line: JSON text in which whatever acts on a terminal, an editor
 //! or a line splitter is spelled `\uXXXX`.
 
+/// Bytes that are looked at together: what a vector register holds on every machine of today.
+const CHUNK: usize = 16;
+/// For each byte, whether a character that begins with it may have to be spelled otherwise in a JSON string.
+const NEEDS_CARE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &mut [bool] = &mut table;
+    let mut byte = 0_u8;
+    while let [first, others @ ..] = rest {
+        // Of the lead bytes only those below which `acts` has a character: U+0080.., U+061C, U+2000..,
+        // U+FEFF, U+E0000... A byte inside a character begins none.
+        *first = !is_plain(byte) && matches!(byte, 0..=0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef | 0xf3);
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    table
+};
+/// For each byte its two hexadecimal digits, lower case.
+const HEX: [[u8; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let mut rest: &mut [[u8; 2]] = &mut table;
+    let mut byte = 0_u8;
+    while let [first, others @ ..] = rest {
+        *first = [nibble(byte >> 4), nibble(byte & 15)];
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    table
+};
+
 /// Appends `text` as a JSON string.
 pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain.as_bytes());
-        let mut chars = special.chars();
-        if let Some(char) = chars.next() {
-            match char {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                char => push_char(out, char),
-            }
-        }
-        rest = chars.as_str();
-    }
-    out.extend_from_slice(rest.as_bytes());
+    escape(out, text, |out, char| match char {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        char => push_char(out, char),
+    });
     out.push(b'"');
 }
 
 /// Appends JSON text that is already well formed, on one line and with the same characters escaped.
 pub(super) fn push_json(out: &mut Vec<u8>, json: &str) {
-    for char in json.chars() {
-        match char {
-            // Between JSON's tokens these are white space; inside a string they cannot stand.
-            '\n' | '\r' | '\t' => out.push(b' '),
-            char => push_char(out, char),
-        }
+    escape(out, json, |out, char| match char {
+        // Between JSON's tokens these are white space; inside a string they cannot stand.
+        '\n' | '\r' | '\t' => out.push(b' '),
+        char => push_char(out, char),
+    });
+}
+
+/// Appends `text`: runs that need no care as they are, each other character by `push`.
+fn escape(out: &mut Vec<u8>, text: &str, push: impl Fn(&mut Vec<u8>, char)) {
+    let mut rest = text;
+    loop {
+        let (run, special) = rest.split_at(run_of(rest.as_bytes()));
+        out.extend_from_slice(run.as_bytes());
+        let mut chars = special.chars();
+        let Some(char) = chars.next() else { return };
+        push(out, char);
+        rest = chars.as_str();
     }
+}
+
+/// How many bytes at the start of `text` need no care; ends between two characters.
+fn run_of(text: &[u8]) -> usize {
+    let (chunks, _) = text.as_chunks::<CHUNK>();
+    // Most texts are plain ASCII: that is one vector comparison a chunk.
+    let plain = chunks.iter().take_while(|chunk| chunk.iter().fold(true, |all, &byte| all & is_plain(byte)));
+    let at = plain.count() * CHUNK;
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|&byte| needs_care(byte)).unwrap_or(rest.len())
+}
+
+fn needs_care(byte: u8) -> bool {
+    NEEDS_CARE.get(usize::from(byte)).copied().unwrap_or(true)
 }
 
 /// The longest beginning of `text` that has at most `max` bytes and ends between two characters.
@@ -44,23 +88,25 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 
 /// Appends the hexadecimal digits of `bytes`, lower case.
 pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(bytes.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]));
+    out.reserve(bytes.len() * 2);
+    for &byte in bytes {
+        out.extend_from_slice(HEX.get(usize::from(byte)).unwrap_or(&[b'0'; 2]));
+    }
 }
 
 /// Appends `number` in decimal.
 pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
-    let start = out.len();
-    let mut rest = number;
-    loop {
-        out.push(digit(rest % 10));
+    let mut digits = [0; 20];
+    let (mut rest, mut used) = (number, 0);
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest);
+        used += 1;
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// The 32 bytes that 64 hexadecimal digits stand for.
@@ -145,6 +191,41 @@ mod tests {
         ] {
             assert_eq!(quoted(text), written);
             assert_eq!(serde_json::from_str::<String>(written).unwrap(), text);
+        }
+    }
+
+    /// The plainest way to write a string; the fast one must say the same.
+    fn slowly_quoted(text: &str) -> String {
+        let mut out = String::from('"');
+        for char in text.chars() {
+            match char {
+                '"' | '\\' => out.extend(['\\', char]),
+                char if acts(char) => {
+                    out.extend(char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+                }
+                char => out.push(char),
+            }
+        }
+        out.push('"');
+        out
+    }
+
+    #[test]
+    fn every_character_at_every_place_of_a_chunk_is_written_as_the_plainest_way_does() {
+        // The planes between have neither characters that act nor bytes of their own.
+        for char in ('\0'..='\u{ffff}').chain('\u{1f000}'..='\u{20100}').chain('\u{dff00}'..='\u{e0200}') {
+            let text = format!("{char}{char}");
+            assert_eq!(quoted(&text), slowly_quoted(&text), "{:x}", u32::from(char));
+        }
+        for special in
+            ["\n", "\"", "\\", "\u{7f}", "\u{9b}", "\u{61c}", "\u{202e}", "\u{feff}", "\u{e0041}", "é", "東"]
+        {
+            for before in 0..40 {
+                for after in [0, 1, 15, 16, 17] {
+                    let text = format!("{}{special}{}", "a".repeat(before), "z".repeat(after));
+                    assert_eq!(quoted(&text), slowly_quoted(&text));
+                }
+            }
         }
     }
 

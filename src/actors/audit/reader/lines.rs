@@ -37,6 +37,15 @@ impl Lines {
         Ok(Self { reader: BufReader::with_capacity(1 << 16, file), line: Vec::new(), number: 0, offset })
     }
 
+    /// As [`open`](Self::open) from the start; `None` if the file is gone since it was listed: a writer
+    /// takes back what it could not commit. Whether something is missing is the chain's to tell.
+    pub(super) fn open_listed(path: &Path) -> io::Result<Option<Self>> {
+        match Self::open(path, 0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// Number of the last line, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number

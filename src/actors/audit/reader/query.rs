@@ -126,8 +126,8 @@ impl SlotRecords {
         loop {
             let Some((path, lines)) = &mut self.open else {
                 let Some(path) = self.files.pop_front() else { return Ok(()) };
-                let lines = Lines::open(&path, 0).map_err(AuditError::file("read", &path))?;
-                self.open = Some((path, lines));
+                let lines = Lines::open_listed(&path).map_err(AuditError::file("read", &path))?;
+                self.open = lines.map(|lines| (path, lines));
                 continue;
             };
             match lines.next().map_err(AuditError::file("read", path.as_path()))? {

@@ -179,7 +179,8 @@ fn walk(
     problems: &mut Problems,
     live: Option<&Path>,
 ) -> Result<(), AuditError> {
-    let mut lines = Lines::open(&place.file, 0).map_err(AuditError::file("read", &place.file))?;
+    let opened = Lines::open_listed(&place.file).map_err(AuditError::file("read", &place.file))?;
+    let Some(mut lines) = opened else { return Ok(()) };
     loop {
         place.line = lines.number() + 1;
         match lines.next().map_err(AuditError::file("read", &place.file))? {

@@ -53,7 +53,7 @@ impl Disk for Flaky {
     }
 }
 
-async fn until(what: &str, is: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, is: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is() {
         assert!(begun.elapsed() < Duration::from_secs(10), "{what} did not come");
@@ -196,7 +196,7 @@ async fn a_removed_or_emptied_segment_is_noticed_and_the_chain_goes_on_in_a_new_
 }
 
 /// Four threads that write and wait; gives what was told ok and what was refused.
-fn load(audit: &Audit, events: usize) -> Vec<std::thread::JoinHandle<(Vec<String>, Vec<String>)>> {
+pub(super) fn load(audit: &Audit, events: usize) -> Vec<std::thread::JoinHandle<(Vec<String>, Vec<String>)>> {
     let worker = move |thread: usize, audit: Audit| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
@@ -226,7 +226,7 @@ fn load(audit: &Audit, events: usize) -> Vec<std::thread::JoinHandle<(Vec<String
         .collect()
 }
 
-async fn join(
+pub(super) async fn join(
     threads: Vec<std::thread::JoinHandle<(Vec<String>, Vec<String>)>>,
 ) -> (Vec<String>, Vec<String>) {
     let (mut told, mut refused) = (Vec::new(), Vec::new());

@@ -138,3 +138,29 @@ async fn after_the_close_nothing_is_let_in_and_the_slot_is_free() {
     assert_eq!(crate::actors::audit::verify(dir.path(), None).unwrap().slots.len(), 1);
     assert_verifies(dir.path());
 }
+
+#[actix::test]
+async fn the_log_is_settled_when_the_last_slow_task_has_its_record_on_disk() {
+    for durability in [Durability::Durable, Durability::Buffered] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AuditConfig { durability, ..AuditConfig::new(dir.path()) };
+        let house = House::start(config).await;
+        assert!(house.audit.settled(Duration::ZERO).await, "nothing is on its way");
+        let slot = house.audit.lane().reserve().unwrap();
+        assert!(!house.audit.settled(Duration::from_millis(50)).await, "a place is held");
+
+        actix::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(slot.write(called("slow")));
+        });
+        assert!(house.audit.settled(Duration::from_secs(5)).await);
+        assert_eq!(tools(dir.path()), ["slow"]);
+        assert_eq!(house.audit.events_total(), 1, "committed, not only written");
+
+        let unused = house.audit.lane().reserve().unwrap();
+        assert!(!house.audit.settled(Duration::from_millis(20)).await);
+        drop(unused);
+        assert!(house.audit.settled(Duration::from_secs(5)).await, "a place given back holds nothing up");
+        house.close().await;
+    }
+}

@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod flow;
+mod lost;
 mod record;
 mod rotation;
 
@@ -34,7 +35,7 @@ impl House {
     fn crash(self) {
         self.arbiter.stop();
         self.arbiter.join().unwrap();
-        self.audit.shared_for_tests().desk.home.release();
+        self.audit.shared_for_tests().desk.home().release();
     }
 
     /// Ends it in order.
