@@ -38,7 +38,7 @@ impl Encoder {
         checkpoint: Option<&SignedHead>,
     ) {
         let start = out.len();
-        let mut truncated = false;
+        let mut truncated = event.truncated;
         out.extend_from_slice(b"{\"chain\":");
         quote(out, &head.chain);
         out.extend_from_slice(b",\"seq\":");

@@ -309,6 +309,6 @@ impl Journal {
 /// Removes segments behind the last good record that a takeover goes on from: a crash left them without
 /// one good record of their own.
 fn remove_torn(dir: &Path, last: u64) -> io::Result<()> {
-    let torn = list(dir)?.into_iter().filter(|name| name.first > last);
-    torn.map(|name| fs::remove_file(name.path(dir))).collect()
+    let mut torn = list(dir)?.into_iter().filter(|name| name.first > last);
+    torn.try_for_each(|name| fs::remove_file(name.path(dir)))
 }

@@ -261,3 +261,6 @@ fn not_access(payload: &[u8]) -> TokenError {
         _ => TokenError::Claims,
     }
 }
+
+#[cfg(test)]
+mod tests;
