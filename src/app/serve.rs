@@ -31,7 +31,7 @@ use crate::{
     admin,
     auth::Challenges,
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
-    edge::{EdgeError, Guard, HostRule, HttpError, Proxies, STRICT_TRANSPORT},
+    edge::{EdgeError, Guard, HostRule, HttpError, Proxies, STRICT_TRANSPORT, hold_chunked},
     house::{House, Limits, Services, Sights, Views, WhenDenied, Worker},
     mcp,
     oauth::{self, ResourceMetadata},
@@ -296,6 +296,7 @@ fn main_server(
     let app = move || {
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         App::new()
+            .wrap_fn(hold_chunked)
             .wrap(Condition::new(with_tls, strict))
             .app_data(shared.clone())
             .app_data(metadata.clone())
@@ -334,6 +335,7 @@ fn admin_server(
     let (shared, with_faults) = (house.clone(), settings.admin.unsafe_faults);
     let app = move || {
         App::new()
+            .wrap_fn(hold_chunked)
             .app_data(shared.clone())
             .configure(|app| admin::admin_routes(app, with_faults))
             .default_service(web::to(nothing_here))

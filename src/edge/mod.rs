@@ -3,12 +3,14 @@
 mod address;
 mod body;
 mod guard;
+mod held;
 mod problem;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
 pub use body::{discard_buffered, read_body, refuse_encoding};
 pub use guard::{Guard, HostRule};
+pub use held::hold_chunked;
 pub use problem::{EdgeError, HttpError, problem};
 pub use status::status_of;
 
