@@ -65,7 +65,7 @@ impl Rpc {
     }
 
     pub(crate) fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     /// With one more header.
