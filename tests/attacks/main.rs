@@ -9,6 +9,7 @@
 
 mod audit;
 mod config;
+mod credentials;
 mod http;
 mod jwt;
 mod map;
