@@ -57,7 +57,9 @@ fn panics_under_load(actor: &str) {
     let (revoked, jti) = app.minted("mallory", &["user"], &[], "tests");
     block_on(app.tokens.revoke(portcullis::store::RevocationTarget::Jti(jti), Duration::from_secs(600)))
         .unwrap();
-    let forged = format!("{}A", &good[..good.len() - 1]);
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{message}.{other}{}", &signature[1..]);
     let stop = AtomicBool::new(false);
     let (mut callers, mut strangers) = (Vec::new(), Vec::new());
     thread::scope(|scope| {

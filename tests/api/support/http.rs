@@ -140,6 +140,12 @@ impl Connection {
         self.unread.is_empty() && self.more().is_none()
     }
 
+    /// What comes next, as it comes; `None` at the end.
+    pub(crate) fn some(&mut self) -> Option<Vec<u8>> {
+        self.more()?;
+        Some(std::mem::take(&mut self.unread))
+    }
+
     /// Everything that comes until the server closes.
     pub(crate) fn rest(mut self) -> Vec<u8> {
         while self.more().is_some() {}

@@ -17,11 +17,12 @@ fn folder() -> PathBuf {
 
 /// Notes a secret: from now on it may stand nowhere in what this run leaves behind.
 ///
-/// Of a token its payload and its signature are noted too, so that a cut or split token is found.
+/// Of a token its payload and its signature are noted too, so that a cut or split token is found; of one
+/// that is large on purpose its signature alone.
 pub(crate) fn secret(text: &str) {
     let mut lines = String::new();
     let parts = text.split('.').skip(1).filter(|part| part.len() >= 32);
-    for part in std::iter::once(text).filter(|text| text.len() >= 16).chain(parts) {
+    for part in std::iter::once(text).chain(parts).filter(|part| (16..=2_048).contains(&part.len())) {
         lines.push_str(part);
         lines.push('\n');
     }
