@@ -67,6 +67,7 @@ pub(super) fn main_server(
         edge::watch();
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         App::new()
+            .wrap_fn(edge::hold_chunked)
             .wrap(Condition::new(with_tls, strict))
             .app_data(shared.clone())
             .app_data(metadata.clone())

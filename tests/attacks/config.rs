@@ -155,7 +155,7 @@ fn c8_nothing_that_is_shown_for_debugging_shows_a_secret() {
         format!("{loaded:?}"),
         format!("{:#?}", loaded.settings),
         format!("{keyring:?}"),
-        format!("{:?}", app::signing_secret(&settings).unwrap()),
+        format!("{:?}", portcullis::settings::generated::jwt_secret(&settings.data_dir).unwrap()),
         format!("{minted:?} {:?}", minted.claims),
         format!("{source:?}"),
         format!("{:?} {:?}", Credential::Bearer(token), Credential::ApiKey(token)),
