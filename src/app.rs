@@ -4,19 +4,23 @@
 mod banner;
 mod directory;
 mod error;
+mod furnish;
 mod keys;
+mod listeners;
 mod lock;
 mod parts;
 mod run_file;
 mod serve;
+mod services;
 mod stop;
 mod stores;
 mod tls;
 
 pub use banner::banner;
 pub use error::AppError;
-pub use keys::{keyring, signing_secret, token_rules};
-pub use parts::{catalogue, registry, roles};
-pub use serve::{Server, audit_config, start};
+pub use keys::keyring;
+pub use parts::{registry, roles};
+pub use serve::{Server, start};
+pub use services::audit_config;
 pub use stores::open_store;
 pub use tls::check as check_tls;

@@ -27,6 +27,7 @@ use crate::{
     auth::{Challenges, TokenCache},
     edge::{Guard, Proxies},
     policy::Roles,
+    settings,
     telemetry::Metrics,
     tools::Registry,
 };
@@ -41,6 +42,15 @@ pub enum WhenDenied {
     Explain,
     /// What it would be told of a tool that does not exist.
     Hide,
+}
+
+impl From<settings::Denied> for WhenDenied {
+    fn from(set: settings::Denied) -> Self {
+        match set {
+            settings::Denied::Explain => Self::Explain,
+            settings::Denied::Hide => Self::Hide,
+        }
+    }
 }
 
 /// How much of one request is taken, and for how long.

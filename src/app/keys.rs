@@ -11,7 +11,7 @@ use crate::{
 ///
 /// # Errors
 /// [`AppError::NoSecret`] in production, [`AppError::Generated`].
-pub fn signing_secret(settings: &Settings) -> Result<SigningSecret, AppError> {
+fn signing_secret(settings: &Settings) -> Result<SigningSecret, AppError> {
     match &settings.jwt.secret {
         Some(secret) => Ok(secret.clone()),
         None if settings.is_production() => Err(AppError::NoSecret),
@@ -20,7 +20,7 @@ pub fn signing_secret(settings: &Settings) -> Result<SigningSecret, AppError> {
 }
 
 /// What every token must say.
-pub fn token_rules(settings: &Settings) -> TokenRules {
+fn token_rules(settings: &Settings) -> TokenRules {
     TokenRules {
         issuer: settings.jwt.issuer.clone(),
         audience: settings.jwt.audience.clone(),
@@ -32,7 +32,7 @@ pub fn token_rules(settings: &Settings) -> TokenRules {
 /// Key and rules together.
 ///
 /// # Errors
-/// Those of [`signing_secret`].
+/// [`AppError::NoSecret`] in production, [`AppError::Generated`].
 pub fn keyring(settings: &Settings) -> Result<Keyring, AppError> {
     Ok(Keyring::hs256(&signing_secret(settings)?, token_rules(settings)))
 }

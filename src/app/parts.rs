@@ -6,19 +6,16 @@ use super::{AppError, directory::StoreDirectory};
 use crate::{
     domain::Catalogue,
     policy::{RoleRule, Roles},
-    settings::{self, Settings},
+    settings::Settings,
     store::Stores,
-    tools::{
-        AnyTool, Parts, Registry, builtin,
-        weather::{self, WeatherConfig, WeatherProvider},
-    },
+    tools::{AnyTool, Parts, Registry, builtin, weather},
 };
 
 /// Every permission of this server.
 ///
 /// # Errors
 /// [`AppError::Permission`].
-pub fn catalogue(settings: &Settings) -> Result<Catalogue, AppError> {
+fn catalogue(settings: &Settings) -> Result<Catalogue, AppError> {
     Ok(Catalogue::new(&settings.permissions.extra)?)
 }
 
@@ -48,18 +45,8 @@ pub fn registry(
     roles: &Roles,
     more: Vec<Box<dyn AnyTool>>,
 ) -> Result<Registry, AppError> {
-    let from = &settings.tools.weather;
-    let config = WeatherConfig {
-        provider: match from.provider {
-            settings::WeatherProvider::Fixed => WeatherProvider::Fixed,
-            settings::WeatherProvider::OpenMeteo => WeatherProvider::OpenMeteo,
-        },
-        base_url: from.base_url.clone(),
-        geocoding_url: from.geocoding_url.clone(),
-        timeout: from.timeout,
-    };
     let directory = StoreDirectory::new(stores, roles.clone());
-    let parts = Parts { stations: weather::open(&config)?, directory: Arc::new(directory) };
+    let parts = Parts { stations: weather::open(&settings.tools.weather)?, directory: Arc::new(directory) };
     let mut tools = builtin(&parts);
     tools.extend(more);
     Ok(Registry::new(tools, roles.catalogue())?)

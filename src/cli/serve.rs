@@ -6,7 +6,7 @@ use super::{
     context::{Context, in_system},
     output,
 };
-use crate::{app, settings::LogFormat, telemetry::logs};
+use crate::{app, telemetry::logs};
 
 /// Serves until a signal comes.
 pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
@@ -18,12 +18,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     let settings = loaded.settings;
-    let format = match settings.telemetry.format {
-        LogFormat::Auto => logs::LogFormat::Auto,
-        LogFormat::Pretty => logs::LogFormat::Pretty,
-        LogFormat::Json => logs::LogFormat::Json,
-    };
-    logs::install(&settings.telemetry.log, format)?;
+    logs::install(&settings.telemetry.log, settings.telemetry.format)?;
     for warning in &loaded.warnings {
         tracing::warn!(setting = %warning.key, problem = %warning.problem, fix = %warning.fix, "setting");
     }

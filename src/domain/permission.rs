@@ -1,7 +1,5 @@
 //! Permissions: `resource:action`, a closed set per server, held as bits.
 
-use std::fmt;
-
 /// Permissions that every server knows, in the order of their bits.
 const BUILT_IN: [&str; 7] = [
     "admin:users",
@@ -28,11 +26,6 @@ impl PermissionSet {
     /// Whether `permission` is in the set.
     pub const fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission.0) != 0
-    }
-
-    /// Whether all of `other` is in the set.
-    pub const fn contains_all(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
     }
 
     /// What is in either.
@@ -150,12 +143,6 @@ pub enum InvalidPermission {
     /// More than [`Catalogue::MAX`].
     #[error("more than {} permissions", Catalogue::MAX)]
     TooMany,
-}
-
-impl fmt::Display for Catalogue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
-    }
 }
 
 #[cfg(test)]

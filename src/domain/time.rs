@@ -64,11 +64,6 @@ impl Timestamp {
         Self(self.0.saturating_sub(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
-    }
-
     /// As a date; `None` beyond the years that chrono can show.
     pub fn date(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(i64::try_from(self.0).ok()?)

@@ -4,16 +4,7 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Pretty on a terminal, else JSON.
-    Auto,
-    /// For people.
-    Pretty,
-    /// For machines.
-    Json,
-}
+use crate::settings::LogFormat;
 
 /// Sends every event that `filter` lets through (`info`, `portcullis=debug,warn`, …) to standard error.
 ///

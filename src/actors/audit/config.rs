@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::settings;
+
 /// When an event counts as recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -10,6 +12,15 @@ pub enum Durability {
     /// When it is in the writer's hands: a crash of the process loses up to a few milliseconds, one of
     /// the machine up to a second.
     Buffered,
+}
+
+impl From<settings::Durability> for Durability {
+    fn from(set: settings::Durability) -> Self {
+        match set {
+            settings::Durability::Durable => Self::Durable,
+            settings::Durability::Buffered => Self::Buffered,
+        }
+    }
 }
 
 /// What the audit log is told when it starts.

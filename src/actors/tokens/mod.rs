@@ -28,6 +28,7 @@ use self::{
 use crate::{
     actors::kit::{self, ActorError, Fault, Seat},
     domain::{AccessClaims, Timestamp},
+    settings::{OnStoreLoss, RevocationSettings},
     store::{Revocation, RevocationTarget, Revocations, Stores},
     telemetry::StoreFailures,
 };
@@ -51,6 +52,16 @@ pub enum OnStale {
     Grace(Duration),
     /// Serve on; named `unsafe_allow` in the settings.
     Allow,
+}
+
+impl From<&RevocationSettings> for OnStale {
+    fn from(set: &RevocationSettings) -> Self {
+        match set.on_store_loss {
+            OnStoreLoss::Deny => Self::Deny,
+            OnStoreLoss::Grace => Self::Grace(set.grace),
+            OnStoreLoss::UnsafeAllow => Self::Allow,
+        }
+    }
 }
 
 /// State that outlives the actor.
@@ -172,16 +183,6 @@ impl Tokens {
     /// The row of the feed up to which every revocation is in force here.
     pub fn applied(&self) -> u64 {
         self.shared.revoked.applied()
-    }
-
-    /// Longest life a token can have.
-    pub fn max_ttl(&self) -> Duration {
-        self.shared.keyring.load().rules().max_ttl
-    }
-
-    /// How many revocations are in force.
-    pub fn revocations(&self) -> usize {
-        self.shared.revoked.len()
     }
 
     /// Makes the actor panic.

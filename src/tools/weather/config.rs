@@ -1,34 +1,6 @@
-//! What the weather tool must be told: `[tools.weather]`, already validated by the settings.
+//! The addresses of `[tools.weather]`, made those of single questions.
 
-use std::time::Duration;
-
-use serde::Deserialize;
 use url::Url;
-
-/// Which provider to ask and how.
-#[derive(Debug, Clone)]
-pub struct WeatherConfig {
-    /// Who answers.
-    pub provider: WeatherProvider,
-    /// Where forecasts are asked: `http` or `https`, for example `https://api.open-meteo.com`.
-    /// `/v1/forecast` is added unless the address ends with it.
-    pub base_url: Url,
-    /// Where names of places are looked up, for example `https://geocoding-api.open-meteo.com`.
-    /// `/v1/search` is added unless the address ends with it.
-    pub geocoding_url: Url,
-    /// Longest wait for one observation, both questions together.
-    pub timeout: Duration,
-}
-
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WeatherProvider {
-    /// Nobody: always 22 °C and sunny.
-    Fixed,
-    /// The service of open-meteo.com, or one of its shape.
-    OpenMeteo,
-}
 
 /// Why the weather tool cannot be set up.
 #[derive(Debug, thiserror::Error)]

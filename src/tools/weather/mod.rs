@@ -14,12 +14,15 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use config::{WeatherConfig, WeatherError, WeatherProvider};
+pub use config::WeatherError;
 pub use fixed::Fixed;
 pub use open_meteo::OpenMeteo;
 
 use super::{Hints, LocalFuture, Spec, Tool, ToolError, error::is_visible};
-use crate::policy::{CallTool, Permit};
+use crate::{
+    policy::{CallTool, Permit},
+    settings::{WeatherProvider, WeatherSettings},
+};
 
 /// Where observations come from; the settings choose one, tests bring their own.
 pub trait Stations: Send + Sync {
@@ -35,7 +38,7 @@ pub trait Stations: Send + Sync {
 ///
 /// # Errors
 /// [`WeatherError`] if an address cannot be used or the HTTP client cannot be made.
-pub fn open(config: &WeatherConfig) -> Result<Arc<dyn Stations>, WeatherError> {
+pub fn open(config: &WeatherSettings) -> Result<Arc<dyn Stations>, WeatherError> {
     match config.provider {
         WeatherProvider::Fixed => Ok(Arc::new(Fixed)),
         WeatherProvider::OpenMeteo => Ok(Arc::new(OpenMeteo::open(config)?)),

@@ -19,7 +19,7 @@ use tokio::{runtime, sync::oneshot};
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    Observation, Stations, WeatherConfig, WeatherError,
+    Observation, Stations, WeatherError, WeatherSettings,
     breaker::Breaker,
     flight::{Boarding, Flight, Flights, Outcome},
     upstream::{Failure, Upstream},
@@ -52,12 +52,12 @@ impl OpenMeteo {
     ///
     /// # Errors
     /// [`WeatherError`] if an address cannot be used or the client cannot be made.
-    pub fn open(config: &WeatherConfig) -> Result<Self, WeatherError> {
+    pub fn open(config: &WeatherSettings) -> Result<Self, WeatherError> {
         Self::with_clock(config, Arc::new(Instant::now))
     }
 
     /// As [`OpenMeteo::open`], with a clock of the caller's for the cache and the breaker.
-    pub(super) fn with_clock(config: &WeatherConfig, clock: Clock) -> Result<Self, WeatherError> {
+    pub(super) fn with_clock(config: &WeatherSettings, clock: Clock) -> Result<Self, WeatherError> {
         let broken = |e: std::io::Error| WeatherError::Client(e.to_string());
         let upstream = Upstream::new(config)?;
         let asking = runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;

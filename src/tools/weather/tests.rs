@@ -59,8 +59,8 @@ impl Bench {
     }
 }
 
-fn config(uri: &str, timeout: Duration) -> WeatherConfig {
-    WeatherConfig {
+fn config(uri: &str, timeout: Duration) -> WeatherSettings {
+    WeatherSettings {
         provider: WeatherProvider::OpenMeteo,
         base_url: uri.parse().unwrap(),
         geocoding_url: uri.parse().unwrap(),
@@ -338,7 +338,7 @@ fn only_usable_addresses_open() {
     let second = Duration::from_secs(1);
     assert!(matches!(OpenMeteo::open(&config("ftp://x.example", second)), Err(WeatherError::Address(_))));
     assert!(OpenMeteo::open(&config("https://x.example", second)).is_ok());
-    let fixed = WeatherConfig { provider: WeatherProvider::Fixed, ..config("ftp://x.example", second) };
+    let fixed = WeatherSettings { provider: WeatherProvider::Fixed, ..config("ftp://x.example", second) };
     assert!(open(&fixed).is_ok());
 }
 

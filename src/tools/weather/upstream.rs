@@ -6,7 +6,7 @@ use reqwest::{Client, StatusCode, redirect::Policy};
 use url::Url;
 
 use super::{
-    Observation, WeatherConfig, WeatherError,
+    Observation, WeatherError, WeatherSettings,
     answer::{self, Site, garbled},
     config::endpoint,
 };
@@ -41,7 +41,7 @@ impl Upstream {
     ///
     /// # Errors
     /// [`WeatherError`] if an address cannot be used or TLS cannot be set up.
-    pub(super) fn new(config: &WeatherConfig) -> Result<Self, WeatherError> {
+    pub(super) fn new(config: &WeatherSettings) -> Result<Self, WeatherError> {
         install_crypto();
         let client = Client::builder()
             .redirect(Policy::none())

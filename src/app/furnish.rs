@@ -1,0 +1,70 @@
+//! Furnishes the house: everything a request can reach, from the settings and the running actors.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+
+use super::AppError;
+use crate::{
+    auth::Challenges,
+    edge::{Guard, HostRule, Proxies},
+    house::{House, Limits, Services, Sights, Views},
+    oauth,
+    policy::Roles,
+    settings::Settings,
+    telemetry::Metrics,
+    tools::Registry,
+};
+
+/// The house of these settings. `digest_key` keys the digests of arguments.
+///
+/// # Errors
+/// [`AppError::Setting`].
+pub(super) fn house(
+    settings: &Settings,
+    services: Services,
+    (roles, registry): (Roles, Registry),
+    (metrics, digest_key): (Arc<Metrics>, [u8; 32]),
+) -> Result<House, AppError> {
+    let hosts = settings.server.allowed_hosts.iter().map(|host| {
+        HostRule::parse(host).ok_or_else(|| wrong("server.allowed_hosts", &format!("`{host}` is no host")))
+    });
+    let scopes = first_scopes(&roles);
+    let metadata = format!("{}{}", settings.server.public_url, oauth::PATHS[1]);
+    let challenges = Challenges::new(&metadata, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    Ok(House {
+        services,
+        views: Views::new(&settings.server.name, &registry),
+        guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),
+        proxies: Proxies::new(settings.server.trusted_proxies.clone()),
+        challenges: challenges.ok_or_else(|| wrong("server.public_url", "cannot stand in a header"))?,
+        metrics,
+        limits: Limits {
+            max_body: settings.server.max_body,
+            request_timeout: settings.server.request_timeout,
+        },
+        when_denied: settings.policy.denied.into(),
+        digest_key: digest_state(&digest_key)?,
+        sights: Sights::default(),
+        closing: AtomicBool::new(false),
+        roles,
+        registry,
+    })
+}
+
+fn wrong(key: &'static str, problem: &str) -> AppError {
+    AppError::Setting { key, problem: problem.to_owned() }
+}
+
+/// The HMAC state that already holds the key.
+fn digest_state(key: &[u8; 32]) -> Result<Hmac<Sha256>, AppError> {
+    Hmac::new_from_slice(key)
+        .map_err(|_| wrong("store.url", "the ring of argument digests does not key an HMAC"))
+}
+
+/// What a client asks for to begin with: what a guest may, if there are guests (A2, A23).
+pub(super) fn first_scopes(roles: &Roles) -> Vec<String> {
+    let guest = roles.permissions_of("guest").unwrap_or_default();
+    roles.catalogue().names(guest).into_iter().map(str::to_owned).collect()
+}

@@ -1,0 +1,136 @@
+//! The two listeners: the main one for clients, the second for the operator.
+
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener},
+    rc::Rc,
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::Server as ActixServer,
+    middleware::from_fn,
+    web::{self, Data},
+};
+
+use super::{AppError, furnish::first_scopes, tls};
+use crate::{
+    admin,
+    edge::{self, Guard, HostRule},
+    house::{House, Worker},
+    mcp,
+    oauth::{self, ResourceMetadata},
+    settings::Settings,
+};
+
+/// Longest wait for the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest TLS handshake.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Listens on `host` and `port`, which the setting `key` names; gives the address that it came to.
+///
+/// # Errors
+/// [`AppError::Bind`].
+pub(super) fn bind(
+    key: &'static str,
+    host: IpAddr,
+    port: u16,
+) -> Result<(TcpListener, SocketAddr), AppError> {
+    let address = SocketAddr::new(host, port);
+    let failed = |cause| AppError::Bind { key, address: address.to_string(), cause };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Serves `/mcp`, its metadata and health.
+///
+/// # Errors
+/// [`AppError::Setting`] for TLS, [`AppError::Serving`].
+pub(super) fn main_server(
+    settings: &Settings,
+    house: &Data<House>,
+    listener: TcpListener,
+) -> Result<ActixServer, AppError> {
+    let (shared, with_metrics) = (house.clone(), settings.admin.unsafe_metrics_on_main);
+    let scopes = first_scopes(&house.roles);
+    let metadata = Data::new(ResourceMetadata::new(
+        &format!("{}/mcp", settings.server.public_url),
+        &settings.server.name,
+        &settings.jwt.issuer,
+        &scopes.iter().map(String::as_str).collect::<Vec<_>>(),
+    ));
+    let app = move || {
+        edge::watch();
+        App::new()
+            .app_data(shared.clone())
+            .app_data(metadata.clone())
+            .app_data(Rc::new(Worker::new(shared.clone().into_inner())))
+            .configure(mcp::routes)
+            .configure(oauth::routes)
+            .configure(|app| admin::main_routes(app, with_metrics))
+            .default_service(web::to(edge::nothing_here))
+    };
+    let workers = worker_count(settings);
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(edge::KEEP_ALIVE)
+        .on_connect(edge::greet)
+        // actix counts for each worker.
+        .max_connections(settings.server.max_connections.div_ceil(workers))
+        .tls_handshake_timeout(HANDSHAKE_DEADLINE)
+        .shutdown_timeout(settings.server.shutdown_grace.as_secs().max(1))
+        // With the default a client that goes away cancels its call only by a reset (actix-web#3462).
+        .h1_allow_half_closed(false)
+        .disable_signals();
+    let server = match settings.server.tls.files() {
+        Some((certificate, key)) => {
+            server.listen_rustls_0_23(listener, tls::configuration(certificate, key)?)
+        }
+        None => server.listen(listener),
+    };
+    Ok(server.map_err(AppError::Serving)?.run())
+}
+
+/// How many worker threads serve: as set, or one a core.
+fn worker_count(settings: &Settings) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if settings.server.workers > 0 { settings.server.workers } else { cores }
+}
+
+/// Serves metrics, health and, where the settings allow it, faults.
+///
+/// # Errors
+/// [`AppError::Serving`].
+pub(super) fn admin_server(
+    settings: &Settings,
+    house: &Data<House>,
+    listener: TcpListener,
+) -> Result<ActixServer, AppError> {
+    let (shared, with_faults) = (house.clone(), settings.admin.unsafe_faults);
+    let own = match settings.admin.host {
+        IpAddr::V4(host) => host.to_string(),
+        IpAddr::V6(host) => format!("[{host}]"),
+    };
+    let hosts = ["localhost", "127.0.0.1", "[::1]", &own].into_iter().filter_map(HostRule::parse);
+    let guard = Data::new(Guard::new(hosts.collect(), Vec::new()));
+    let app = move || {
+        edge::watch();
+        App::new()
+            .app_data(shared.clone())
+            .app_data(guard.clone())
+            .wrap(from_fn(admin::guarded))
+            .configure(|app| admin::admin_routes(app, with_faults))
+            .default_service(web::to(edge::nothing_here))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(edge::KEEP_ALIVE)
+        .on_connect(edge::greet)
+        .disable_signals();
+    let server = server.shutdown_timeout(1).listen(listener);
+    Ok(server.map_err(AppError::Serving)?.run())
+}
