@@ -57,7 +57,7 @@ impl Tool for RollDice {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut settings = Settings::development(Path::new("data/embedded"));
+    let mut settings = Settings::development(Path::new("data/embedded"))?;
     settings.server.port = 0;
     settings.admin.port = 0;
     settings.permissions.extra = vec!["dice:roll".to_owned()];

@@ -90,11 +90,6 @@ pub struct Seat<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Seat<A> {
-    /// The actor's name in logs, metrics and fault injection.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
     /// Whether the actor is there.
     pub fn is_alive(&self) -> bool {
         self.addr.load().as_ref().is_some_and(|addr| addr.connected())
@@ -159,6 +154,20 @@ impl<A: Actor<Context = Context<A>>> Seat<A> {
             SendError::Full(_) => ActorError::Full(self.name),
             SendError::Closed(_) => ActorError::Stopped(self.name),
         })
+    }
+
+    /// Builds one actor and seats it; the receiver ends with the actor's life.
+    fn fill<E, F>(&self, build: &F) -> Result<oneshot::Receiver<()>, E>
+    where
+        E: From<ActorError>,
+        F: Fn(Life) -> Result<A, E>,
+    {
+        let (ends, died) = oneshot::channel();
+        let life = Life { _ends: ends };
+        let built = catch_unwind(AssertUnwindSafe(|| build(life)));
+        let actor = built.unwrap_or(Err(ActorError::Stopped(self.name).into()))?;
+        self.addr.store(Some(Arc::new(actor.start())));
+        Ok(died)
     }
 }
 
@@ -230,18 +239,5 @@ where
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Seat<A> {
-    /// Builds one actor and seats it; the receiver ends with the actor's life.
-    fn fill<E, F>(&self, build: &F) -> Result<oneshot::Receiver<()>, E>
-    where
-        E: From<ActorError>,
-        F: Fn(Life) -> Result<A, E>,
-    {
-        let (ends, died) = oneshot::channel();
-        let life = Life { _ends: ends };
-        let built = catch_unwind(AssertUnwindSafe(|| build(life)));
-        let actor = built.unwrap_or(Err(ActorError::Stopped(self.name).into()))?;
-        self.addr.store(Some(Arc::new(actor.start())));
-        Ok(died)
-    }
-}
+#[cfg(test)]
+mod tests;

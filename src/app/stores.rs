@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn settings(data: &Path, file: &str) -> Settings {
-        let mut settings = Settings::development(data);
+        let mut settings = Settings::development(data).unwrap();
         settings.store.url = StoreUrl::Sqlite(data.join(file));
         settings
     }

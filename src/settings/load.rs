@@ -45,15 +45,18 @@ pub fn load(source: &Source) -> Result<Loaded, InvalidSettings> {
 }
 
 /// The settings of development in `data_dir`, from what the binary brings along.
-pub(super) fn development(data_dir: &Path) -> Settings {
+///
+/// # Errors
+/// None as long as that is complete, which a test holds.
+pub(super) fn development(data_dir: &Path) -> Result<Settings, InvalidSettings> {
     let profile = Profile::development();
     let mut report = Report::new(profile.clone());
     let Some(Raw { mut settings, .. }) = raw(layers::built_in(&profile), &mut report) else {
-        unreachable!("a test holds that what the binary brings along is complete");
+        return Err(report.into_invalid());
     };
     settings.profile = profile;
     settings.data_dir = data_dir.into();
-    complete(settings)
+    Ok(complete(settings))
 }
 
 fn assemble(profile: Profile, layers: Vec<Layer>, mut report: Report) -> Result<Loaded, InvalidSettings> {

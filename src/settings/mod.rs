@@ -89,7 +89,10 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of development that the binary brings along, kept in `data_dir`. No file is read.
-    pub fn development(data_dir: &Path) -> Self {
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] if the binary was built with settings that are none; no released one is.
+    pub fn development(data_dir: &Path) -> Result<Self, InvalidSettings> {
         load::development(data_dir)
     }
 

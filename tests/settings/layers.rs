@@ -79,7 +79,7 @@ fn the_binary_alone_is_enough() {
 
 #[test]
 fn settings_for_embedders_are_those_of_development() {
-    let made = Settings::development(Path::new("elsewhere"));
+    let made = Settings::development(Path::new("elsewhere")).unwrap();
     let read = Desk::new("development").flag("data_dir", "elsewhere").loaded().settings;
     assert_eq!(format!("{made:?}"), format!("{read:?}"));
     assert_eq!(made.store.url, StoreUrl::Sqlite("elsewhere/portcullis.db".into()));

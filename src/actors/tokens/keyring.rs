@@ -255,3 +255,6 @@ fn not_access(payload: &[u8]) -> TokenError {
         _ => TokenError::Claims,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,7 @@ impl Drop for TestApp {
 
 /// The settings of a test's server: development, free ports, a secret of its own, short waits at its end.
 pub(crate) fn settings(dir: &Path) -> Settings {
-    let mut settings = Settings::development(dir);
+    let mut settings = Settings::development(dir).unwrap();
     settings.server.port = 0;
     settings.admin.port = 0;
     settings.server.workers = 2;
