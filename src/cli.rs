@@ -12,7 +12,7 @@ mod token;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use self::context::Context;
 
@@ -91,18 +91,21 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     };
     let written = arguments.iter().filter(is_set).count();
     let cli = Cli::try_parse_from(arguments)?;
-    if cli.overrides.len() == written {
-        return Ok(cli);
+    let refuse = |kind, why| Err(Cli::command().error(kind, why));
+    // Every user of the machine can read a command line. Refused here, since clap would repeat the value.
+    if cli.overrides.iter().any(|(key, _)| key == "jwt.secret") {
+        let why = "--set takes no secret: use jwt.secret_file or the variable JWT_SECRET_KEY";
+        return refuse(ErrorKind::InvalidValue, why);
     }
-    let why = "write every --set on the same side of the verb";
-    Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, why))
+    if cli.overrides.len() != written {
+        return refuse(ErrorKind::ArgumentConflict, "write every --set on the same side of the verb");
+    }
+    Ok(cli)
 }
 
 /// `KEY=VALUE`, the value written like that of a variable.
 fn setting(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
-        // Every user of the machine can read a command line.
-        Some(("jwt.secret", _)) => Err("a secret does not belong here: use jwt.secret_file"),
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, for example server.port=8081"),
     }
@@ -143,6 +146,8 @@ mod tests {
     fn a_secret_is_not_taken_from_the_command_line() {
         let refused = parse(&["--set", "jwt.secret=k2J8fPq0Zr5LwXc7Yv1NbT4mHs9GdU3e"]).unwrap_err();
         assert!(refused.to_string().contains("jwt.secret_file"), "{refused}");
+        assert!(!refused.to_string().contains("k2J8"), "it is repeated: {refused}");
+        assert_eq!(refused.exit_code(), 2);
     }
 
     #[test]

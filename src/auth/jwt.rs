@@ -82,7 +82,7 @@ impl Coded for AuthError {
 /// be stale, and, only if the epoch has moved, was it revoked.
 ///
 /// # Errors
-/// [`AuthError`]; nothing about the failure is kept.
+/// Why it proves nothing, as an [`AuthError`]; nothing about the failure is kept.
 pub fn authenticate(
     credential: Credential<'_>,
     (tokens, roles): (&Tokens, &Roles),
