@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::{
     context::{Context, in_system},
     output,
@@ -18,6 +20,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         }
     };
     let settings = loaded.settings;
+    prepare_process();
     logs::install(&settings.telemetry.log, settings.telemetry.format)?;
     for warning in &loaded.warnings {
         tracing::warn!(setting = %warning.key, problem = %warning.problem, fix = %warning.fix, "setting");
@@ -28,4 +31,12 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         server.run().await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Takes as many descriptors as the system gives, since each connection needs two, and leaves no core dump,
+/// since that would hold keys. Where the system refuses, the server runs with what it has.
+fn prepare_process() {
+    let files = getrlimit(Resource::Nofile);
+    let _raised = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+    let _none = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

@@ -101,3 +101,34 @@ impl Drop for Busy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    /// A connection whose last handler ended `pause` ago, and its other end.
+    fn paused(pause: Duration) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = OwnedFd::from(listener.accept().unwrap().0);
+        let since = Instant::now().checked_sub(pause).unwrap();
+        (Connection { socket, running: Cell::new(0), since: Cell::new(since) }, client)
+    }
+
+    #[test]
+    fn a_connection_that_pauses_too_long_is_shut_down_and_one_that_works_is_not() {
+        let (at_the_limit, _client) = paused(LONGEST_PAUSE - Duration::from_secs(1));
+        assert!(at_the_limit.look());
+        let (busy, _client) = paused(LONGEST_PAUSE * 2);
+        busy.running.set(1);
+        assert!(busy.look());
+        let (dripping, mut client) = paused(LONGEST_PAUSE + Duration::from_millis(1));
+        assert!(!dripping.look());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "the client sees the end");
+    }
+}

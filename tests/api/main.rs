@@ -14,6 +14,7 @@ mod ladder;
 mod limits;
 mod lists;
 mod refusals;
+mod regressions;
 mod revocation;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
