@@ -20,6 +20,7 @@ pub use views::Views;
 use crate::{
     actors::{
         audit::{Audit, Lane},
+        epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
         tokens::Tokens,
@@ -71,18 +72,20 @@ pub struct Services {
     pub audit: Audit,
     /// The store's change feed.
     pub feed: FeedReader,
+    /// Moves whenever a credential may have become worth less.
+    pub epoch: Epoch,
 }
 
 impl Services {
     /// What health and metrics read of each actor.
-    pub fn vitals(&self) -> [Vitals; 3] {
+    pub fn vitals(&self) -> Vec<Vitals> {
         let audit = Vitals {
             name: "audit",
             alive: self.audit.is_alive(),
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        [self.tokens.vitals(), audit, self.feed.vitals()]
+        vec![self.tokens.vitals(), audit, self.feed.vitals()]
     }
 }
 

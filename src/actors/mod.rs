@@ -1,6 +1,7 @@
 //! The actors: each owns the state of one component, alone. Outside its room only the handle is seen.
 
 pub mod audit;
+pub mod epoch;
 pub mod feed;
 pub mod kit;
 pub mod tokens;

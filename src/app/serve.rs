@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use actix::Arbiter;
 use actix_web::{
     dev::{Server as ActixServer, ServerHandle},
     web::Data,
@@ -18,7 +17,7 @@ use super::{
     lock::DataLock,
     parts,
     run_file::RunFile,
-    services::services,
+    services::{Threads, services},
     stop::Signals,
     stores,
 };
@@ -45,7 +44,7 @@ pub struct Server {
     mcp_url: String,
     admin_url: String,
     grace: Duration,
-    arbiters: [Arbiter; 3],
+    threads: Threads,
     _run_file: RunFile,
     _lock: DataLock,
 }
@@ -66,10 +65,10 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
     let registry = parts::registry(settings, &stores, &roles, more)?;
-    let arbiters = [(); 3].map(|()| Arbiter::new());
+    let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, &stores, &arbiters, &metrics).await?;
+    let services = services(settings, &stores, &mut threads, &metrics).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
     let house = house(settings, services, (roles, registry), (metrics, digest_key))?;
     let house = Data::new(house);
@@ -79,7 +78,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     started.detail = Some(started_detail(settings).into());
     house.services.audit.record(started).await?;
     let grace = settings.server.shutdown_grace;
-    Ok(Server { house, listeners, mcp_url, admin_url, grace, arbiters, _run_file: run_file, _lock: lock })
+    Ok(Server { house, listeners, mcp_url, admin_url, grace, threads, _run_file: run_file, _lock: lock })
 }
 
 impl Server {
@@ -141,7 +140,7 @@ impl Server {
         let audit = &self.house.services.audit;
         audit.record(stopped).await?;
         audit.close().await?;
-        self.arbiters.iter().for_each(|arbiter| _ = arbiter.stop());
+        self.threads.stop();
         // A program that goes on without us handles its own signals.
         impatient.abort();
         Ok(())

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use actix::Arbiter;
+use actix::{Arbiter, ArbiterHandle};
 
 use super::{AppError, keys};
 use crate::{
     actors::{
         audit::{Audit, AuditConfig},
+        epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         tokens::{OnStale, Tokens},
     },
@@ -17,25 +18,45 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// The threads that actors run on.
+#[derive(Debug, Default)]
+pub(super) struct Threads(Vec<Arbiter>);
+
+impl Threads {
+    /// A new thread.
+    fn add(&mut self) -> ArbiterHandle {
+        let arbiter = Arbiter::new();
+        let handle = arbiter.handle();
+        self.0.push(arbiter);
+        handle
+    }
+
+    /// Ends them all; whatever still waits in a mailbox is dropped.
+    pub(super) fn stop(&self) {
+        self.0.iter().for_each(|arbiter| _ = arbiter.stop());
+    }
+}
+
 /// Starts the actors, each on a thread of its own. The feed's position is taken before anything is
 /// loaded, so nothing falls between.
 pub(super) async fn services(
     settings: &Settings,
     stores: &Stores,
-    arbiters: &[Arbiter; 3],
+    threads: &mut Threads,
     metrics: &Arc<Metrics>,
 ) -> Result<Services, AppError> {
-    let [first, second, third] = arbiters;
-    let audit = Audit::start(&first.handle(), audit_config(settings)).await?;
+    let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
     let position = feed::position(stores).await?;
+    let epoch = Epoch::default();
     let on_stale = OnStale::from(&settings.revocation);
     let tokens =
-        Tokens::start(&second.handle(), keys::keyring(settings)?, (stores, position), on_stale).await?;
-    let listeners = Listeners { tokens: tokens.clone(), lane: audit.lane() };
-    let feed = FeedReader::start(&third.handle(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, audit, feed })
+        Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
+            .await?;
+    let listeners = Listeners { copies: vec![Arc::new(tokens.clone())], lane: audit.lane() };
+    let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
+    Ok(Services { tokens, audit, feed, epoch })
 }
 
 /// How the audit log of these settings is kept.

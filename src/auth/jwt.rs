@@ -12,7 +12,10 @@ use super::{
     credential::Credential,
 };
 use crate::{
-    actors::tokens::{TokenError, Tokens, has_ended},
+    actors::{
+        epoch::Epoch,
+        tokens::{TokenError, Tokens, has_ended},
+    },
     domain::{AccessClaims, Principal, PrincipalKind, Timestamp},
     error::{Code, Coded},
     policy::Roles,
@@ -85,7 +88,7 @@ impl Coded for AuthError {
 /// Why it proves nothing, as an [`AuthError`]; nothing about the failure is kept.
 pub fn authenticate(
     credential: Credential<'_>,
-    (tokens, roles): (&Tokens, &Roles),
+    (tokens, roles, epoch): (&Tokens, &Roles, &Epoch),
     cache: &mut TokenCache,
     (now, clock): (Timestamp, Instant),
 ) -> Result<Authenticated, AuthError> {
@@ -98,10 +101,11 @@ pub fn authenticate(
         return Err(TokenError::Malformed.into());
     }
     let digest: Digest = Sha256::digest(token).into();
-    if let Some(principal) = cache.known(&digest, tokens, now)? {
+    if let Some(principal) = cache.known(&digest, (tokens, epoch.now()), now)? {
         return Ok(Authenticated { principal, first_sight: None });
     }
-    let epoch = tokens.epoch();
+    // Read before the check, so a revocation in between is seen at the next use.
+    let epoch = epoch.now();
     let claims = tokens.verify(token, now)?;
     let grant = roles.grant(&claims.roles, &claims.permissions);
     let principal = Arc::new(Principal {
@@ -121,11 +125,10 @@ impl TokenCache {
     fn known(
         &mut self,
         digest: &Digest,
-        tokens: &Tokens,
+        (tokens, epoch): (&Tokens, u64),
         now: Timestamp,
     ) -> Result<Option<Arc<Principal>>, TokenError> {
         let Some(seen) = self.0.find(digest) else { return Ok(None) };
-        let epoch = tokens.epoch();
         let failure = if has_ended(seen.claims.exp, tokens.leeway(), now) {
             Some(TokenError::Expired)
         } else if seen.epoch != epoch && tokens.is_revoked(&seen.claims) {
@@ -139,7 +142,6 @@ impl TokenCache {
                 Err(failure)
             }
             None => {
-                // Read before the check, so a revocation in between is seen at the next use.
                 seen.epoch = epoch;
                 Ok(Some(Arc::clone(&seen.principal)))
             }

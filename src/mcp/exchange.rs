@@ -147,7 +147,7 @@ impl<'a> Exchange<'a> {
             Err(_) => "none",
         };
         let seen = credential.map_err(Refusal::from).and_then(|credential| {
-            let by = (&house.services.tokens, &house.roles);
+            let by = (&house.services.tokens, &house.roles, &house.services.epoch);
             let mut cache = self.worker.cache.borrow_mut();
             authenticate(credential, by, &mut cache, clocks).map_err(|error| unproved(&error))
         });

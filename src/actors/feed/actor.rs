@@ -11,7 +11,7 @@ use super::{Listeners, Shared};
 use crate::{
     actors::kit::{self, Fault, Life},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
-    store::{Change, ChangeKind, FeedWatch, Revocation, StoreError, Stores},
+    store::{Change, ChangeKind, FeedWatch, StoreError, Stores},
 };
 
 /// How often the feed is looked at: ten looks fit into the second that a revocation may take.
@@ -56,40 +56,40 @@ impl FeedActor {
                 Err(error) => return self.note(Err(error), "feed"),
             }
         }
-        let applied = self.listeners.tokens.applied();
+        let applied = self.listeners.applied();
         self.unapplied.retain(|change| change.id > applied);
         if self.unapplied.iter().any(|change| change.what == ChangeKind::Unknown) {
             return self.reload(ctx);
         }
         self.note(Ok(()), "feed");
-        self.deliver(Vec::new());
+        self.deliver();
     }
 
-    /// Delivers `loaded` and everything unapplied. What dies with its listener is delivered again at the
+    /// Delivers to everybody what it has not applied. What dies with its listener is delivered again at the
     /// next look: applying twice is harmless, and nothing counts as known before it is applied.
-    fn deliver(&self, loaded: Vec<Revocation>) {
-        let revoked = |change: &Change| match &change.what {
-            ChangeKind::Revoked(revocation) => Some(revocation.clone()),
-            _ => None,
-        };
-        let revocations = loaded.into_iter().chain(self.unapplied.iter().filter_map(revoked)).collect();
-        let upto = self.unapplied.last().map_or_else(|| self.listeners.tokens.applied(), |change| change.id);
-        if let Err(error) = self.listeners.tokens.deliver(revocations, upto) {
-            tracing::debug!(%error, "revocations wait for their actor");
+    fn deliver(&self) {
+        for copy in &self.listeners.copies {
+            let applied = copy.applied();
+            let new = self.unapplied.iter().position(|change| change.id > applied);
+            let changes = new.and_then(|at| self.unapplied.get(at..)).unwrap_or_default();
+            let upto = changes.last().map_or(applied, |change| change.id);
+            if let Err(error) = copy.deliver(changes, upto) {
+                tracing::debug!(%error, "changes wait for their actor");
+            }
         }
     }
 
-    /// Rows are missing, or were written by a newer version: only the whole list is complete.
+    /// Rows are missing, or were written by a newer version: only the whole tables are complete.
     fn reload(&mut self, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.stores.revocations);
-        let load = async move { store.live(Timestamp::now()).await };
-        ctx.wait(wrap_future(load).map(|loaded, this: &mut Self, _| match loaded {
-            Ok(all) => {
-                this.note(Ok(()), "reload");
-                this.deliver(all);
+        let Some(upto) = self.unapplied.last().map(|change| change.id) else { return };
+        let copies = self.listeners.copies.clone();
+        let load = async move {
+            for copy in &copies {
+                copy.reload(upto).await?;
             }
-            Err(error) => this.note(Err(error), "reload"),
-        }));
+            Ok(())
+        };
+        ctx.wait(wrap_future(load).map(|loaded, this: &mut Self, _| this.note(loaded, "reload")));
     }
 
     /// Counts a failure; logs and records only that the store was lost, and that it is back.

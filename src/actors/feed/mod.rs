@@ -6,9 +6,12 @@
 
 mod actor;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use actix::ArbiterHandle;
@@ -17,9 +20,8 @@ use self::actor::FeedActor;
 use super::{
     audit::Lane,
     kit::{self, ActorError, Fault, Seat, Vitals},
-    tokens::Tokens,
 };
-use crate::store::{StoreError, Stores};
+use crate::store::{Change, StoreError, Stores};
 
 /// State that outlives the actor: whether the store answered. How far the feed was read is what its
 /// listeners have applied.
@@ -28,13 +30,43 @@ struct Shared {
     reachable: AtomicBool,
 }
 
+/// What a [`Listener`] answers when it has read everything again.
+pub type Reloaded<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
+
+/// Somebody who holds a copy of something that the store keeps.
+pub trait Listener: Send + Sync {
+    /// The row of the feed up to which its copy is complete.
+    fn applied(&self) -> u64;
+
+    /// Brings `changes`, oldest first: everything between what is [applied](Self::applied) and row `upto`.
+    /// Also called when nothing is new, to say that everything up to `upto` is known.
+    ///
+    /// # Errors
+    /// [`ActorError`] while its actor is down. Success says only that they were left in a mailbox, which
+    /// dies with the actor: they are brought again until they are applied, and applying twice is harmless.
+    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError>;
+
+    /// Reads everything again from the store, because the feed has a hole before row `upto`.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the copy is as old as it was, and this is called again.
+    fn reload(&self, upto: u64) -> Reloaded<'_>;
+}
+
 /// Where the feed's changes go.
 #[derive(Clone)]
 pub struct Listeners {
-    /// Revocations.
-    pub tokens: Tokens,
+    /// Everybody who holds a copy.
+    pub copies: Vec<Arc<dyn Listener>>,
     /// Records of the store being lost and found.
     pub lane: Lane,
+}
+
+impl Listeners {
+    /// The row up to which every copy is complete.
+    fn applied(&self) -> u64 {
+        self.copies.iter().map(|copy| copy.applied()).min().unwrap_or(0)
+    }
 }
 
 /// A handle to the feed. Clones share it.
@@ -65,7 +97,7 @@ impl FeedReader {
         let shared = Arc::new(Shared { reachable: AtomicBool::new(true) });
         let state = Arc::clone(&shared);
         let build = move |life| {
-            let watch = stores.feed.watch(listeners.tokens.applied());
+            let watch = stores.feed.watch(listeners.applied());
             let (stores, listeners, shared) = (stores.clone(), listeners.clone(), Arc::clone(&state));
             Ok::<_, ActorError>(FeedActor {
                 watch,

@@ -26,10 +26,14 @@ use self::{
     revoked::{Revoked, TokenIds},
 };
 use crate::{
-    actors::kit::{self, ActorError, Fault, Seat},
+    actors::{
+        epoch::Epoch,
+        feed::{Listener, Reloaded},
+        kit::{self, ActorError, Fault, Seat},
+    },
     domain::{AccessClaims, Timestamp},
     settings::{OnStoreLoss, RevocationSettings},
-    store::{Revocation, RevocationTarget, Revocations, Stores},
+    store::{Change, ChangeKind, Revocation, RevocationTarget, Revocations, Stores},
     telemetry::StoreFailures,
 };
 
@@ -38,7 +42,7 @@ pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
 
 /// Whether one of `revocations` takes back the token with these claims: for a look without a server.
 pub fn is_in_force(revocations: &[Revocation], claims: &AccessClaims) -> bool {
-    let revoked = Revoked::new(0);
+    let revoked = Revoked::new(0, Epoch::default());
     revoked.apply(revocations);
     revoked.contains(&TokenIds::of(claims))
 }
@@ -83,7 +87,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// Loads the revocations in force and starts the actor on `arbiter`. `from` is the row of the feed that
-    /// was the last one before the store is read here.
+    /// was the last one before the store is read here; `epoch` moves with every revocation.
     ///
     /// # Errors
     /// [`TokenError::Store`] if they cannot be loaded: without them nothing may be let in.
@@ -91,10 +95,12 @@ impl Tokens {
         arbiter: &ArbiterHandle,
         keyring: Keyring,
         (stores, from): (&Stores, u64),
-        on_stale: OnStale,
+        (on_stale, epoch): (OnStale, &Epoch),
     ) -> Result<Self, TokenError> {
-        let shared =
-            Arc::new(Shared { keyring: ArcSwap::from_pointee(keyring), revoked: Revoked::new(from) });
+        let shared = Arc::new(Shared {
+            keyring: ArcSwap::from_pointee(keyring),
+            revoked: Revoked::new(from, epoch.clone()),
+        });
         shared.revoked.apply(&stores.revocations.live(Timestamp::now()).await?);
         shared.revoked.mark_fresh(from);
         let table = Arc::clone(&shared);
@@ -116,12 +122,6 @@ impl Tokens {
     /// Whether the token with these claims was taken back.
     pub fn is_revoked(&self, claims: &AccessClaims) -> bool {
         self.shared.revoked.contains(&TokenIds::of(claims))
-    }
-
-    /// A number that moves whenever anything is revoked: as long as it stands still, so does every answer
-    /// of [`is_revoked`](Self::is_revoked).
-    pub fn epoch(&self) -> u64 {
-        self.shared.revoked.epoch()
     }
 
     /// Refuses to go on where revocations may be stale beyond what the settings allow.
@@ -171,20 +171,6 @@ impl Tokens {
         Ok(())
     }
 
-    /// Brings everything that the feed holds up to row `upto` and that is not [applied](Self::applied) yet.
-    ///
-    /// # Errors
-    /// [`ActorError`] while the actor is down. Success says only that it was left in the mailbox, which dies
-    /// with the actor: the caller brings it again until it is applied.
-    pub fn deliver(&self, revocations: Vec<Revocation>, upto: u64) -> Result<(), ActorError> {
-        self.seat.post(Apply { revocations, upto: Some(upto) })
-    }
-
-    /// The row of the feed up to which every revocation is in force here.
-    pub fn applied(&self) -> u64 {
-        self.shared.revoked.applied()
-    }
-
     /// Makes the actor panic.
     ///
     /// # Errors
@@ -196,5 +182,30 @@ impl Tokens {
     /// What health and metrics read.
     pub fn vitals(&self) -> kit::Vitals {
         self.seat.vitals()
+    }
+}
+
+impl Listener for Tokens {
+    fn applied(&self) -> u64 {
+        self.shared.revoked.applied()
+    }
+
+    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError> {
+        let revoked = |change: &Change| match &change.what {
+            ChangeKind::Revoked(revocation) => Some(revocation.clone()),
+            _ => None,
+        };
+        let revocations = changes.iter().filter_map(revoked).collect();
+        self.seat.post(Apply { revocations, upto: Some(upto) })
+    }
+
+    fn reload(&self, upto: u64) -> Reloaded<'_> {
+        Box::pin(async move {
+            let revocations = self.store.live(Timestamp::now()).await?;
+            if let Err(error) = self.seat.post(Apply { revocations, upto: Some(upto) }) {
+                tracing::debug!(%error, "revocations wait for their actor");
+            }
+            Ok(())
+        })
     }
 }

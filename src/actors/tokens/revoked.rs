@@ -9,6 +9,7 @@ use std::{
 use parking_lot::RwLock;
 
 use crate::{
+    actors::epoch::Epoch,
     domain::{AccessClaims, Timestamp},
     store::{Revocation, RevocationTarget},
 };
@@ -31,7 +32,7 @@ struct Tables {
 #[derive(Debug)]
 pub(super) struct Revoked {
     tables: RwLock<Tables>,
-    epoch: AtomicU64,
+    epoch: Epoch,
     born: Instant,
     fresh_ms: AtomicU64,
     applied: AtomicU64,
@@ -39,19 +40,14 @@ pub(super) struct Revoked {
 
 impl Revoked {
     /// Nothing is revoked yet, as of row `from` of the feed.
-    pub(super) fn new(from: u64) -> Self {
+    pub(super) fn new(from: u64, epoch: Epoch) -> Self {
         Self {
             tables: RwLock::default(),
-            epoch: AtomicU64::new(1),
+            epoch,
             born: Instant::now(),
             fresh_ms: AtomicU64::new(0),
             applied: AtomicU64::new(from),
         }
-    }
-
-    /// A number that moves whenever anything is revoked.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
     }
 
     /// Adds to the tables, then moves the epoch: in this order, so that whoever sees the new epoch also
@@ -73,7 +69,7 @@ impl Revoked {
             }
         }
         drop(tables);
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.epoch.advance();
     }
 
     /// Whether a token with these claims, issued at `issued`, has been revoked.
@@ -158,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_revoked_up_to_the_millisecond_and_not_beyond() {
-        let revoked = Revoked::new(0);
+        let revoked = Revoked::new(0, Epoch::default());
         revoked.apply(&[revocation(RevocationTarget::Subject("ada".into()), 1_000, 9_000)]);
         assert!(revoked.contains(&ids("a", 1_000)));
         assert!(!revoked.contains(&ids("a", 1_001)));
@@ -166,18 +162,18 @@ mod tests {
 
     #[test]
     fn the_epoch_moves_with_each_change_and_only_then() {
-        let revoked = Revoked::new(0);
-        let before = revoked.epoch();
+        let revoked = Revoked::new(0, Epoch::default());
+        let before = revoked.epoch.now();
         revoked.apply(&[]);
-        assert_eq!(revoked.epoch(), before);
+        assert_eq!(revoked.epoch.now(), before);
         revoked.apply(&[revocation(RevocationTarget::Jti("a".into()), 1, 2)]);
-        assert_ne!(revoked.epoch(), before);
+        assert_ne!(revoked.epoch.now(), before);
         assert!(revoked.contains(&ids("a", 5)) && !revoked.contains(&ids("b", 5)));
     }
 
     #[test]
     fn an_earlier_entry_never_narrows_a_later_one_and_ended_ones_go() {
-        let revoked = Revoked::new(0);
+        let revoked = Revoked::new(0, Epoch::default());
         revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 5_000, 9_000)]);
         revoked.apply(&[revocation(RevocationTarget::Client("cli".into()), 1_000, 2_000)]);
         revoked.forget_ended(Timestamp::from_millis(8_999));
