@@ -59,6 +59,8 @@ pub struct InvalidSubject;
 pub enum PrincipalKind {
     /// By an access token.
     Jwt,
+    /// By an API key.
+    ApiKey,
     /// By running our own command on this machine.
     Local,
 }
@@ -68,6 +70,7 @@ impl PrincipalKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::ApiKey => "api_key",
             Self::Local => "local",
         }
     }
