@@ -1,14 +1,18 @@
 //! The nouns everybody shares: pure data, no I/O, no clock of their own.
 
+mod api_key;
 mod audit;
 mod claims;
+mod key_record;
 mod permission;
 mod principal;
 mod secret;
 mod time;
 
+pub use api_key::{ApiKeySecret, KeyDigest, MalformedKey, NoRandomBytes};
 pub use audit::{AuditEvent, EventCode, Outcome};
 pub use claims::{AccessClaims, Audience, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS};
+pub use key_record::{ApiKey, InvalidKeyId, InvalidKeyName, KeyId, KeyName, KeyState, Rotated, admits};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
 pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
 pub use secret::{SigningSecret, WeakSecret};

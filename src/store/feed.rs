@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Revocation, StoreError, StoreFuture};
-use crate::domain::{Subject, Timestamp};
+use crate::domain::{KeyId, Subject, Timestamp};
 
 /// Rows of the feed that one read gives at most.
 pub const FEED_PAGE: usize = 4_096;
@@ -38,6 +38,8 @@ pub enum ChangeKind {
     Revoked(Revocation),
     /// The account of that name was made or changed.
     User(Subject),
+    /// The API key of that id was changed, or ended before its time.
+    Key(KeyId),
     /// Something that cannot be told: written by a newer version, unreadable, or pruned before this
     /// reader came by. Whoever holds copies reads them all again.
     #[serde(skip)]

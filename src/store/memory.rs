@@ -1,5 +1,7 @@
 //! The in-memory backend: for tests, and the plainest statement of what every backend must do.
 
+mod keys;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -7,6 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+use self::keys::KeyTables;
 use super::{
     Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Revocation, RevocationTarget, Revocations, Rings,
     StoreError, StoreFuture, User, Users, feed, rings, users,
@@ -21,6 +24,7 @@ pub(super) struct Memory(Arc<Mutex<Tables>>);
 struct Tables {
     revocations: HashMap<RevocationTarget, Revocation>,
     users: BTreeMap<Subject, User>,
+    keys: KeyTables,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
 }

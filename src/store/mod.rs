@@ -6,6 +6,7 @@
 
 mod error;
 mod feed;
+mod keys;
 mod memory;
 mod revocations;
 mod rings;
@@ -16,6 +17,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 pub use error::StoreError;
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
+pub use keys::{KEY_PAGE_MAX, KeyUse, Keys, Lookup, RotateOutcome, Rotation, UseBatch};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, Users};
@@ -34,6 +36,8 @@ pub struct Stores {
     pub revocations: Arc<dyn Revocations>,
     /// Accounts.
     pub users: Arc<dyn Users>,
+    /// API keys.
+    pub keys: Arc<dyn Keys>,
     /// What changed, for every process that holds a copy in memory.
     pub feed: Arc<dyn Feed>,
     /// Secrets that all processes on this store share.
@@ -44,11 +48,12 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Users + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Users + Keys + Feed + Rings + 'static>(backend: B) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
             users: Arc::<B>::clone(&backend),
+            keys: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             rings: backend,
             failures: StoreFailures::default(),

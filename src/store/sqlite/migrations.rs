@@ -10,7 +10,9 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [FIRST, KEYS];
+
+const FIRST: &str = "
     CREATE TABLE revocations (
         kind   TEXT NOT NULL CHECK (kind IN ('jti', 'subject', 'client')),
         target TEXT NOT NULL,
@@ -40,7 +42,38 @@ const STEPS: [&str; 1] = ["
         name   TEXT NOT NULL PRIMARY KEY,
         secret BLOB NOT NULL CHECK (length(secret) = 32)
     ) STRICT, WITHOUT ROWID;
-"];
+";
+
+/// API keys, found by digest; the number of each counter's last batch, so that none counts twice.
+const KEYS: &str = "
+    CREATE TABLE api_keys (
+        id          TEXT NOT NULL PRIMARY KEY,
+        digest      BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        owner       TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        permissions TEXT NOT NULL CHECK (json_valid(permissions)),
+        created_at  INTEGER NOT NULL CHECK (created_at >= 0),
+        expires_at  INTEGER NOT NULL CHECK (expires_at >= 0),
+        ends_at     INTEGER NOT NULL CHECK (ends_at >= 0),
+        last_used   INTEGER CHECK (last_used >= 0),
+        usage_count INTEGER NOT NULL DEFAULT 0 CHECK (usage_count >= 0),
+        state       TEXT NOT NULL CHECK (state IN ('active', 'disabled', 'revoked')),
+        created_by  TEXT NOT NULL,
+        cidrs       TEXT NOT NULL CHECK (json_valid(cidrs)),
+        predecessor TEXT,
+        successor   TEXT,
+        rotated_at  INTEGER CHECK (rotated_at >= 0),
+        grace_until INTEGER CHECK (grace_until >= 0),
+        end_told    INTEGER NOT NULL DEFAULT 0 CHECK (end_told IN (0, 1))
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX api_keys_by_end ON api_keys (ends_at) WHERE end_told = 0;
+
+    CREATE TABLE key_batches (
+        writer TEXT NOT NULL PRIMARY KEY,
+        number INTEGER NOT NULL CHECK (number > 0),
+        at     INTEGER NOT NULL CHECK (at >= 0)
+    ) STRICT, WITHOUT ROWID;
+";
 
 /// The schema that this program writes.
 const KNOWN: i64 = STEPS.len() as i64;

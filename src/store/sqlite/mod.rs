@@ -4,6 +4,8 @@ mod columns;
 mod connection;
 mod fault;
 mod feed;
+mod key_rows;
+mod keys;
 mod migrations;
 mod place;
 mod reader;
