@@ -49,6 +49,10 @@ pub enum Code {
     UnknownIssuer,
     /// An API key that is unknown, over or revoked: one word for all of them.
     InvalidApiKey,
+    /// The key has a successor already.
+    AlreadyRotated,
+    /// The key is too far from its end to be given a successor.
+    RotationNotDue,
     /// A known caller that may not do this.
     Forbidden,
     /// The `Origin` is not on the list.
@@ -98,6 +102,8 @@ impl Code {
             Self::WrongAudience => "wrong_audience",
             Self::UnknownIssuer => "unknown_issuer",
             Self::InvalidApiKey => "invalid_api_key",
+            Self::AlreadyRotated => "already_rotated",
+            Self::RotationNotDue => "rotation_not_due",
             Self::Forbidden => "forbidden",
             Self::OriginForbidden => "origin_forbidden",
             Self::HostForbidden => "host_forbidden",

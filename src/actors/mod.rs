@@ -1,7 +1,9 @@
 //! The actors: each owns the state of one component, alone. Outside its room only the handle is seen.
 
+pub mod api_keys;
 pub mod audit;
 pub mod epoch;
 pub mod feed;
+mod freshness;
 pub mod kit;
 pub mod tokens;

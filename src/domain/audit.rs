@@ -21,6 +21,16 @@ pub enum EventCode {
     TokenIssued,
     /// A token, user or client was revoked.
     TokenRevoked,
+    /// An API key was made.
+    KeyCreated,
+    /// An API key got a successor.
+    KeyRotated,
+    /// An API key was taken back for good.
+    KeyRevoked,
+    /// An API key came to its end.
+    KeyExpired,
+    /// An API key was disabled or enabled.
+    KeyChanged,
     /// The server began to serve.
     ServerStarted,
     /// The server stopped.
@@ -39,7 +49,7 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
@@ -47,6 +57,11 @@ impl EventCode {
         Self::AuthSucceeded,
         Self::TokenIssued,
         Self::TokenRevoked,
+        Self::KeyCreated,
+        Self::KeyRotated,
+        Self::KeyRevoked,
+        Self::KeyExpired,
+        Self::KeyChanged,
         Self::ServerStarted,
         Self::ServerStopped,
         Self::StoreLost,
@@ -66,6 +81,11 @@ impl EventCode {
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
             Self::TokenRevoked => "token.revoked",
+            Self::KeyCreated => "key.created",
+            Self::KeyRotated => "key.rotated",
+            Self::KeyRevoked => "key.revoked",
+            Self::KeyExpired => "key.expired",
+            Self::KeyChanged => "key.changed",
             Self::ServerStarted => "server.started",
             Self::ServerStopped => "server.stopped",
             Self::StoreLost => "store.lost",

@@ -27,6 +27,7 @@ pub const fn status_of(code: Code) -> StatusCode {
         | Code::UnknownIssuer
         | Code::InvalidApiKey => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => StatusCode::FORBIDDEN,
+        Code::AlreadyRotated | Code::RotationNotDue => StatusCode::CONFLICT,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -105,6 +105,8 @@ const fn rpc_code(class: Code) -> i32 {
         Code::Internal => code::INTERNAL_ERROR,
         Code::MalformedCredential
         | Code::InvalidRequest
+        | Code::AlreadyRotated
+        | Code::RotationNotDue
         | Code::BodyTooLarge
         | Code::UnsupportedMediaType
         | Code::HeadersTooLarge => code::INVALID_REQUEST,
