@@ -24,8 +24,9 @@ use crate::{
         feed::FeedReader,
         kit::Vitals,
         tokens::Tokens,
+        users::Users,
     },
-    auth::{Challenges, TokenCache},
+    auth::{Against, Challenges, TokenCache},
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -68,6 +69,8 @@ pub struct Limits {
 pub struct Services {
     /// The JWT manager.
     pub tokens: Tokens,
+    /// The accounts.
+    pub users: Users,
     /// The audit log.
     pub audit: Audit,
     /// The store's change feed.
@@ -85,7 +88,7 @@ impl Services {
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        vec![self.tokens.vitals(), audit, self.feed.vitals()]
+        vec![self.tokens.vitals(), self.users.vitals(), audit, self.feed.vitals()]
     }
 }
 
@@ -120,6 +123,12 @@ pub struct House {
 }
 
 impl House {
+    /// What credentials are held against.
+    pub fn against(&self) -> Against<'_> {
+        let Services { tokens, users, epoch, .. } = &self.services;
+        Against { tokens, users, roles: &self.roles, epoch }
+    }
+
     /// Whether the server is stopping: nothing new is begun.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)

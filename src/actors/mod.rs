@@ -5,3 +5,4 @@ pub mod epoch;
 pub mod feed;
 pub mod kit;
 pub mod tokens;
+pub mod users;

@@ -11,6 +11,7 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         tokens::{OnStale, Tokens},
+        users::Users,
     },
     house::Services,
     settings::Settings,
@@ -54,9 +55,11 @@ pub(super) async fn services(
     let tokens =
         Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
             .await?;
-    let listeners = Listeners { copies: vec![Arc::new(tokens.clone())], lane: audit.lane() };
+    let users = Users::start(&threads.add(), (stores, position), &epoch).await?;
+    let listeners =
+        Listeners { copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone())], lane: audit.lane() };
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, audit, feed, epoch })
+    Ok(Services { tokens, users, audit, feed, epoch })
 }
 
 /// How the audit log of these settings is kept.

@@ -7,4 +7,4 @@ mod jwt;
 
 pub use challenge::Challenges;
 pub use credential::{Credential, CredentialError};
-pub use jwt::{AuthError, Authenticated, TokenCache, authenticate};
+pub use jwt::{Against, AuthError, Authenticated, TokenCache, authenticate};

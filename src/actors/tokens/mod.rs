@@ -124,17 +124,18 @@ impl Tokens {
         self.shared.revoked.contains(&TokenIds::of(claims))
     }
 
-    /// Refuses to go on where revocations may be stale beyond what the settings allow.
+    /// Refuses to go on where revocations, or whatever else is `others` old, may be stale beyond what the
+    /// settings allow.
     ///
     /// # Errors
     /// [`TokenError::Stale`].
-    pub fn check_fresh(&self, now: Instant) -> Result<(), TokenError> {
+    pub fn check_fresh(&self, now: Instant, others: Duration) -> Result<(), TokenError> {
         let bound = match self.on_stale {
             OnStale::Deny => REVOCATION_BOUND,
             OnStale::Grace(grace) => REVOCATION_BOUND + grace,
             OnStale::Allow => return Ok(()),
         };
-        if self.staleness(now) > bound { Err(TokenError::Stale) } else { Ok(()) }
+        if self.staleness(now).max(others) > bound { Err(TokenError::Stale) } else { Ok(()) }
     }
 
     /// How old our knowledge of revocations is.
