@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 pub use admin::AdminSettings;
 pub use audit::{AuditSettings, Durability};
-pub use jwt::{Algorithm, JwtSettings};
+pub use jwt::JwtSettings;
 pub use layers::Source;
 pub use load::{Loaded, load};
 pub use policy::{Denied, PolicySettings};
@@ -42,6 +42,8 @@ pub use server::{ServerSettings, TlsSettings};
 pub use store::{StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
+
+pub use crate::domain::Algorithm;
 
 /// A duration as people write it, for the command line: `30m`, `7d`, `250ms`.
 ///
