@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hmac::Hmac;
@@ -19,13 +19,15 @@ pub use views::Views;
 
 use crate::{
     actors::{
+        api_keys::ApiKeys,
         audit::{Audit, Lane},
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
         tokens::Tokens,
+        users::Users,
     },
-    auth::{Challenges, TokenCache},
+    auth::{Against, Caches, Challenges},
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -68,6 +70,10 @@ pub struct Limits {
 pub struct Services {
     /// The JWT manager.
     pub tokens: Tokens,
+    /// The accounts.
+    pub users: Users,
+    /// The API keys.
+    pub keys: ApiKeys,
     /// The audit log.
     pub audit: Audit,
     /// The store's change feed.
@@ -77,6 +83,11 @@ pub struct Services {
 }
 
 impl Services {
+    /// How old the oldest of our copies of what decides about credentials is, revocations aside.
+    pub fn staleness(&self, now: Instant) -> Duration {
+        self.users.staleness(now).max(self.keys.staleness(now))
+    }
+
     /// What health and metrics read of each actor.
     pub fn vitals(&self) -> Vec<Vitals> {
         let audit = Vitals {
@@ -85,7 +96,7 @@ impl Services {
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        vec![self.tokens.vitals(), audit, self.feed.vitals()]
+        vec![self.tokens.vitals(), self.users.vitals(), self.keys.vitals(), audit, self.feed.vitals()]
     }
 }
 
@@ -120,6 +131,12 @@ pub struct House {
 }
 
 impl House {
+    /// What credentials are held against.
+    pub fn against(&self) -> Against<'_> {
+        let Services { tokens, users, keys, epoch, .. } = &self.services;
+        Against { tokens, users, keys, roles: &self.roles, epoch }
+    }
+
     /// Whether the server is stopping: nothing new is begun.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
@@ -149,8 +166,8 @@ impl Sights {
 pub struct Worker {
     /// The house.
     pub house: Arc<House>,
-    /// Tokens that this worker has verified.
-    pub cache: RefCell<TokenCache>,
+    /// Credentials that this worker has verified.
+    pub cache: RefCell<Caches>,
     /// This worker's way into the audit log.
     pub lane: Lane,
 }

@@ -174,6 +174,26 @@ fn pages_show_every_user_once_by_name_and_clamp_what_is_absurd() {
 }
 
 #[test]
+fn all_accounts_are_read_by_going_on_behind_the_last_one() {
+    for Backend { name, stores, .. } in backends() {
+        let mut expected: Vec<_> = (0..1_500).map(|n| user(&format!("u{n}"))).collect();
+        for some in expected.chunks(500) {
+            wait(futures_util::future::try_join_all(some.iter().map(|one| stores.users.put(one)))).unwrap();
+        }
+        expected.sort_by(|a, b| a.username.cmp(&b.username));
+        let (mut all, mut last) = (Vec::new(), None);
+        loop {
+            let page = wait(stores.users.after(last.as_ref())).unwrap();
+            let Some(end) = page.last() else { break };
+            assert!(page.len() <= 1_000, "{name}: a page");
+            last = Some(end.username.clone());
+            all.extend(page);
+        }
+        assert!(all == expected, "{name}: {} of {} accounts", all.len(), expected.len());
+    }
+}
+
+#[test]
 fn sixty_four_at_once_are_all_kept_and_told_in_order() {
     for Backend { name, stores, .. } in backends() {
         let mut watch = stores.feed.watch(0);

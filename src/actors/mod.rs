@@ -7,3 +7,4 @@ pub mod feed;
 mod freshness;
 pub mod kit;
 pub mod tokens;
+pub mod users;

@@ -15,6 +15,8 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
     let services = &house.services;
     match actor.as_str() {
         "tokens" => services.tokens.fault()?,
+        "users" => services.users.fault()?,
+        "api_keys" => services.keys.fault()?,
         "feed" => services.feed.fault()?,
         "audit" => services.audit.fault()?,
         _ => return Err(EdgeError::Path.into()),

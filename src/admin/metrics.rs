@@ -12,7 +12,8 @@ pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpRespon
     for actor in house.services.vitals() {
         house.metrics.actor(actor.name, actor.restarts, actor.depth);
     }
-    house.metrics.staleness(house.services.tokens.staleness(Instant::now()));
+    let now = Instant::now();
+    house.metrics.staleness(house.services.tokens.staleness(now).max(house.services.staleness(now)));
     let mut answer = HttpResponse::Ok();
     edge::harden(&mut answer);
     answer

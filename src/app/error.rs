@@ -3,7 +3,7 @@
 use std::{borrow::Cow, io, path::PathBuf};
 
 use crate::{
-    actors::{audit::AuditError, kit::ActorError, tokens::TokenError},
+    actors::{audit::AuditError, kit::ActorError, tokens::TokenError, users::UsersError},
     domain::InvalidPermission,
     policy::InvalidRoles,
     settings::{Problem, generated::GeneratedError},
@@ -65,6 +65,9 @@ pub enum AppError {
     /// The JWT manager does not start.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// The accounts cannot be read.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// An actor does not start.
     #[error(transparent)]
     Actor(#[from] ActorError),
@@ -106,7 +109,9 @@ impl AppError {
             Self::File { .. } | Self::Audit(_) => ("data_dir", "let this user read and write there"),
             Self::NoSecret => ("jwt.secret", "set jwt.secret_file or the variable JWT_SECRET_KEY"),
             Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
-            Self::Store(_) => ("store.url", "name a store that this user can read and write"),
+            Self::Store(_) | Self::Users(_) => {
+                ("store.url", "name a store that this user can read and write")
+            }
             Self::OtherStore(_) => ("store.url", "put the right store back"),
             Self::Weather(_) => ("tools.weather", "correct it"),
             Self::Permission(_) => ("permissions.extra", "write resource:action in lower case"),

@@ -136,6 +136,7 @@ impl Server {
         if !self.house.services.audit.settled(SETTLE_WITHIN).await {
             tracing::error!("some requests that were cut off have not been recorded");
         }
+        self.house.services.keys.close().await;
         let stopped = AuditEvent::new(Timestamp::now(), EventCode::ServerStopped, Outcome::Ok);
         let audit = &self.house.services.audit;
         audit.record(stopped).await?;

@@ -7,10 +7,12 @@ use actix::{Arbiter, ArbiterHandle};
 use super::{AppError, keys};
 use crate::{
     actors::{
+        api_keys::{ApiKeys, RotationRules},
         audit::{Audit, AuditConfig},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         tokens::{OnStale, Tokens},
+        users::Users,
     },
     house::Services,
     settings::Settings,
@@ -54,9 +56,18 @@ pub(super) async fn services(
     let tokens =
         Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
             .await?;
-    let listeners = Listeners { copies: vec![Arc::new(tokens.clone())], lane: audit.lane() };
+    let users = Users::start(&threads.add(), (stores, position), &epoch).await?;
+    let rules = RotationRules {
+        grace: settings.api_keys.rotation_grace,
+        before_end: settings.api_keys.rotate_before,
+    };
+    let keys = ApiKeys::start(&threads.add(), (stores, position), rules, (&epoch, audit.lane())).await?;
+    let listeners = Listeners {
+        copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone()), Arc::new(keys.clone())],
+        lane: audit.lane(),
+    };
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, audit, feed, epoch })
+    Ok(Services { tokens, users, keys, audit, feed, epoch })
 }
 
 /// How the audit log of these settings is kept.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::{
+    domain::ApiKeySecret,
     edge::{Field, Headers},
     error::{Code, Coded},
 };
@@ -10,9 +11,9 @@ use crate::{
 /// What a request shows, not verified yet. `Debug` shows its kind alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// `Authorization: Bearer …`; whatever stands there is a token.
+    /// `Authorization: Bearer …`; whatever stands there is a token, unless it begins as our keys do.
     Bearer(&'a str),
-    /// `X-API-Key: …`.
+    /// `X-API-Key: …`, or a key as bearer.
     ApiKey(&'a str),
 }
 
@@ -46,6 +47,14 @@ impl Coded for CredentialError {
 }
 
 impl<'a> Credential<'a> {
+    /// The word for its kind in metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "jwt",
+            Self::ApiKey(_) => "api_key",
+        }
+    }
+
     /// The credential of a request. The query is looked at only to refuse a token in it (RFC 6750 §2.3 is
     /// forbidden by MCP: URLs end up in logs).
     ///
@@ -73,7 +82,9 @@ fn bearer_of(value: &[u8]) -> Result<Credential<'_>, CredentialError> {
         return Err(CredentialError::Malformed("the only Authorization scheme here is Bearer"));
     }
     let token = token.get(1..).unwrap_or_default();
-    Ok(Credential::Bearer(std::str::from_utf8(token).unwrap_or_default()))
+    let token = std::str::from_utf8(token).unwrap_or_default();
+    let is_key = token.starts_with(ApiKeySecret::PREFIX);
+    Ok(if is_key { Credential::ApiKey(token) } else { Credential::Bearer(token) })
 }
 
 #[cfg(test)]
@@ -102,6 +113,7 @@ mod tests {
             );
         }
         assert_eq!(of(&[("authorization", "Bearer")], "").unwrap(), "Bearer(\"\")");
+        assert_eq!(of(&[("authorization", "bearer mcp_x")], "").unwrap(), "ApiKey(\"mcp_x\")");
         assert_eq!(of(&[("x-api-key", "mcp_x")], "x=1").unwrap(), "ApiKey(\"mcp_x\")");
     }
 

@@ -7,18 +7,17 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    cache::{Cache, Digest},
-    credential::Credential,
-};
+use super::cache::{Cache, Digest};
 use crate::{
     actors::{
+        api_keys::{ApiKeys, KeyError},
         epoch::Epoch,
         tokens::{TokenError, Tokens, has_ended},
+        users::Users,
     },
-    domain::{AccessClaims, Principal, PrincipalKind, Timestamp},
+    domain::{AccessClaims, Principal, PrincipalKind, Rotated, Timestamp},
     error::{Code, Coded},
-    policy::Roles,
+    policy::{Roles, Standing, standing},
 };
 
 /// Half of the entries that one worker's cache may hold: 8 192 in all, about 1 KiB each.
@@ -26,9 +25,24 @@ const HALF: usize = 4_096;
 
 /// Verified tokens of one worker thread. Bounded; failures are never kept.
 #[derive(Debug)]
-pub struct TokenCache(Cache<Seen>);
+pub(super) struct TokenCache(Cache<Seen>);
 
-/// A token that verified, as of an epoch of the revocations.
+/// What credentials are held against: handles to what the actors own, read without asking anybody.
+#[derive(Clone, Copy)]
+pub struct Against<'a> {
+    /// Signatures and revocations.
+    pub tokens: &'a Tokens,
+    /// The accounts behind the subjects.
+    pub users: &'a Users,
+    /// The API keys.
+    pub keys: &'a ApiKeys,
+    /// What roles give.
+    pub roles: &'a Roles,
+    /// Moves whenever one of these may have changed.
+    pub epoch: &'a Epoch,
+}
+
+/// A token that verified, as of an epoch.
 #[derive(Debug)]
 struct Seen {
     principal: Arc<Principal>,
@@ -50,6 +64,8 @@ pub struct Authenticated {
     /// Roles and permissions of a token seen for the first time that this server does not know.
     /// `None` if the token was known to this worker.
     pub first_sight: Option<Vec<Box<str>>>,
+    /// The key that it showed has a successor.
+    pub rotated: Option<Rotated>,
 }
 
 /// Why a credential proves nothing.
@@ -58,66 +74,85 @@ pub enum AuthError {
     /// A token that does not hold.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// No such API key.
-    #[error("the API key is not valid")]
-    ApiKey,
+    /// A key that does not hold.
+    #[error(transparent)]
+    ApiKey(#[from] KeyError),
+}
+
+impl AuthError {
+    /// What the record says that the caller is not told, as a JSON object.
+    pub fn detail(&self) -> Option<Box<str>> {
+        match self {
+            Self::ApiKey(KeyError::Refused { why, key }) => {
+                Some(serde_json::json!({ "api_key": why.as_str(), "key_id": key }).to_string().into())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Coded for AuthError {
     fn code(&self) -> Code {
         match self {
             Self::Token(e) => e.code(),
-            Self::ApiKey => Code::InvalidApiKey,
+            Self::ApiKey(e) => e.code(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Token(e) => e.retry_after(),
-            Self::ApiKey => None,
+            Self::ApiKey(e) => e.retry_after(),
         }
     }
 }
 
-/// Finds out who shows `credential`.
+/// Finds out who shows `token`.
 ///
 /// A known token still answers three questions each time: has it ended, may our knowledge of revocations
-/// be stale, and, only if the epoch has moved, was it revoked.
+/// and accounts be stale, and, only if the epoch has moved, was it revoked and what is its account worth now.
 ///
 /// # Errors
 /// Why it proves nothing, as an [`AuthError`]; nothing about the failure is kept.
-pub fn authenticate(
-    credential: Credential<'_>,
-    (tokens, roles, epoch): (&Tokens, &Roles, &Epoch),
+pub(super) fn authenticate(
+    token: &str,
+    against: Against<'_>,
     cache: &mut TokenCache,
     (now, clock): (Timestamp, Instant),
 ) -> Result<Authenticated, AuthError> {
-    let token = match credential {
-        Credential::Bearer(token) if !token.starts_with("mcp_") => token,
-        Credential::Bearer(_) | Credential::ApiKey(_) => return Err(AuthError::ApiKey),
-    };
-    tokens.check_fresh(clock)?;
+    against.tokens.check_fresh(clock, against.users.staleness(clock))?;
     if token.len() > crate::actors::tokens::MAX_TOKEN_BYTES {
         return Err(TokenError::Malformed.into());
     }
     let digest: Digest = Sha256::digest(token).into();
-    if let Some(principal) = cache.known(&digest, (tokens, epoch.now()), now)? {
-        return Ok(Authenticated { principal, first_sight: None });
+    if let Some(principal) = cache.known(&digest, against, now)? {
+        return Ok(Authenticated { principal, first_sight: None, rotated: None });
     }
     // Read before the check, so a revocation in between is seen at the next use.
-    let epoch = epoch.now();
-    let claims = tokens.verify(token, now)?;
-    let grant = roles.grant(&claims.roles, &claims.permissions);
-    let principal = Arc::new(Principal {
+    let epoch = against.epoch.now();
+    let claims = against.tokens.verify(token, now)?;
+    let (principal, unknown) = principal(&claims, against)?;
+    let principal = Arc::new(principal);
+    cache.0.add(digest, Seen { principal: Arc::clone(&principal), claims, epoch });
+    Ok(Authenticated { principal, first_sight: Some(unknown), rotated: None })
+}
+
+/// Who the token with these claims is at present, and what of the claims means nothing here.
+fn principal(claims: &AccessClaims, against: Against<'_>) -> Result<(Principal, Vec<Box<str>>), TokenError> {
+    let account = against.users.find(&claims.sub);
+    let standing = standing(against.roles, account.as_deref(), (&claims.roles, &claims.permissions));
+    let Standing { roles, permissions, reach, unknown } =
+        standing.map_err(|_disabled| TokenError::Revoked)?;
+    let principal = Principal {
         id: claims.sub.parse().map_err(|_| TokenError::Claims)?,
         kind: PrincipalKind::Jwt,
         client: claims.client_id.as_str().into(),
         credential: claims.jti.as_str().into(),
-        roles: grant.roles,
-        permissions: grant.permissions,
-    });
-    cache.0.add(digest, Seen { principal: Arc::clone(&principal), claims, epoch });
-    Ok(Authenticated { principal, first_sight: Some(grant.unknown) })
+        roles,
+        permissions,
+        reach,
+    };
+    Ok((principal, unknown))
 }
 
 impl TokenCache {
@@ -125,26 +160,40 @@ impl TokenCache {
     fn known(
         &mut self,
         digest: &Digest,
-        (tokens, epoch): (&Tokens, u64),
+        against: Against<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<Principal>>, TokenError> {
         let Some(seen) = self.0.find(digest) else { return Ok(None) };
-        let failure = if has_ended(seen.claims.exp, tokens.leeway(), now) {
-            Some(TokenError::Expired)
-        } else if seen.epoch != epoch && tokens.is_revoked(&seen.claims) {
-            Some(TokenError::Revoked)
+        let epoch = against.epoch.now();
+        let holds = if has_ended(seen.claims.exp, against.tokens.leeway(), now) {
+            Err(TokenError::Expired)
+        } else if seen.epoch == epoch {
+            Ok(())
         } else {
-            None
+            seen.renew(against, epoch)
         };
-        match failure {
-            Some(failure) => {
+        match holds {
+            Ok(()) => Ok(Some(Arc::clone(&seen.principal))),
+            Err(failure) => {
                 self.0.remove(digest);
                 Err(failure)
             }
-            None => {
-                seen.epoch = epoch;
-                Ok(Some(Arc::clone(&seen.principal)))
-            }
         }
+    }
+}
+
+impl Seen {
+    /// Holds the token against what has changed since it was last looked at.
+    fn renew(&mut self, against: Against<'_>, epoch: u64) -> Result<(), TokenError> {
+        if against.tokens.is_revoked(&self.claims) {
+            return Err(TokenError::Revoked);
+        }
+        let (principal, _) = principal(&self.claims, against)?;
+        // Most changes are somebody else's: then everybody goes on with the same one.
+        if principal != *self.principal {
+            self.principal = Arc::new(principal);
+        }
+        self.epoch = epoch;
+        Ok(())
     }
 }

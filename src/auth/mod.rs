@@ -1,10 +1,13 @@
 //! From the headers of a request to a [`Principal`](crate::domain::Principal), or to the reason why there is none.
 
+mod api_key;
 mod cache;
+mod caller;
 mod challenge;
 mod credential;
 mod jwt;
 
+pub use caller::{At, Caches, authenticate};
 pub use challenge::Challenges;
 pub use credential::{Credential, CredentialError};
-pub use jwt::{AuthError, Authenticated, TokenCache, authenticate};
+pub use jwt::{Against, AuthError, Authenticated};

@@ -25,6 +25,7 @@ pub(super) fn principal(grant: Grant) -> anyhow::Result<Arc<Principal>> {
         credential: "local".into(),
         roles: grant.roles,
         permissions: grant.permissions,
+        reach: grant.permissions,
     }))
 }
 

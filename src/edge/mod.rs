@@ -18,9 +18,11 @@ pub use held::hold_chunked;
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
 pub use status::status_of;
 
+use std::time::{Duration, SystemTime};
+
 use actix_web::{HttpResponseBuilder, http::header};
 
-use crate::domain::RequestId;
+use crate::domain::{RequestId, Rotated};
 
 /// How long an idle connection is kept.
 pub const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -42,4 +44,13 @@ pub fn harden(answer: &mut HttpResponseBuilder) {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff")))
         .insert_header((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY));
+}
+
+/// Tells a client that the key which it shows has a successor: since when (RFC 9745), and until when the key
+/// still holds (RFC 8594).
+pub fn deprecate(answer: &mut HttpResponseBuilder, rotated: Rotated) {
+    let until = SystemTime::UNIX_EPOCH + Duration::from_micros(rotated.grace_until.micros());
+    answer
+        .insert_header(("deprecation", format!("@{}", rotated.at.secs())))
+        .insert_header(("sunset", header::HttpDate::from(until).to_string()));
 }

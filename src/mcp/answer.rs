@@ -11,7 +11,7 @@ use actix_web::{
 use super::refusal::Refusal;
 use crate::{
     auth::Challenges,
-    domain::{Outcome, RequestId},
+    domain::{Outcome, RequestId, Rotated},
     edge,
     error::Code,
     protocol::Id,
@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub(super) outcome: Outcome,
     /// Why, if not well.
     pub(super) code: Option<Code>,
+    /// The successor of the key that was shown.
+    pub(super) rotated: Option<Rotated>,
     retry_after: Option<std::time::Duration>,
     close: bool,
 }
@@ -38,6 +40,7 @@ impl Answer {
             body,
             outcome: Outcome::Ok,
             code: None,
+            rotated: None,
             retry_after: None,
             close: false,
         }
@@ -60,6 +63,7 @@ impl Answer {
             body: refusal.render(id, request_id),
             outcome: outcome_of(refusal.code),
             code: Some(refusal.code),
+            rotated: None,
             retry_after: refusal.retry_after,
             close: closes(refusal.code),
         }
@@ -80,6 +84,9 @@ impl Answer {
             .insert_header((header::CONTENT_SECURITY_POLICY, edge::CONTENT_SECURITY));
         if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
             response.insert_header((header::HeaderName::from_static("x-request-id"), id));
+        }
+        if let Some(rotated) = self.rotated {
+            edge::deprecate(&mut response, rotated);
         }
         if let Some(code) = self.code {
             self.explain(&mut response, code, challenges);

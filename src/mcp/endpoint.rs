@@ -50,12 +50,13 @@ async fn exchange(
 ) -> (Answer, &'static str) {
     let headers = Headers::of(request.headers());
     record.describe(request.path(), headers.user_agent, worker.house.proxies.client_of(request));
-    let mut exchange = Exchange { worker, request, headers, record, label: "none" };
-    let answer = if request.method() == Method::POST {
+    let mut exchange = Exchange { worker, request, headers, record, label: "none", rotated: None };
+    let mut answer = if request.method() == Method::POST {
         exchange.post(&mut payload.into_inner()).await
     } else {
-        exchange.other_method()
+        exchange.other_method().await
     };
+    answer.rotated = exchange.rotated;
     let (id, label) = (exchange.record.id(), exchange.label);
     let receipt = exchange.record.close(answer.outcome, answer.code.map(Code::reason));
     match receipt.committed().await {

@@ -12,8 +12,8 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    auth::{Authenticated, Credential, authenticate},
-    domain::{EventCode, Principal, Timestamp},
+    auth::{At, Authenticated, Credential, authenticate},
+    domain::{EventCode, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers},
     error::{Code, Coded},
     house::{House, Worker},
@@ -32,6 +32,8 @@ pub(super) struct Exchange<'a> {
     pub(super) record: Record,
     /// What metrics call its method.
     pub(super) label: &'static str,
+    /// The successor that its key has.
+    pub(super) rotated: Option<Rotated>,
 }
 
 /// A request of a known caller for a known method.
@@ -54,7 +56,7 @@ impl<'a> Exchange<'a> {
 
     /// Answers a POST. Whatever happens, there is an answer; the record says the same as it.
     pub(super) async fn post(&mut self, payload: &mut Payload) -> Answer {
-        let principal = match self.admit() {
+        let principal = match self.admit().await {
             Ok(principal) => principal,
             Err(refusal) => {
                 let whole = !closes(refusal.code) && edge::discard(payload).await;
@@ -68,7 +70,7 @@ impl<'a> Exchange<'a> {
             Ok(body) => body,
             Err(error) => return self.refused(&error.into(), None).and_close(),
         };
-        let principal = match if body.waited { self.admit_again() } else { Ok(principal) } {
+        let principal = match if body.waited { self.admit_again().await } else { Ok(principal) } {
             Ok(principal) => principal,
             Err(refusal) => return self.refused(&refusal, None),
         };
@@ -80,15 +82,18 @@ impl<'a> Exchange<'a> {
 
     /// Answers any other method. A client of an older revision that begins with GET must find the challenge
     /// first; a modern one knows better (§6.3, ruling 7).
-    pub(super) fn other_method(&mut self) -> Answer {
-        let refusal = self.guard().map_err(Refusal::from).and_then(|()| {
-            if !era::may_be_legacy(self.request.method(), &self.headers) {
-                return Ok(());
-            }
-            self.check_size()?;
-            self.identify().map(drop)
-        });
+    pub(super) async fn other_method(&mut self) -> Answer {
+        let refusal = self.refuse_other().await;
         self.refused(&refusal.err().unwrap_or_else(|| EdgeError::Method.into()), None)
+    }
+
+    async fn refuse_other(&mut self) -> Result<(), Refusal> {
+        self.guard()?;
+        if !era::may_be_legacy(self.request.method(), &self.headers) {
+            return Ok(());
+        }
+        self.check_size()?;
+        self.identify().await.map(drop)
     }
 
     /// A refusal of this request.
@@ -97,7 +102,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The rungs before the body: host, origin, sizes, media types, credential.
-    fn admit(&mut self) -> Result<Arc<Principal>, Refusal> {
+    async fn admit(&mut self) -> Result<Arc<Principal>, Refusal> {
         self.guard()?;
         self.check_size()?;
         edge::refuse_encoding(&self.headers)?;
@@ -105,14 +110,14 @@ impl<'a> Exchange<'a> {
         if self.headers.announced_length().is_some_and(|length| length > most) {
             return Err(EdgeError::Body(most).into());
         }
-        self.identify()
+        self.identify().await
     }
 
     /// The same once more, when the body has taken its time: a token that was revoked meanwhile must not run
     /// a tool.
-    fn admit_again(&mut self) -> Result<Arc<Principal>, Refusal> {
+    async fn admit_again(&mut self) -> Result<Arc<Principal>, Refusal> {
         self.guard()?;
-        self.authenticated((Timestamp::now(), Instant::now()), true).map(|seen| seen.principal)
+        self.authenticated((Timestamp::now(), Instant::now()), true).await.map(|seen| seen.principal)
     }
 
     /// The rung that every method of HTTP must pass.
@@ -129,28 +134,40 @@ impl<'a> Exchange<'a> {
     }
 
     /// Finds out who is calling, from headers alone; failures and first sights are recorded as what they are.
-    fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
-        let seen = self.authenticated((self.record.time(), self.record.started()), false)?;
+    async fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
+        let seen = self.authenticated((self.record.time(), self.record.started()), false).await?;
         self.record.principal(&seen.principal);
+        if let Some(rotated) = seen.rotated {
+            let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
+            self.record.detail(Some(detail.to_string().into()));
+            self.rotated = Some(rotated);
+            self.house().metrics.deprecated_key();
+        }
         if let Some(unknown) = seen.first_sight {
             self.first_sight(&seen.principal, &unknown)?;
         }
         Ok(seen.principal)
     }
 
-    fn authenticated(&mut self, clocks: (Timestamp, Instant), again: bool) -> Result<Authenticated, Refusal> {
+    async fn authenticated(
+        &mut self,
+        (now, clock): (Timestamp, Instant),
+        again: bool,
+    ) -> Result<Authenticated, Refusal> {
         let (house, started) = (self.house(), Instant::now());
         let credential = Credential::of(&self.headers, self.request.query_string());
-        let kind = match credential {
-            Ok(Credential::Bearer(_)) => "jwt",
-            Ok(Credential::ApiKey(_)) => "api_key",
-            Err(_) => "none",
+        let kind = credential.as_ref().map_or("none", Credential::kind);
+        let at = At { now, clock, address: self.record.address(), again };
+        let seen = match credential {
+            Ok(credential) => {
+                let seen = authenticate(credential, house.against(), &self.worker.cache, at).await;
+                seen.map_err(|error| {
+                    self.record.detail(error.detail());
+                    unproved(&error)
+                })
+            }
+            Err(error) => Err(error.into()),
         };
-        let seen = credential.map_err(Refusal::from).and_then(|credential| {
-            let by = (&house.services.tokens, &house.roles, &house.services.epoch);
-            let mut cache = self.worker.cache.borrow_mut();
-            authenticate(credential, by, &mut cache, clocks).map_err(|error| unproved(&error))
-        });
         let reason = seen.as_ref().err().map(|refusal| refusal.code.reason());
         // Asking the same credential again counts only if the answer has changed.
         if !again || reason.is_some() {

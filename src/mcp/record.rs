@@ -64,6 +64,16 @@ impl Record {
         });
     }
 
+    /// From where the request comes.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.event.ip
+    }
+
+    /// Keeps more about it: a JSON object's text.
+    pub(super) fn detail(&mut self, detail: Option<Box<str>>) {
+        self.event.detail = detail;
+    }
+
     /// Keeps who is calling.
     pub(super) fn principal(&mut self, principal: &Arc<Principal>) {
         self.event.principal = Some(Arc::clone(principal));

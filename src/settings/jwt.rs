@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::{kind::Kind, problem::Report, schema::Key, units};
-use crate::domain::SigningSecret;
+use crate::domain::{Algorithm, SigningSecret};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,14 +75,6 @@ pub struct JwtSettings {
     /// How far clocks may differ, at most 60 s.
     #[serde(deserialize_with = "units::read_duration")]
     pub leeway: Duration,
-}
-
-/// How access tokens are signed (RFC 7518 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    #[serde(rename = "HS256")]
-    Hs256,
 }
 
 impl JwtSettings {

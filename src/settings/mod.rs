@@ -2,6 +2,7 @@
 
 mod addresses;
 mod admin;
+mod api_keys;
 mod audit;
 mod check;
 pub mod generated;
@@ -28,8 +29,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use admin::AdminSettings;
+pub use api_keys::{ApiKeysSettings, MAX_EXPIRY_DAYS};
 pub use audit::{AuditSettings, Durability};
-pub use jwt::{Algorithm, JwtSettings};
+pub use jwt::JwtSettings;
 pub use layers::Source;
 pub use load::{Loaded, load};
 pub use policy::{Denied, PolicySettings};
@@ -42,6 +44,8 @@ pub use server::{ServerSettings, TlsSettings};
 pub use store::{StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
+
+pub use crate::domain::Algorithm;
 
 /// A duration as people write it, for the command line: `30m`, `7d`, `250ms`.
 ///
@@ -73,6 +77,8 @@ pub struct Settings {
     pub jwt: JwtSettings,
     /// `[revocation]`.
     pub revocation: RevocationSettings,
+    /// `[api_keys]`.
+    pub api_keys: ApiKeysSettings,
     /// `[roles.<name>]`, by name; 1 to 64.
     pub roles: Roles,
     /// `[permissions]`.

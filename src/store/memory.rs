@@ -4,6 +4,7 @@ mod keys;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -108,6 +109,16 @@ impl Users for Memory {
             let tables = self.0.lock();
             let shown = tables.users.values().skip(at_most(skipped)).take(at_most(shown)).cloned().collect();
             Ok((shown, u64::try_from(tables.users.len()).unwrap_or(u64::MAX)))
+        })
+    }
+
+    fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>> {
+        let most = usize::try_from(users::PAGE_SIZE_MAX).unwrap_or(usize::MAX);
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        Box::pin(async move {
+            let tables = self.0.lock();
+            let later = tables.users.range::<Subject, _>((from, Bound::Unbounded));
+            Ok(later.take(most).map(|(_, user)| user.clone()).collect())
         })
     }
 

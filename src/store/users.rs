@@ -40,6 +40,13 @@ pub trait Users: Send + Sync {
     /// [`StoreError`](super::StoreError), also if a single record does not read.
     fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)>;
 
+    /// The accounts whose names come after `last`, byte by byte and in that order, at most
+    /// [`PAGE_SIZE_MAX`]: the way to read all of them, however many they are.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError), also if a single record does not read.
+    fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>>;
+
     /// Adds the account, or replaces the one of the same username, and tells the feed.
     ///
     /// # Errors

@@ -72,6 +72,8 @@ pub struct Metrics {
     tools: Vec<Meter>,
     audit_events: Counter,
     audit_commit: Histogram,
+    key_rotations: Counter,
+    deprecated_keys: Counter,
     mailbox_depth: Family<Labels<1>, Gauge>,
     actor_restarts: Family<Labels<1>, Counter>,
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -121,6 +123,8 @@ impl Metrics {
             denials: Family::default(),
             audit_events: Counter::default(),
             audit_commit: seconds(),
+            key_rotations: Counter::default(),
+            deprecated_keys: Counter::default(),
             mailbox_depth: Family::default(),
             actor_restarts: Family::default(),
             staleness: Gauge::default(),
@@ -138,6 +142,12 @@ impl Metrics {
         r.register("denials", "Known callers that lacked a permission", self.denials.clone());
         r.register("audit_events", "Audit records committed", self.audit_events.clone());
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
+        r.register("key_rotations", "API keys that asked for their successor", self.key_rotations.clone());
+        r.register(
+            "deprecated_key_uses",
+            "Uses of API keys that have a successor",
+            self.deprecated_keys.clone(),
+        );
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
         r.register("actor_restarts", "Actors rebuilt after a panic", self.actor_restarts.clone());
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
@@ -181,6 +191,16 @@ impl Metrics {
         self.audit_commit.observe(took.as_secs_f64());
     }
 
+    /// An API key got its successor at its own wish.
+    pub fn key_rotation(&self) {
+        self.key_rotations.inc();
+    }
+
+    /// An API key was used although it has a successor.
+    pub fn deprecated_key(&self) {
+        self.deprecated_keys.inc();
+    }
+
     /// What an actor looks like at this moment.
     pub fn actor(&self, name: &'static str, restarts: u64, depth: i64) {
         self.mailbox_depth.get_or_create(&[("actor", name)]).set(depth);
@@ -214,6 +234,8 @@ mod tests {
         metrics.denial("admin:users");
         metrics.tool_call("get_weather", Outcome::Ok, Duration::ZERO);
         metrics.audit_commit(3, Duration::ZERO);
+        metrics.key_rotation();
+        metrics.deprecated_key();
         metrics.actor("audit", 2, 0);
         assert!(failures.note("feed", Err::<(), _>("lost")).is_err());
         assert_eq!(failures.note("users.page", Ok::<_, ()>(1)), Ok(1));
@@ -227,6 +249,8 @@ mod tests {
             "portcullis_tool_calls_total{tool=\"get_weather\",outcome=\"ok\"} 1",
             "portcullis_audit_events_total 3",
             "portcullis_audit_commit_seconds_count 1",
+            "portcullis_key_rotations_total 1",
+            "portcullis_deprecated_key_uses_total 1",
             "portcullis_mailbox_depth{actor=\"audit\"} 0",
             "portcullis_actor_restarts_total{actor=\"audit\"} 2",
             "portcullis_store_errors_total{op=\"feed\"} 1",

@@ -116,6 +116,11 @@ fn the_jwt_manager_panics_under_load() {
 }
 
 #[test]
+fn the_keeper_of_accounts_panics_under_load() {
+    panics_under_load("users");
+}
+
+#[test]
 fn the_audit_writer_panics_under_load() {
     panics_under_load("audit");
 }

@@ -66,9 +66,6 @@ pub enum KeyError {
     /// More keys are in use at once than there is room for.
     #[error("too many keys are in use")]
     Full,
-    /// Changes of keys may be unknown here for longer than we promise.
-    #[error("changes of API keys cannot be checked")]
-    Stale,
     /// There is nothing to make a key of.
     #[error(transparent)]
     NoRandomBytes(#[from] NoRandomBytes),
@@ -94,7 +91,6 @@ impl Coded for KeyError {
             Self::AlreadyRotated => Code::AlreadyRotated,
             Self::NotDue(_) => Code::RotationNotDue,
             Self::Full => Code::Overloaded,
-            Self::Stale => Code::StoreUnavailable,
             Self::NoRandomBytes(_) => Code::Internal,
             Self::Actor(e) => e.code(),
             Self::Store(e) => e.code(),
@@ -103,7 +99,7 @@ impl Coded for KeyError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Full | Self::Stale => Some(Duration::from_secs(1)),
+            Self::Full => Some(Duration::from_secs(1)),
             Self::Actor(e) => e.retry_after(),
             Self::Store(e) => e.retry_after(),
             _ => None,

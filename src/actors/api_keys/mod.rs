@@ -39,7 +39,6 @@ use crate::{
         epoch::Epoch,
         feed::{Listener, Reloaded},
         kit::{self, ActorError, Fault, Seat},
-        tokens::{OnStale, REVOCATION_BOUND},
     },
     domain::{ApiKey, ApiKeySecret, KeyDigest, KeyId, KeyState, Timestamp},
     store::{Change, ChangeKind, Lookup, RotateOutcome, Rotation, Stores},
@@ -75,7 +74,6 @@ pub struct Successor {
 pub struct ApiKeys {
     shared: Arc<Shared>,
     seat: Arc<Seat<ApiKeysActor>>,
-    on_stale: OnStale,
     rules: RotationRules,
 }
 
@@ -85,21 +83,28 @@ impl ApiKeys {
     /// recorded through `lane`.
     ///
     /// # Errors
-    /// [`KeyError::Actor`].
+    /// [`ActorError`].
     pub async fn start(
         arbiter: &ArbiterHandle,
         (stores, from): (&Stores, u64),
-        (on_stale, rules): (OnStale, RotationRules),
+        rules: RotationRules,
         (epoch, lane): (&Epoch, Lane),
-    ) -> Result<Self, KeyError> {
+    ) -> Result<Self, ActorError> {
         let shared = Arc::new(Shared::new(Table::new(KEPT), stores.clone(), from));
         let (state, epoch) = (Arc::clone(&shared), epoch.clone());
         let build = move |life| {
             let (shared, epoch, lane) = (Arc::clone(&state), epoch.clone(), lane.clone());
-            Ok::<_, KeyError>(ApiKeysActor { shared, epoch, lane, flushing: false, looking: false, _life: life })
+            Ok::<_, ActorError>(ApiKeysActor {
+                shared,
+                epoch,
+                lane,
+                flushing: false,
+                looking: false,
+                _life: life,
+            })
         };
         let seat = kit::keep("api_keys", arbiter, build).await?;
-        Ok(Self { shared, seat, on_stale, rules })
+        Ok(Self { shared, seat, rules })
     }
 
     /// The handle of the key of that digest, read from the store if no worker has seen it yet.
@@ -131,7 +136,10 @@ impl ApiKeys {
             Lookup::Key(key) => Ok(*key),
             Lookup::Nothing => Err(KeyError::refused(WhyRefused::Unknown, None)),
             Lookup::Unreadable => {
-                tracing::error!(store.op = "keys.find", "the record of an API key does not read: it opens nothing");
+                tracing::error!(
+                    store.op = "keys.find",
+                    "the record of an API key does not read: it opens nothing"
+                );
                 Err(KeyError::refused(WhyRefused::Unreadable, None))
             }
         }
@@ -147,7 +155,7 @@ impl ApiKeys {
             KeyState::Disabled => WhyRefused::Disabled,
             KeyState::Active if now >= key.ends_at() => {
                 // The regular look comes soon anyway, should the mailbox be full.
-                drop(self.seat.post(NoteEnded));
+                let _full = self.seat.post(NoteEnded);
                 WhyRefused::Expired
             }
             KeyState::Active => return Ok(()),
@@ -197,19 +205,6 @@ impl ApiKeys {
         if let Err(error) = self.seat.ask(Apply { keys, upto: None }).await {
             tracing::warn!(%error, "a stored change of API keys comes into force by the feed");
         }
-    }
-
-    /// Refuses to go on where changes of keys may be unknown here for longer than the settings allow.
-    ///
-    /// # Errors
-    /// [`KeyError::Stale`].
-    pub fn check_fresh(&self, now: Instant) -> Result<(), KeyError> {
-        let bound = match self.on_stale {
-            OnStale::Deny => REVOCATION_BOUND,
-            OnStale::Grace(grace) => REVOCATION_BOUND + grace,
-            OnStale::Allow => return Ok(()),
-        };
-        if self.staleness(now) > bound { Err(KeyError::Stale) } else { Ok(()) }
     }
 
     /// How old our knowledge of changes is.

@@ -79,7 +79,12 @@ impl Table {
     ///
     /// # Errors
     /// [`NotTaken`].
-    pub(super) fn take(&self, digest: KeyDigest, key: ApiKey, as_of: u64) -> Result<Arc<KeyHandle>, NotTaken> {
+    pub(super) fn take(
+        &self,
+        digest: KeyDigest,
+        key: ApiKey,
+        as_of: u64,
+    ) -> Result<Arc<KeyHandle>, NotTaken> {
         let mut shard = self.shard(&digest).lock();
         // Under the lock: whoever has changed keys comes through this shard after it, and finds the handle.
         if self.changes() != as_of {

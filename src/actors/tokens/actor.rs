@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Handler};
 
 use super::{
-    Minted, Shared, TokenError,
-    messages::{Apply, Mint},
+    Minted, MintedPair, Shared, TokenError,
+    messages::{Apply, Mint, MintPair},
 };
 use crate::{
     actors::kit::{self, Fault, Life},
@@ -38,6 +38,16 @@ impl Handler<Mint> for TokensActor {
 
     fn handle(&mut self, Mint(request): Mint, _: &mut Self::Context) -> Self::Result {
         self.shared.keyring.load().mint(&request, Timestamp::now())
+    }
+}
+
+impl Handler<MintPair> for TokensActor {
+    type Result = Result<MintedPair, TokenError>;
+
+    fn handle(&mut self, pair: MintPair, _: &mut Self::Context) -> Self::Result {
+        let (keyring, now) = (self.shared.keyring.load(), Timestamp::now());
+        let refresh = keyring.mint_refresh(&pair.access.subject, &pair.family, pair.refresh_ttl, now)?;
+        Ok(MintedPair { access: keyring.mint(&pair.access, now)?, refresh })
     }
 }
 

@@ -18,11 +18,14 @@ use std::{
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
 pub use error::TokenError;
-pub use keyring::{Keyring, MAX_TOKEN_BYTES, MintRequest, Minted, TokenRules, has_ended, is_id, issued_at};
+pub use keyring::{
+    Keyring, MAX_REFRESH_TTL, MAX_TOKEN_BYTES, MintRequest, Minted, MintedPair, SigningKey, TokenRules,
+    Verified, has_ended, is_id, issued_at,
+};
 
 use self::{
     actor::TokensActor,
-    messages::{Apply, Mint},
+    messages::{Apply, Mint, MintPair},
     revoked::{Revoked, TokenIds},
 };
 use crate::{
@@ -31,7 +34,7 @@ use crate::{
         feed::{Listener, Reloaded},
         kit::{self, ActorError, Fault, Seat},
     },
-    domain::{AccessClaims, Timestamp},
+    domain::{AccessClaims, RefreshClaims, Timestamp},
     settings::{OnStoreLoss, RevocationSettings},
     store::{Change, ChangeKind, Revocation, RevocationTarget, Revocations, Stores},
     telemetry::StoreFailures,
@@ -119,22 +122,40 @@ impl Tokens {
         if self.is_revoked(&claims) { Err(TokenError::Revoked) } else { Ok(claims) }
     }
 
+    /// Verifies a refresh token: that it holds, and that neither it nor its subject nor, by the family's id,
+    /// its family was taken back. Whether it was used before is for the families to say.
+    ///
+    /// # Errors
+    /// [`TokenError`]; [`TokenError::Revoked`] if it was taken back.
+    pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
+        let claims = self.shared.keyring.load().verify_refresh(token, now)?;
+        let ids = TokenIds::of_refresh(&claims);
+        let family = TokenIds { jti: &claims.family, ..ids };
+        let revoked = &self.shared.revoked;
+        if revoked.contains(&ids) || revoked.contains(&family) {
+            Err(TokenError::Revoked)
+        } else {
+            Ok(claims)
+        }
+    }
+
     /// Whether the token with these claims was taken back.
     pub fn is_revoked(&self, claims: &AccessClaims) -> bool {
         self.shared.revoked.contains(&TokenIds::of(claims))
     }
 
-    /// Refuses to go on where revocations may be stale beyond what the settings allow.
+    /// Refuses to go on where revocations, or whatever else is `others` old, may be stale beyond what the
+    /// settings allow.
     ///
     /// # Errors
     /// [`TokenError::Stale`].
-    pub fn check_fresh(&self, now: Instant) -> Result<(), TokenError> {
+    pub fn check_fresh(&self, now: Instant, others: Duration) -> Result<(), TokenError> {
         let bound = match self.on_stale {
             OnStale::Deny => REVOCATION_BOUND,
             OnStale::Grace(grace) => REVOCATION_BOUND + grace,
             OnStale::Allow => return Ok(()),
         };
-        if self.staleness(now) > bound { Err(TokenError::Stale) } else { Ok(()) }
+        if self.staleness(now).max(others) > bound { Err(TokenError::Stale) } else { Ok(()) }
     }
 
     /// How old our knowledge of revocations is.
@@ -153,6 +174,19 @@ impl Tokens {
     /// [`TokenError::Lifetime`], or [`TokenError::Actor`] while the actor is down.
     pub async fn mint(&self, request: MintRequest) -> Result<Minted, TokenError> {
         self.seat.ask(Mint(request)).await?
+    }
+
+    /// Mints an access token and the refresh token of `family` that goes with it, both issued at one moment.
+    ///
+    /// # Errors
+    /// [`TokenError::Lifetime`], [`TokenError::Unfit`], or [`TokenError::Actor`] while the actor is down.
+    pub async fn mint_pair(
+        &self,
+        access: MintRequest,
+        family: String,
+        refresh_ttl: Duration,
+    ) -> Result<MintedPair, TokenError> {
+        self.seat.ask(MintPair { access, family, refresh_ttl }).await?
     }
 
     /// Takes back what `target` names, everywhere: kept in the store first, then in force here; other

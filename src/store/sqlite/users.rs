@@ -1,6 +1,6 @@
 //! The port [`Users`] on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use uuid::Uuid;
 
 use super::{
@@ -40,6 +40,18 @@ impl Users for Sqlite {
         })
     }
 
+    fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>> {
+        // No name is empty, so the empty text is before all of them.
+        let last = last.map_or_else(String::new, |last| last.as_str().to_owned());
+        self.reader.ask(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, username, roles, active, created_at, last_login FROM users
+                 WHERE username > ?1 ORDER BY username LIMIT ?2",
+            )?;
+            gather(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?)
+        })
+    }
+
     fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()> {
         let user = user.clone();
         self.writer.ask(move |conn| {
@@ -54,7 +66,10 @@ fn list(conn: &Connection, skipped: u64, shown: u64) -> Result<Vec<User>, StoreE
         "SELECT id, username, roles, active, created_at, last_login FROM users
          ORDER BY username LIMIT ?1 OFFSET ?2",
     )?;
-    let mut rows = statement.query([from_count(shown), from_count(skipped)])?;
+    gather(statement.query([from_count(shown), from_count(skipped)])?)
+}
+
+fn gather(mut rows: Rows<'_>) -> Result<Vec<User>, StoreError> {
     let mut list = Vec::new();
     while let Some(row) = rows.next()? {
         list.push(read(row)?);

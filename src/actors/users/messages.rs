@@ -1,0 +1,27 @@
+//! What the actor of accounts is told.
+
+use actix::Message;
+
+use super::accounts::Table;
+use crate::domain::Subject;
+
+/// Read these accounts again, because the feed says that they have changed; with none of them, only: the
+/// feed was read to its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Refresh {
+    /// Whose accounts.
+    pub(super) names: Vec<Subject>,
+    /// The row of the feed up to which nothing is missing then.
+    pub(super) upto: u64,
+}
+
+/// Put all accounts, read anew, in the place of what is known.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Replace {
+    /// All accounts.
+    pub(super) table: Table,
+    /// The row of the feed up to which nothing is missing then.
+    pub(super) upto: u64,
+}

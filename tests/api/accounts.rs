@@ -1,0 +1,77 @@
+//! What an account is worth acts on tokens that are out already: within a second, on every worker.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::support::{app::TestApp, rpc::Rpc, until};
+
+/// The promise.
+const BOUND: Duration = Duration::from_secs(1);
+
+/// A call that takes `admin:users`.
+fn listing() -> Rpc {
+    Rpc::call("list_users", json!({}))
+}
+
+#[test]
+fn a_disabled_account_is_refused_within_a_second_by_every_worker_and_comes_back_when_enabled() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], true);
+    let token = app.token("ada", "user");
+    let mut connections: Vec<_> = (0..8).map(|_| app.connect()).collect();
+    let weather = Rpc::weather().bearer(&token);
+    for connection in &mut connections {
+        weather.on(connection).result();
+    }
+    app.account("ada", &["user"], false);
+    until("every worker refuses", BOUND, || {
+        connections.iter_mut().all(|connection| weather.on(connection).status == 401)
+    });
+    let refused = weather.send(&app);
+    refused.refused(401, -31401, "revoked_token");
+    assert_eq!(app.record_of(&refused).reason.as_deref(), Some("revoked_token"));
+    app.account("ada", &["user"], true);
+    until("it is let in again", BOUND, || {
+        connections.iter_mut().all(|connection| weather.on(connection).status == 200)
+    });
+}
+
+#[test]
+fn a_role_that_is_taken_away_is_gone_from_live_tokens_within_a_second() {
+    let app = TestApp::start();
+    app.account("ada", &["admin", "user"], true);
+    let (token, _) = app.minted("ada", &["admin", "user"], &[], "tests");
+    let mut connection = app.connect();
+    listing().bearer(&token).on(&mut connection).result();
+    app.account("ada", &["user"], true);
+    until("the role is gone", BOUND, || listing().bearer(&token).on(&mut connection).status == 403);
+    let weather = Rpc::weather().bearer(&token).on(&mut connection);
+    weather.result();
+    assert_eq!(app.record_of(&weather).principal.unwrap().roles, ["user"]);
+}
+
+#[test]
+fn a_token_is_never_worth_more_than_its_account() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], true);
+    let (token, _) = app.minted("ada", &["admin"], &["admin:users", "weather:read"], "tests");
+    until("the account is known", BOUND, || listing().bearer(&token).send(&app).status == 403);
+    Rpc::weather().bearer(&token).send(&app).result();
+}
+
+#[test]
+fn a_service_without_an_account_has_what_its_token_claims() {
+    let app = TestApp::start();
+    let (token, _) = app.minted("robot", &[], &["admin:users"], "tests");
+    listing().bearer(&token).send(&app).result();
+}
+
+#[test]
+fn accounts_are_known_from_the_first_request_of_a_restarted_server() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], false);
+    let token = app.token("ada", "user");
+    let app = app.restart();
+    Rpc::weather().bearer(&token).send(&app).refused(401, -31401, "revoked_token");
+}
