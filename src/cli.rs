@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod completions;
 mod context;
+mod key;
 mod operator;
 mod output;
 mod policy;
@@ -51,6 +52,9 @@ enum Verb {
     /// Issue, revoke and inspect access tokens.
     #[command(subcommand)]
     Token(token::TokenVerb),
+    /// Make, rotate and take back API keys.
+    #[command(subcommand)]
+    Key(key::KeyVerb),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Serve => serve::run(&context),
         Verb::Check(check) => check.run(&context),
         Verb::Token(verb) => verb.run(&context),
+        Verb::Key(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => verb.run(&context),
         Verb::Completions(completions) => completions.run(),

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::{
     context::{Context, in_system},
-    operator, output,
+    key, operator, output,
 };
 use crate::{
     app,
-    domain::{Principal, Subject},
-    policy::{self, CallTool, Roles},
+    domain::{KeyId, Principal, Subject},
+    policy::{self, CallTool, Grant, Roles},
     settings::Settings,
     store,
     tools::{Entry, Registry},
@@ -49,6 +49,9 @@ struct Asked {
     /// This role.
     #[arg(long, value_name = "R")]
     role: Option<String>,
+    /// This API key.
+    #[arg(long, value_name = "ID")]
+    key: Option<KeyId>,
 }
 
 impl PolicyVerb {
@@ -65,7 +68,7 @@ impl Explain {
         let roles = app::roles(settings)?;
         let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
         let (subject, held) = self.held(settings, &roles).await?;
-        let principal = operator::principal(roles.grant(&held, &[]))?;
+        let principal = operator::principal(held)?;
         for entry in self.wanted(&registry)? {
             let name = entry.spec().name;
             let (allowed, rule) = explain(&roles, &principal, entry);
@@ -81,19 +84,23 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The subject as it is shown, and the roles that it holds.
-    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Vec<String>)> {
+    /// The subject as it is shown, and what it holds.
+    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Grant)> {
+        if let Some(id) = self.subject.key {
+            return Ok((format!("key:{id}"), key::held(settings, roles, id).await?));
+        }
         if let Some(user) = &self.subject.user {
             let Some(account) = app::open_store(settings).await?.users.find(user).await? else {
                 bail!("there is no account {user}")
             };
-            return Ok((format!("user:{user}"), account.roles));
+            return Ok((format!("user:{user}"), roles.grant(&account.roles, &[])));
         }
         let role = self.subject.role.clone().unwrap_or_default();
         if roles.permissions_of(&role).is_none() {
             bail!("there is no role {role}; known: {}", roles.names().collect::<Vec<_>>().join(", "));
         }
-        Ok((format!("role:{role}"), vec![role]))
+        let held = roles.grant(std::slice::from_ref(&role), &[]);
+        Ok((format!("role:{role}"), held))
     }
 
     fn wanted<'a>(&self, registry: &'a Registry) -> anyhow::Result<Vec<&'a Entry>> {

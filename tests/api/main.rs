@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod calls;
 mod denied;
 mod faults;

@@ -68,6 +68,10 @@ impl Rpc {
         self.header("authorization", format!("Bearer {token}"))
     }
 
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("x-api-key", key)
+    }
+
     /// With one more header.
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.into(), value.as_ref().to_vec()));
