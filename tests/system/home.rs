@@ -122,7 +122,7 @@ impl Home {
         command
     }
 
-    /// Runs a verb to its end; what it prints is kept, except what `token issue` prints on purpose.
+    /// Runs a verb to its end; what it prints is kept, except what verbs print on purpose that make a credential.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Said {
         let mut command = self.command();
         let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -140,7 +140,9 @@ impl Home {
             out: String::from_utf8(done.stdout).unwrap(),
             err: String::from_utf8(done.stderr).unwrap(),
         };
-        let mints = arguments.starts_with(&["token", "issue"]);
+        let mints = [["token", "issue"], ["key", "create"], ["key", "rotate"]]
+            .iter()
+            .any(|verb| arguments.starts_with(verb));
         self.note(&said.err);
         self.note(if mints { "" } else { &said.out });
         said

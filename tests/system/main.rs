@@ -16,6 +16,7 @@ mod caller;
 mod disk_full;
 mod disk_held;
 mod home;
+mod keys;
 mod kill;
 mod load;
 mod main_job;
