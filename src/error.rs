@@ -49,6 +49,10 @@ pub enum Code {
     UnknownIssuer,
     /// An API key that is unknown, over or revoked: one word for all of them.
     InvalidApiKey,
+    /// The username or the password is wrong, or the account is disabled: one word for all of them.
+    InvalidLogin,
+    /// A token that is narrower than its account: one with more scope could do it.
+    InsufficientScope,
     /// A known caller that may not do this.
     Forbidden,
     /// The `Origin` is not on the list.
@@ -61,6 +65,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The headers are over the limit.
     HeadersTooLarge,
+    /// A bucket is empty: the caller, its address or the tool has had its share for now.
+    RateLimited,
     /// A bounded queue is full.
     Overloaded,
     /// The store cannot answer, or revocations may be stale.
@@ -98,12 +104,15 @@ impl Code {
             Self::WrongAudience => "wrong_audience",
             Self::UnknownIssuer => "unknown_issuer",
             Self::InvalidApiKey => "invalid_api_key",
+            Self::InvalidLogin => "invalid_login",
+            Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::OriginForbidden => "origin_forbidden",
             Self::HostForbidden => "host_forbidden",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::AuditUnavailable => "audit_unavailable",

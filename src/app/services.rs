@@ -11,7 +11,7 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         tokens::{OnStale, Tokens},
-        users::Users,
+        users::{HashCost, Hasher, Users},
     },
     house::Services,
     settings::Settings,
@@ -55,7 +55,8 @@ pub(super) async fn services(
     let tokens =
         Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
             .await?;
-    let users = Users::start(&threads.add(), (stores, position), &epoch).await?;
+    let hasher = Arc::new(Hasher::new(HashCost::default())?);
+    let users = Users::start(&threads.add(), (stores, position), (hasher, &epoch)).await?;
     let listeners =
         Listeners { copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone())], lane: audit.lane() };
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;

@@ -125,6 +125,8 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::WrongAudience
         | Code::UnknownIssuer
         | Code::InvalidApiKey
+        | Code::InvalidLogin
+        | Code::InsufficientScope
         | Code::MalformedCredential
         | Code::Forbidden
         | Code::OriginForbidden

@@ -97,8 +97,12 @@ const fn rpc_code(class: Code) -> i32 {
         | Code::WrongTokenType
         | Code::WrongAudience
         | Code::UnknownIssuer
-        | Code::InvalidApiKey => code::UNAUTHENTICATED,
-        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => code::FORBIDDEN,
+        | Code::InvalidApiKey
+        | Code::InvalidLogin => code::UNAUTHENTICATED,
+        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
+            code::FORBIDDEN
+        }
+        Code::RateLimited => code::RATE_LIMITED,
         Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
             code::UNAVAILABLE
         }
