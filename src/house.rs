@@ -26,7 +26,7 @@ use crate::{
         tokens::Tokens,
         users::Users,
     },
-    auth::{Against, Challenges, TokenCache},
+    auth::{Against, Challenges, Grants, TokenCache},
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -96,6 +96,8 @@ impl Services {
 pub struct House {
     /// Handles to the actors.
     pub services: Services,
+    /// Gives, exchanges and ends token pairs.
+    pub grants: Grants,
     /// Who may do what.
     pub roles: Roles,
     /// The tools.

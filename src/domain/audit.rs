@@ -19,8 +19,16 @@ pub enum EventCode {
     AuthSucceeded,
     /// A token was minted.
     TokenIssued,
+    /// A refresh token was exchanged for its successors.
+    TokenRefreshed,
     /// A token, user or client was revoked.
     TokenRevoked,
+    /// A refresh token was used twice: somebody has a copy.
+    TokenReuseDetected,
+    /// An account was made, disabled, enabled, or has another password.
+    UserChanged,
+    /// An account has other roles.
+    RoleChanged,
     /// The server began to serve.
     ServerStarted,
     /// The server stopped.
@@ -39,14 +47,18 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
         Self::AuthFailed,
         Self::AuthSucceeded,
         Self::TokenIssued,
+        Self::TokenRefreshed,
         Self::TokenRevoked,
+        Self::TokenReuseDetected,
+        Self::UserChanged,
+        Self::RoleChanged,
         Self::ServerStarted,
         Self::ServerStopped,
         Self::StoreLost,
@@ -65,7 +77,11 @@ impl EventCode {
             Self::AuthFailed => "auth.failed",
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
+            Self::TokenRefreshed => "token.refreshed",
             Self::TokenRevoked => "token.revoked",
+            Self::TokenReuseDetected => "token.reuse_detected",
+            Self::UserChanged => "user.changed",
+            Self::RoleChanged => "role.changed",
             Self::ServerStarted => "server.started",
             Self::ServerStopped => "server.stopped",
             Self::StoreLost => "store.lost",

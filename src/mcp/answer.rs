@@ -27,6 +27,7 @@ pub(super) struct Answer {
     /// Why, if not well.
     pub(super) code: Option<Code>,
     retry_after: Option<std::time::Duration>,
+    challenge: Option<HeaderValue>,
     close: bool,
 }
 
@@ -39,6 +40,7 @@ impl Answer {
             outcome: Outcome::Ok,
             code: None,
             retry_after: None,
+            challenge: None,
             close: false,
         }
     }
@@ -61,6 +63,7 @@ impl Answer {
             outcome: outcome_of(refusal.code),
             code: Some(refusal.code),
             retry_after: refusal.retry_after,
+            challenge: refusal.challenge.clone(),
             close: closes(refusal.code),
         }
     }
@@ -96,7 +99,7 @@ impl Answer {
 
     /// The headers that only refusals have.
     fn explain(&self, response: &mut actix_web::HttpResponseBuilder, code: Code, challenges: &Challenges) {
-        if let Some(challenge) = challenges.for_code(code) {
+        if let Some(challenge) = self.challenge.as_ref().or_else(|| challenges.for_code(code)) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge.clone()));
         }
         if let Some(wait) = self.retry_after {

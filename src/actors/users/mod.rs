@@ -33,7 +33,7 @@ use crate::{
         feed::{Listener, Reloaded},
         kit::{self, ActorError, Fault, Seat, Vitals},
     },
-    domain::{Password, Subject},
+    domain::{Password, Subject, Timestamp},
     policy::Account,
     store::{Change, ChangeKind, Stores, User, Users as UserStore},
     telemetry::StoreFailures,
@@ -121,6 +121,14 @@ impl Users {
                 Ok(user)
             }
             None => Err(UsersError::Wrong),
+        }
+    }
+
+    /// Notes in the store that the account has just proved its password. A login does not fail for it.
+    pub async fn note_login(&self, name: &Subject) {
+        let noted = self.store.note_login(name, Timestamp::now()).await;
+        if let Err(error) = self.failures.note("users.note_login", noted) {
+            tracing::warn!(%error, "the time of a login is not kept");
         }
     }
 
