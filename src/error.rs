@@ -53,6 +53,10 @@ pub enum Code {
     AlreadyRotated,
     /// The key is too far from its end to be given a successor.
     RotationNotDue,
+    /// The username or the password is wrong, or the account is disabled: one word for all of them.
+    InvalidLogin,
+    /// A token that is narrower than its account: one with more scope could do it.
+    InsufficientScope,
     /// A known caller that may not do this.
     Forbidden,
     /// The `Origin` is not on the list.
@@ -65,6 +69,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The headers are over the limit.
     HeadersTooLarge,
+    /// A bucket is empty: the caller, its address or the tool has had its share for now.
+    RateLimited,
     /// A bounded queue is full.
     Overloaded,
     /// The store cannot answer, or revocations may be stale.
@@ -104,12 +110,15 @@ impl Code {
             Self::InvalidApiKey => "invalid_api_key",
             Self::AlreadyRotated => "already_rotated",
             Self::RotationNotDue => "rotation_not_due",
+            Self::InvalidLogin => "invalid_login",
+            Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::OriginForbidden => "origin_forbidden",
             Self::HostForbidden => "host_forbidden",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::AuditUnavailable => "audit_unavailable",

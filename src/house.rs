@@ -27,7 +27,7 @@ use crate::{
         tokens::Tokens,
         users::Users,
     },
-    auth::{Against, Caches, Challenges},
+    auth::{Against, Caches, Challenges, Grants},
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -104,6 +104,8 @@ impl Services {
 pub struct House {
     /// Handles to the actors.
     pub services: Services,
+    /// Gives, exchanges and ends token pairs.
+    pub grants: Grants,
     /// Who may do what.
     pub roles: Roles,
     /// The tools.

@@ -16,7 +16,7 @@ use actix_web::{
 
 use super::{AppError, furnish::first_scopes, tls};
 use crate::{
-    admin,
+    admin, credentials,
     edge::{self, Guard, HostRule, STRICT_TRANSPORT},
     house::{House, Worker},
     mcp,
@@ -73,6 +73,7 @@ pub(super) fn main_server(
             .app_data(metadata.clone())
             .app_data(Rc::new(Worker::new(shared.clone().into_inner())))
             .configure(mcp::routes)
+            .configure(credentials::routes)
             .configure(oauth::routes)
             .configure(|app| admin::main_routes(app, with_metrics))
             .default_service(web::to(edge::nothing_here))

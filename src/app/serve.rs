@@ -22,7 +22,7 @@ use super::{
     stores,
 };
 use crate::{
-    actors::tokens::Tokens,
+    actors::{tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
     mcp,
@@ -70,7 +70,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
     let services = services(settings, &stores, &mut threads, &metrics).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
-    let house = house(settings, services, (roles, registry), (metrics, digest_key))?;
+    let house = house(settings, services, (roles, registry), (metrics, digest_key), &stores)?;
     let house = Data::new(house);
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
@@ -95,6 +95,11 @@ impl Server {
     /// The JWT manager, to mint and revoke tokens from the same process.
     pub fn tokens(&self) -> &Tokens {
         &self.house.services.tokens
+    }
+
+    /// The accounts.
+    pub fn users(&self) -> &Users {
+        &self.house.services.users
     }
 
     /// Serves until SIGTERM or SIGINT: then takes nothing new, finishes what is in flight within

@@ -12,7 +12,7 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         tokens::{OnStale, Tokens},
-        users::Users,
+        users::{HashCost, Hasher, Users},
     },
     house::Services,
     settings::Settings,
@@ -56,7 +56,8 @@ pub(super) async fn services(
     let tokens =
         Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
             .await?;
-    let users = Users::start(&threads.add(), (stores, position), &epoch).await?;
+    let hasher = Arc::new(Hasher::new(HashCost::default())?);
+    let users = Users::start(&threads.add(), (stores, position), (hasher, &epoch)).await?;
     let rules = RotationRules {
         grace: settings.api_keys.rotation_grace,
         before_end: settings.api_keys.rotate_before,

@@ -81,10 +81,10 @@ pub enum AuthError {
 
 impl AuthError {
     /// What the record says that the caller is not told, as a JSON object.
-    pub fn detail(&self) -> Option<Box<str>> {
+    pub fn detail(&self) -> Option<serde_json::Value> {
         match self {
             Self::ApiKey(KeyError::Refused { why, key }) => {
-                Some(serde_json::json!({ "api_key": why.as_str(), "key_id": key }).to_string().into())
+                Some(serde_json::json!({ "api_key": why.as_str(), "key_id": key }))
             }
             _ => None,
         }

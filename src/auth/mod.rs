@@ -5,9 +5,11 @@ mod cache;
 mod caller;
 mod challenge;
 mod credential;
+pub mod grants;
 mod jwt;
 
 pub use caller::{At, Caches, authenticate};
 pub use challenge::Challenges;
 pub use credential::{Credential, CredentialError};
+pub use grants::{GrantError, Grants};
 pub use jwt::{Against, AuthError, Authenticated};

@@ -19,8 +19,16 @@ pub enum EventCode {
     AuthSucceeded,
     /// A token was minted.
     TokenIssued,
+    /// A refresh token was exchanged for its successors.
+    TokenRefreshed,
     /// A token, user or client was revoked.
     TokenRevoked,
+    /// A refresh token was used twice: somebody has a copy.
+    TokenReuseDetected,
+    /// An account was made, disabled, enabled, or has another password.
+    UserChanged,
+    /// An account has other roles.
+    RoleChanged,
     /// An API key was made.
     KeyCreated,
     /// An API key got a successor.
@@ -49,14 +57,18 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
         Self::AuthFailed,
         Self::AuthSucceeded,
         Self::TokenIssued,
+        Self::TokenRefreshed,
         Self::TokenRevoked,
+        Self::TokenReuseDetected,
+        Self::UserChanged,
+        Self::RoleChanged,
         Self::KeyCreated,
         Self::KeyRotated,
         Self::KeyRevoked,
@@ -80,7 +92,11 @@ impl EventCode {
             Self::AuthFailed => "auth.failed",
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
+            Self::TokenRefreshed => "token.refreshed",
             Self::TokenRevoked => "token.revoked",
+            Self::TokenReuseDetected => "token.reuse_detected",
+            Self::UserChanged => "user.changed",
+            Self::RoleChanged => "role.changed",
             Self::KeyCreated => "key.created",
             Self::KeyRotated => "key.rotated",
             Self::KeyRevoked => "key.revoked",

@@ -4,6 +4,7 @@ mod api_key;
 mod audit;
 mod claims;
 mod key_record;
+mod password;
 mod permission;
 mod principal;
 mod secret;
@@ -17,6 +18,7 @@ pub use claims::{
     TOKEN_TYPE_REFRESH,
 };
 pub use key_record::{ApiKey, InvalidKeyId, InvalidKeyName, KeyId, KeyName, KeyState, Rotated, admits};
+pub use password::{Password, UnfitPassword};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
 pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
 pub use secret::{SigningSecret, WeakSecret};

@@ -46,11 +46,16 @@ pub fn harden(answer: &mut HttpResponseBuilder) {
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY));
 }
 
-/// Tells a client that the key which it shows has a successor: since when (RFC 9745), and until when the key
-/// still holds (RFC 8594).
-pub fn deprecate(answer: &mut HttpResponseBuilder, rotated: Rotated) {
+/// Headers that tell a client that the key which it shows has a successor: since when (RFC 9745), and until
+/// when the key still holds (RFC 8594).
+pub fn deprecation(rotated: Rotated) -> impl Iterator<Item = (header::HeaderName, header::HeaderValue)> {
     let until = SystemTime::UNIX_EPOCH + Duration::from_micros(rotated.grace_until.micros());
-    answer
-        .insert_header(("deprecation", format!("@{}", rotated.at.secs())))
-        .insert_header(("sunset", header::HttpDate::from(until).to_string()));
+    let texts = [
+        ("deprecation", format!("@{}", rotated.at.secs())),
+        ("sunset", header::HttpDate::from(until).to_string()),
+    ];
+    let pair = |(name, text): (&'static str, String)| {
+        Some((header::HeaderName::from_static(name), header::HeaderValue::try_from(text).ok()?))
+    };
+    texts.into_iter().filter_map(pair)
 }

@@ -25,12 +25,16 @@ pub const fn status_of(code: Code) -> StatusCode {
         | Code::WrongTokenType
         | Code::WrongAudience
         | Code::UnknownIssuer
-        | Code::InvalidApiKey => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => StatusCode::FORBIDDEN,
+        | Code::InvalidApiKey
+        | Code::InvalidLogin => StatusCode::UNAUTHORIZED,
+        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
+            StatusCode::FORBIDDEN
+        }
         Code::AlreadyRotated | Code::RotationNotDue => StatusCode::CONFLICT,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -29,6 +29,7 @@ pub(super) struct Answer {
     /// The successor of the key that was shown.
     pub(super) rotated: Option<Rotated>,
     retry_after: Option<std::time::Duration>,
+    challenge: Option<HeaderValue>,
     close: bool,
 }
 
@@ -42,6 +43,7 @@ impl Answer {
             code: None,
             rotated: None,
             retry_after: None,
+            challenge: None,
             close: false,
         }
     }
@@ -65,6 +67,7 @@ impl Answer {
             code: Some(refusal.code),
             rotated: None,
             retry_after: refusal.retry_after,
+            challenge: refusal.challenge.clone(),
             close: closes(refusal.code),
         }
     }
@@ -85,8 +88,8 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
             response.insert_header((header::HeaderName::from_static("x-request-id"), id));
         }
-        if let Some(rotated) = self.rotated {
-            edge::deprecate(&mut response, rotated);
+        for header in self.rotated.into_iter().flat_map(edge::deprecation) {
+            response.insert_header(header);
         }
         if let Some(code) = self.code {
             self.explain(&mut response, code, challenges);
@@ -103,7 +106,7 @@ impl Answer {
 
     /// The headers that only refusals have.
     fn explain(&self, response: &mut actix_web::HttpResponseBuilder, code: Code, challenges: &Challenges) {
-        if let Some(challenge) = challenges.for_code(code) {
+        if let Some(challenge) = self.challenge.as_ref().or_else(|| challenges.for_code(code)) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge.clone()));
         }
         if let Some(wait) = self.retry_after {
@@ -132,6 +135,8 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::WrongAudience
         | Code::UnknownIssuer
         | Code::InvalidApiKey
+        | Code::InvalidLogin
+        | Code::InsufficientScope
         | Code::MalformedCredential
         | Code::Forbidden
         | Code::OriginForbidden

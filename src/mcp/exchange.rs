@@ -139,7 +139,7 @@ impl<'a> Exchange<'a> {
         self.record.principal(&seen.principal);
         if let Some(rotated) = seen.rotated {
             let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
-            self.record.detail(Some(detail.to_string().into()));
+            self.record.detail(&detail);
             self.rotated = Some(rotated);
             self.house().metrics.deprecated_key();
         }
@@ -162,7 +162,9 @@ impl<'a> Exchange<'a> {
             Ok(credential) => {
                 let seen = authenticate(credential, house.against(), &self.worker.cache, at).await;
                 seen.map_err(|error| {
-                    self.record.detail(error.detail());
+                    if let Some(detail) = error.detail() {
+                        self.record.detail(&detail);
+                    }
                     unproved(&error)
                 })
             }

@@ -69,9 +69,9 @@ impl Record {
         self.event.ip
     }
 
-    /// Keeps more about it: a JSON object's text.
-    pub(super) fn detail(&mut self, detail: Option<Box<str>>) {
-        self.event.detail = detail;
+    /// Keeps more about it: an object, without secrets.
+    pub(super) fn detail(&mut self, detail: &serde_json::Value) {
+        self.event.detail = Some(detail.to_string().into());
     }
 
     /// Keeps who is calling.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::HeaderValue};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Refusal {
     pub(super) data: Map<String, Value>,
     /// The wait that helps.
     pub(super) retry_after: Option<Duration>,
+    /// `WWW-Authenticate`, where it is not that of the class.
+    pub(super) challenge: Option<HeaderValue>,
     /// The status, where it is not that of the class.
     pub(super) status: StatusCode,
 }
@@ -31,7 +33,7 @@ impl Refusal {
     /// A refusal of `code`, said in `message`.
     pub(super) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of(code);
-        Self { code, message: message.into(), data: Map::new(), retry_after: None, status }
+        Self { code, message: message.into(), data: Map::new(), retry_after: None, challenge: None, status }
     }
 
     /// With another member of `data`.
@@ -97,8 +99,12 @@ const fn rpc_code(class: Code) -> i32 {
         | Code::WrongTokenType
         | Code::WrongAudience
         | Code::UnknownIssuer
-        | Code::InvalidApiKey => code::UNAUTHENTICATED,
-        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => code::FORBIDDEN,
+        | Code::InvalidApiKey
+        | Code::InvalidLogin => code::UNAUTHENTICATED,
+        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
+            code::FORBIDDEN
+        }
+        Code::RateLimited => code::RATE_LIMITED,
         Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
             code::UNAVAILABLE
         }

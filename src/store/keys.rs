@@ -23,7 +23,7 @@ pub enum Lookup {
 
 /// Give a key a successor.
 #[derive(Debug, Clone)]
-pub struct Rotation {
+pub struct KeyRotation {
     /// The key.
     pub of: KeyId,
     /// Whether the newest successor of `of` is rotated instead, if there is one.
@@ -40,7 +40,7 @@ pub struct Rotation {
     pub grace: Duration,
 }
 
-/// What came of a [`Rotation`].
+/// What came of a [`KeyRotation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotateOutcome {
     /// Both keys as they now stand.
@@ -116,7 +116,7 @@ pub trait Keys: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError): it is not known to be done.
-    fn rotate<'a>(&'a self, rotation: &'a Rotation) -> StoreFuture<'a, RotateOutcome>;
+    fn rotate<'a>(&'a self, rotation: &'a KeyRotation) -> StoreFuture<'a, RotateOutcome>;
 
     /// Adds what was counted, all of it or nothing; keys that are gone are passed over. Tells nobody.
     ///
@@ -136,7 +136,7 @@ pub trait Keys: Send + Sync {
 ///
 /// # Errors
 /// Why there can be no successor.
-pub(super) fn plan(old: &ApiKey, rotation: &Rotation) -> Result<(ApiKey, Rotated), RotateOutcome> {
+pub(super) fn plan(old: &ApiKey, rotation: &KeyRotation) -> Result<(ApiKey, Rotated), RotateOutcome> {
     if old.rotation.is_some() {
         return Err(RotateOutcome::Superseded);
     }

@@ -1,19 +1,20 @@
 //! The in-memory backend: for tests, and the plainest statement of what every backend must do.
 
+mod families;
 mod keys;
+mod users;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
 
-use self::keys::KeyTables;
+use self::{families::FamilyTables, keys::KeyTables, users::Kept};
 use super::{
     Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Revocation, RevocationTarget, Revocations, Rings,
-    StoreError, StoreFuture, User, Users, feed, rings, users,
+    StoreError, StoreFuture, feed, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
@@ -24,8 +25,9 @@ pub(super) struct Memory(Arc<Mutex<Tables>>);
 #[derive(Default)]
 struct Tables {
     revocations: HashMap<RevocationTarget, Revocation>,
-    users: BTreeMap<Subject, User>,
     keys: KeyTables,
+    users: BTreeMap<Subject, Kept>,
+    families: FamilyTables,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
 }
@@ -36,15 +38,6 @@ impl Tables {
         kept.widen(revocation);
         let kept = kept.clone();
         self.tell(ChangeKind::Revoked(kept), Timestamp::now());
-    }
-
-    fn put(&mut self, user: &User) -> Result<(), StoreError> {
-        if self.users.values().any(|other| other.id == user.id && other.username != user.username) {
-            return Err(StoreError::Taken("the user's id"));
-        }
-        self.users.insert(user.username.clone(), user.clone());
-        self.tell(ChangeKind::User(user.username.clone()), Timestamp::now());
-        Ok(())
     }
 
     fn tell(&mut self, what: ChangeKind, at: Timestamp) {
@@ -78,7 +71,9 @@ impl Tables {
 impl Revocations for Memory {
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            self.0.lock().revoke(revocation);
+            let mut tables = self.0.lock();
+            tables.revoke(revocation);
+            tables.end_families_of(&revocation.target, revocation.at);
             Ok(())
         })
     }
@@ -94,36 +89,6 @@ impl Revocations for Memory {
             let ended = self.0.lock().revocations.extract_if(|_, kept| !kept.is_live(now)).count();
             Ok(u64::try_from(ended).unwrap_or(u64::MAX))
         })
-    }
-}
-
-impl Users for Memory {
-    fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
-        Box::pin(async { Ok(self.0.lock().users.get(username).cloned()) })
-    }
-
-    fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
-        let (skipped, shown) = users::window(page, size);
-        let at_most = |count| usize::try_from(count).unwrap_or(usize::MAX);
-        Box::pin(async move {
-            let tables = self.0.lock();
-            let shown = tables.users.values().skip(at_most(skipped)).take(at_most(shown)).cloned().collect();
-            Ok((shown, u64::try_from(tables.users.len()).unwrap_or(u64::MAX)))
-        })
-    }
-
-    fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>> {
-        let most = usize::try_from(users::PAGE_SIZE_MAX).unwrap_or(usize::MAX);
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        Box::pin(async move {
-            let tables = self.0.lock();
-            let later = tables.users.range::<Subject, _>((from, Bound::Unbounded));
-            Ok(later.take(most).map(|(_, user)| user.clone()).collect())
-        })
-    }
-
-    fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()> {
-        Box::pin(async { self.0.lock().put(user) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::StoreFuture;
+use super::{Revocation, StoreFuture};
 use crate::domain::{Subject, Timestamp};
 
 /// Largest page that [`Users::page`] gives.
@@ -23,6 +23,22 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it last proved its password; never, if `None`.
     pub last_login: Option<Timestamp>,
+}
+
+/// A change to an account. `Debug` is missing on purpose: a digest of a password is in one of them.
+#[derive(Clone)]
+pub enum UserChange {
+    /// These roles from now on.
+    Roles(Vec<String>),
+    /// Whether it may be used from now on.
+    Active(bool),
+    /// Another password, which ends everything that was issued before.
+    Password {
+        /// The password's digest, as a PHC string.
+        hash: String,
+        /// Takes back what was issued to the account until now.
+        revocation: Revocation,
+    },
 }
 
 /// The accounts.
@@ -52,10 +68,47 @@ pub trait Users: Send + Sync {
     /// # Errors
     /// [`StoreError::Taken`](super::StoreError::Taken) if the id is another account's; nothing changed.
     fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()>;
+
+    /// Adds an account with a password's digest, and tells the feed. With `alone` only if there is no
+    /// account at all; says whether it was added.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`](super::StoreError::Taken) if there is an account of that name or id.
+    fn add<'a>(&'a self, user: &'a User, hash: &'a str, alone: bool) -> StoreFuture<'a, bool>;
+
+    /// Changes the account of that name, and tells the feed. `administrators` are the roles that make one:
+    /// the last active account with any of them keeps both, which is checked in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`](super::StoreError::Missing) without such an account,
+    /// [`StoreError::LastAdministrator`](super::StoreError::LastAdministrator); nothing changed.
+    fn change<'a>(
+        &'a self,
+        username: &'a Subject,
+        change: &'a UserChange,
+        administrators: &'a [String],
+    ) -> StoreFuture<'a, ()>;
+
+    /// The account of that name with its password's digest, if it has a password.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError): nobody can be let in.
+    fn proof<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<(User, Option<String>)>>;
+
+    /// Notes that the account proved its password. The feed is not told: nothing changes for anybody.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError).
+    fn note_login<'a>(&'a self, username: &'a Subject, at: Timestamp) -> StoreFuture<'a, ()>;
 }
 
 /// What both backends make of a page's numbers: how many accounts to skip and to show.
 pub(super) fn window(page: u64, size: u64) -> (u64, u64) {
     let size = size.clamp(1, PAGE_SIZE_MAX);
     (page.saturating_sub(1).saturating_mul(size), size)
+}
+
+/// Whether the account may administer: it is active and has one of these roles.
+pub(super) fn administers(user: &User, administrators: &[String]) -> bool {
+    user.active && user.roles.iter().any(|role| administrators.contains(role))
 }

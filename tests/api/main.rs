@@ -15,6 +15,8 @@ mod faults;
 mod ladder;
 mod limits;
 mod lists;
+mod login;
+mod refresh;
 mod refusals;
 mod regressions;
 mod revocation;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use portcullis::{
     actors::api_keys::KeyRequest,
     domain::{ApiKey, ApiKeySecret, KeyDigest, KeyId, KeyState, Timestamp},
-    store::{ChangeKind, KeyUse, Lookup, RotateOutcome, Rotation, StoreError, Stores, UseBatch},
+    store::{ChangeKind, KeyRotation, KeyUse, Lookup, RotateOutcome, StoreError, Stores, UseBatch},
 };
 use uuid::Uuid;
 
@@ -41,13 +41,13 @@ fn shown(stores: &Stores, id: KeyId) -> ApiKey {
     wait(stores.keys.show(id)).unwrap().unwrap()
 }
 
-fn rotation(of: KeyId, newest: bool, secs: u64) -> Rotation {
+fn rotation(of: KeyId, newest: bool, secs: u64) -> KeyRotation {
     let digest = ApiKeySecret::generate().unwrap().digest();
     let (successor, grace) = (KeyId::new(), Duration::from_secs(600));
-    Rotation { of, newest, successor, digest, by: None, at: at(secs), grace }
+    KeyRotation { of, newest, successor, digest, by: None, at: at(secs), grace }
 }
 
-fn rotated(stores: &Stores, rotation: &Rotation) -> (ApiKey, ApiKey) {
+fn rotated(stores: &Stores, rotation: &KeyRotation) -> (ApiKey, ApiKey) {
     match wait(stores.keys.rotate(rotation)).unwrap() {
         RotateOutcome::Done { successor, old } => (*successor, *old),
         refused => panic!("{refused:?}"),

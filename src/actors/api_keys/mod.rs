@@ -41,7 +41,7 @@ use crate::{
         kit::{self, ActorError, Fault, Seat},
     },
     domain::{ApiKey, ApiKeySecret, KeyDigest, KeyId, KeyState, Timestamp},
-    store::{Change, ChangeKind, Lookup, RotateOutcome, Rotation, Stores},
+    store::{Change, ChangeKind, KeyRotation, Lookup, RotateOutcome, Stores},
 };
 
 /// How often a first sight reads again because keys have changed meanwhile, before it gives up.
@@ -180,7 +180,7 @@ impl ApiKeys {
             return Err(KeyError::NotDue(self.rules.before_end));
         }
         let secret = ApiKeySecret::generate()?;
-        let rotation = Rotation {
+        let rotation = KeyRotation {
             of: id,
             newest: false,
             successor: KeyId::new(),

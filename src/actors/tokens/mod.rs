@@ -198,11 +198,16 @@ impl Tokens {
         let now = Timestamp::now();
         let revocation = Revocation { target, at: now, until: now.plus(life) };
         self.failures.note("revocations.revoke", self.store.revoke(&revocation).await)?;
+        self.enforce(vec![revocation]).await;
+        Ok(())
+    }
+
+    /// Puts revocations in force here that the store has taken already, without waiting for the feed.
+    pub async fn enforce(&self, revocations: Vec<Revocation>) {
         // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
-        if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], upto: None }).await {
+        if let Err(error) = self.seat.ask(Apply { revocations, upto: None }).await {
             tracing::warn!(%error, "a stored revocation comes into force by the feed");
         }
-        Ok(())
     }
 
     /// Makes the actor panic.

@@ -1,5 +1,7 @@
 //! What the actor of accounts is told.
 
+use std::time::Duration;
+
 use actix::Message;
 
 use super::accounts::Table;
@@ -25,3 +27,13 @@ pub(super) struct Replace {
     /// The row of the feed up to which nothing is missing then.
     pub(super) upto: u64,
 }
+
+/// Somebody is about to try a password for this name: may they, or how long must they wait.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Duration>")]
+pub(super) struct Attempt(pub(super) Box<str>);
+
+/// The password for this name was right.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Succeed(pub(super) Box<str>);

@@ -1,10 +1,14 @@
-//! Accounts: who exists, and what each may do now.
+//! Accounts: who exists, who proves to be one, and what each may do now.
 //!
 //! The table outlives the actor and is read by workers without asking anybody; the actor alone writes it,
-//! when the feed says that an account has changed. [`Users`] is the only thing the rest of the house sees.
+//! when the feed says that an account has changed. The actor also counts tries of passwords; their digests
+//! are computed on threads of their own. [`Users`] is the only thing the rest of the house sees.
 
 mod accounts;
 mod actor;
+mod backoff;
+mod error;
+mod hashing;
 mod messages;
 
 use std::{
@@ -14,11 +18,14 @@ use std::{
 
 pub use accounts::account_of;
 use actix::ArbiterHandle;
+pub use error::UsersError;
+pub use hashing::{HashCost, Hasher};
 
 use self::{
     accounts::{Accounts, Table},
     actor::UsersActor,
-    messages::{Refresh, Replace},
+    backoff::Backoff,
+    messages::{Attempt, Refresh, Replace, Succeed},
 };
 use crate::{
     actors::{
@@ -26,25 +33,19 @@ use crate::{
         feed::{Listener, Reloaded},
         kit::{self, ActorError, Fault, Seat, Vitals},
     },
+    domain::{Password, Subject, Timestamp},
     policy::Account,
-    store::{Change, ChangeKind, StoreError, Stores, Users as UserStore},
+    store::{Change, ChangeKind, Stores, User, Users as UserStore},
+    telemetry::StoreFailures,
 };
+
+/// Longest name that is looked at, bytes: no account has a longer one.
+const MAX_NAME: usize = 65;
 
 /// State that outlives the actor.
 #[derive(Debug)]
 struct Shared {
     accounts: Accounts,
-}
-
-/// Why the accounts cannot be had at the start.
-#[derive(Debug, thiserror::Error)]
-pub enum UsersError {
-    /// The actor is down.
-    #[error(transparent)]
-    Actor(#[from] ActorError),
-    /// The store did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// A handle to the accounts. Clones share everything.
@@ -53,6 +54,8 @@ pub struct Users {
     shared: Arc<Shared>,
     seat: Arc<Seat<UsersActor>>,
     store: Arc<dyn UserStore>,
+    failures: StoreFailures,
+    hasher: Arc<Hasher>,
 }
 
 impl Users {
@@ -64,24 +67,69 @@ impl Users {
     pub async fn start(
         arbiter: &ArbiterHandle,
         (stores, from): (&Stores, u64),
-        epoch: &Epoch,
+        (hasher, epoch): (Arc<Hasher>, &Epoch),
     ) -> Result<Self, UsersError> {
         let table = Table::load(&*stores.users).await?;
         let shared = Arc::new(Shared { accounts: Accounts::new(table, from, epoch.clone()) });
         shared.accounts.mark_fresh(from);
-        let (state, store, failures) =
-            (Arc::clone(&shared), Arc::clone(&stores.users), stores.failures.clone());
+        let (state, store, families, failures) = (
+            Arc::clone(&shared),
+            Arc::clone(&stores.users),
+            Arc::clone(&stores.families),
+            stores.failures.clone(),
+        );
         let build = move |life| {
             let (shared, store) = (Arc::clone(&state), Arc::clone(&store));
-            Ok::<_, UsersError>(UsersActor { shared, store, failures: failures.clone(), _life: life })
+            let (families, failures) = (Arc::clone(&families), failures.clone());
+            Ok::<_, UsersError>(UsersActor {
+                shared,
+                store,
+                families,
+                failures,
+                backoff: Backoff::default(),
+                _life: life,
+            })
         };
         let seat = kit::keep("users", arbiter, build).await?;
-        Ok(Self { shared, seat, store: Arc::clone(&stores.users) })
+        let (store, failures) = (Arc::clone(&stores.users), stores.failures.clone());
+        Ok(Self { shared, seat, store, failures, hasher })
     }
 
     /// The account of that name, as of now: one look into the table, nobody is asked.
     pub fn find(&self, name: &str) -> Option<Arc<Account>> {
         self.shared.accounts.find(name)
+    }
+
+    /// The account that proves itself by `password`. A name that nobody has costs the same and is told the
+    /// same; tries for one name must wait longer and longer, whether or not anybody has it.
+    ///
+    /// # Errors
+    /// [`UsersError`]; [`UsersError::Wrong`] for everything that is wrong with name, password or account.
+    pub async fn login(&self, name: &str, password: Password) -> Result<User, UsersError> {
+        let name: Box<str> = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default().into();
+        self.seat.ask(Attempt(name.clone())).await?.map_err(UsersError::Wait)?;
+        let kept = match name.parse::<Subject>() {
+            Ok(subject) => self.failures.note("users.proof", self.store.proof(&subject).await)?,
+            Err(_) => None,
+        };
+        let (user, hash) = kept.map_or((None, None), |(user, hash)| (Some(user), hash));
+        let proved = self.hasher.is_of(password, hash).await?;
+        match user.filter(|user| proved && user.active) {
+            Some(user) => {
+                // If it is not taken note of, the next wrong password waits sooner: nothing worse.
+                let _posted = self.seat.post(Succeed(name));
+                Ok(user)
+            }
+            None => Err(UsersError::Wrong),
+        }
+    }
+
+    /// Notes in the store that the account has just proved its password. A login does not fail for it.
+    pub async fn note_login(&self, name: &Subject) {
+        let noted = self.store.note_login(name, Timestamp::now()).await;
+        if let Err(error) = self.failures.note("users.note_login", noted) {
+            tracing::warn!(%error, "the time of a login is not kept");
+        }
     }
 
     /// How old our knowledge of the accounts is.

@@ -13,7 +13,7 @@ use crate::{
     domain::{ApiKey, ApiKeySecret, EventCode, KeyId, KeyName, KeyState, Subject, Timestamp},
     policy::{self, Roles},
     settings::{MAX_EXPIRY_DAYS, Settings, parse_duration},
-    store::{RotateOutcome, Rotation, Stores},
+    store::{KeyRotation, RotateOutcome, Stores},
 };
 
 /// Who makes a key by a command on this machine.
@@ -106,7 +106,7 @@ impl Rotate {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<()> {
         let stores = app::open_store(settings).await?;
         let secret = ApiKeySecret::generate()?;
-        let rotation = Rotation {
+        let rotation = KeyRotation {
             of: self.id,
             newest: true,
             successor: KeyId::new(),

@@ -8,8 +8,8 @@ use super::{Memory, Tables};
 use crate::{
     domain::{ApiKey, KeyDigest, KeyId, KeyState, Timestamp},
     store::{
-        ChangeKind, KEY_PAGE_MAX, Keys, Lookup, RotateOutcome, Rotation, StoreError, StoreFuture, UseBatch,
-        keys,
+        ChangeKind, KEY_PAGE_MAX, KeyRotation, Keys, Lookup, RotateOutcome, StoreError, StoreFuture,
+        UseBatch, keys,
     },
 };
 
@@ -56,7 +56,7 @@ impl KeyTables {
 }
 
 impl Tables {
-    fn rotate(&mut self, rotation: &Rotation) -> Result<RotateOutcome, StoreError> {
+    fn rotate_key(&mut self, rotation: &KeyRotation) -> Result<RotateOutcome, StoreError> {
         let id = if rotation.newest { self.keys.newest(rotation.of) } else { rotation.of };
         let Some(old) = self.keys.keys.get(&id).cloned() else { return Ok(RotateOutcome::Unknown) };
         let (successor, rotated) = match keys::plan(&old, rotation) {
@@ -118,8 +118,8 @@ impl Keys for Memory {
         Box::pin(async move { Ok(self.0.lock().set_state(id, state)) })
     }
 
-    fn rotate<'a>(&'a self, rotation: &'a Rotation) -> StoreFuture<'a, RotateOutcome> {
-        Box::pin(async { self.0.lock().rotate(rotation) })
+    fn rotate<'a>(&'a self, rotation: &'a KeyRotation) -> StoreFuture<'a, RotateOutcome> {
+        Box::pin(async { self.0.lock().rotate_key(rotation) })
     }
 
     fn add_uses<'a>(&'a self, batch: &'a UseBatch) -> StoreFuture<'a, ()> {

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     domain::{ApiKey, KeyDigest, KeyId, KeyState, Timestamp},
     store::{
-        ChangeKind, KEY_PAGE_MAX, Keys, Lookup, RotateOutcome, Rotation, StoreError, StoreFuture, UseBatch,
-        keys,
+        ChangeKind, KEY_PAGE_MAX, KeyRotation, Keys, Lookup, RotateOutcome, StoreError, StoreFuture,
+        UseBatch, keys,
     },
 };
 
@@ -62,7 +62,7 @@ impl Keys for Sqlite {
         })
     }
 
-    fn rotate<'a>(&'a self, rotation: &'a Rotation) -> StoreFuture<'a, RotateOutcome> {
+    fn rotate<'a>(&'a self, rotation: &'a KeyRotation) -> StoreFuture<'a, RotateOutcome> {
         let rotation = rotation.clone();
         self.writer.ask(move |conn| rotate(conn, &rotation))
     }
@@ -104,7 +104,7 @@ fn show(conn: &Connection, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
     rows.next()?.map(read).transpose()
 }
 
-fn rotate(conn: &Connection, rotation: &Rotation) -> Result<RotateOutcome, StoreError> {
+fn rotate(conn: &Connection, rotation: &KeyRotation) -> Result<RotateOutcome, StoreError> {
     let Some(mut old) = show(conn, rotation.of)? else { return Ok(RotateOutcome::Unknown) };
     while let Some(on) = old.rotation.filter(|_| rotation.newest) {
         old = show(conn, on.successor)?.ok_or(StoreError::Corrupt(TABLE))?;

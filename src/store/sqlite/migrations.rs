@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 2] = [FIRST, KEYS];
+const STEPS: [&str; 3] = [FIRST, FAMILIES, KEYS];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -42,6 +42,38 @@ const FIRST: &str = "
         name   TEXT NOT NULL PRIMARY KEY,
         secret BLOB NOT NULL CHECK (length(secret) = 32)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Refresh families, what of each was exchanged a moment ago, and its access tokens.
+const FAMILIES: &str = "
+    CREATE TABLE families (
+        id          TEXT NOT NULL PRIMARY KEY,
+        subject     TEXT NOT NULL,
+        client      TEXT NOT NULL,
+        roles       TEXT NOT NULL CHECK (json_valid(roles)),
+        permissions TEXT NOT NULL CHECK (json_valid(permissions)),
+        has_account INTEGER NOT NULL CHECK (has_account IN (0, 1)),
+        refresh     TEXT NOT NULL,
+        expires_at  INTEGER NOT NULL CHECK (expires_at >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX families_by_subject ON families (subject);
+    CREATE INDEX families_by_client ON families (client);
+    CREATE INDEX families_by_end ON families (expires_at);
+
+    CREATE TABLE family_used (
+        jti     TEXT NOT NULL PRIMARY KEY,
+        family  TEXT NOT NULL,
+        used_at INTEGER NOT NULL CHECK (used_at >= 0),
+        sealed  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX family_used_by_family ON family_used (family);
+
+    CREATE TABLE family_access (
+        jti    TEXT NOT NULL PRIMARY KEY,
+        family TEXT NOT NULL,
+        until  INTEGER NOT NULL CHECK (until >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX family_access_by_family ON family_access (family);
 ";
 
 /// API keys, found by digest; the number of each counter's last batch, so that none counts twice.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis::{
     actors::api_keys::KeyRequest,
     domain::{ApiKey, ApiKeySecret, KeyId, KeyState, Timestamp},
-    store::{RotateOutcome, Rotation, Stores},
+    store::{KeyRotation, RotateOutcome, Stores},
 };
 
 use super::{app::TestApp, block_on, output};
@@ -37,7 +37,7 @@ pub(crate) fn made(stores: &Stores, request: KeyRequest, at: Timestamp) -> (Stri
 pub(crate) fn rotated(stores: &Stores, of: KeyId, grace: Duration) -> (String, ApiKey) {
     let secret = ApiKeySecret::generate().unwrap();
     output::secret(secret.expose());
-    let rotation = Rotation {
+    let rotation = KeyRotation {
         of,
         newest: true,
         successor: KeyId::new(),

@@ -1,0 +1,221 @@
+//! One request's way through: record reserved, admitted, read, done, recorded, answered.
+
+use std::{net::IpAddr, rc::Rc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{ConnectionType, StatusCode, header},
+};
+use bytes::Bytes;
+
+use super::record::Record;
+use crate::{
+    domain::{EventCode, Outcome, RequestId, Rotated},
+    edge::{self, EdgeError, Headers},
+    error::{Code, Coded},
+    house::{House, Worker},
+};
+
+/// Largest body: a password, or the longest token, with room to spare.
+const MAX_BODY: usize = 16 * 1024;
+
+/// Why a request is not done.
+pub(super) type Refused = Box<dyn Coded>;
+
+/// What a request came to.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// This JSON text.
+    Json(String),
+    /// Something new, told in this JSON text.
+    Made(String),
+    /// Nothing to say.
+    Empty,
+}
+
+/// One request under way.
+pub(super) struct Exchange<'a> {
+    /// The worker that serves it.
+    pub(super) worker: &'a Rc<Worker>,
+    /// The request itself.
+    pub(super) request: &'a HttpRequest,
+    /// Its headers, as far as they decide anything.
+    pub(super) headers: Headers<'a>,
+    /// What will be written of it.
+    pub(super) record: Record,
+    /// From where it comes.
+    pub(super) ip: Option<IpAddr>,
+    /// The successor of the key that it shows.
+    pub(super) rotated: Option<Rotated>,
+    payload: &'a mut Payload,
+    is_read: bool,
+}
+
+/// Serves one request on `path`: `deed` does it, everything around it happens here.
+pub(super) async fn serve(
+    path: &'static str,
+    request: &HttpRequest,
+    mut payload: Payload,
+    deed: impl AsyncFnOnce(&mut Exchange<'_>) -> Result<Done, Refused>,
+) -> HttpResponse {
+    let Some(worker) = request.app_data::<Rc<Worker>>() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let id = RequestId::new();
+    let _busy = edge::Busy::with(request);
+    let mut record = match Record::open(&worker.lane, id) {
+        Ok(record) => record,
+        Err(error) => return edge::problem(&error, id),
+    };
+    let headers = Headers::of(request.headers());
+    let ip = worker.house.proxies.client_of(request);
+    record.describe(path, headers.user_agent, ip);
+    let mut exchange = Exchange {
+        worker,
+        request,
+        headers,
+        record,
+        ip,
+        rotated: None,
+        payload: &mut payload,
+        is_read: false,
+    };
+    let done = match exchange.admit() {
+        Ok(()) => deed(&mut exchange).await,
+        Err(refused) => Err(refused),
+    };
+    if let Err(refused) = &done {
+        exchange.failed(refused.code());
+    }
+    let whole = exchange.is_read || edge::discard(exchange.payload).await;
+    let (outcome, code) = match &done {
+        Ok(_) => (Outcome::Ok, None),
+        Err(refused) => (outcome_of(refused.code()), Some(refused.code())),
+    };
+    let rotated = exchange.rotated;
+    let receipt = exchange.record.close(outcome, code.map(Code::reason));
+    if let Err(error) = receipt.committed().await {
+        return edge::problem(&error, id);
+    }
+    let mut response = answer(&worker.house, done, (id, whole));
+    for (name, value) in rotated.into_iter().flat_map(edge::deprecation) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+impl<'a> Exchange<'a> {
+    /// The house that serves it.
+    pub(super) fn house(&self) -> &'a House {
+        &self.worker.house
+    }
+
+    /// The rungs before anything is looked at. Whatever counts requests of an address stands here, first.
+    fn admit(&self) -> Result<(), Refused> {
+        let house = self.house();
+        if house.is_closing() {
+            return Err(Box::new(EdgeError::Closing));
+        }
+        house.guard.check(&self.headers, self.request.uri()).map_err(boxed)?;
+        if self.headers.bytes > edge::MAX_HEADER_BYTES {
+            return Err(Box::new(EdgeError::Headers));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a refusal. Whatever counts failures of an address stands here: a credential was refused
+    /// if the code is one of [`is_failed_proof`].
+    fn failed(&mut self, code: Code) {
+        if code == Code::Internal {
+            tracing::error!(request.ip = ?self.ip, "a request for credentials failed by our fault");
+        }
+        if is_failed_proof(code) {
+            self.record.event_unless_told(EventCode::AuthFailed);
+        }
+    }
+
+    /// The whole body of a request that must be JSON.
+    ///
+    /// # Errors
+    /// [`EdgeError`].
+    pub(super) async fn json(&mut self) -> Result<Bytes, EdgeError> {
+        edge::refuse_encoding(&self.headers)?;
+        if self.headers.announced_length().is_some_and(|length| length > MAX_BODY) {
+            return Err(EdgeError::Body(MAX_BODY));
+        }
+        let deadline = edge::BODY_DEADLINE.min(self.house().limits.request_timeout);
+        let body = edge::read_body(self.payload, MAX_BODY, deadline).await?;
+        self.is_read = true;
+        Ok(body.bytes)
+    }
+}
+
+/// For `map_err`: the same, without its type.
+pub(super) fn boxed(cause: impl Coded) -> Refused {
+    Box::new(cause)
+}
+
+/// Whether somebody showed a credential that does not hold, as opposed to a request that we could not read or
+/// serve.
+pub(super) const fn is_failed_proof(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidLogin
+            | Code::MissingCredential
+            | Code::MalformedCredential
+            | Code::InvalidToken
+            | Code::ExpiredToken
+            | Code::RevokedToken
+            | Code::WrongTokenType
+            | Code::WrongAudience
+            | Code::UnknownIssuer
+            | Code::InvalidApiKey
+            | Code::RateLimited
+    )
+}
+
+fn answer(house: &House, done: Result<Done, Refused>, (id, whole): (RequestId, bool)) -> HttpResponse {
+    let mut response = match done {
+        Ok(done) => {
+            let status = match done {
+                Done::Json(_) => StatusCode::OK,
+                Done::Made(_) => StatusCode::CREATED,
+                Done::Empty => StatusCode::NO_CONTENT,
+            };
+            let mut builder = HttpResponse::build(status);
+            edge::harden(&mut builder);
+            builder.insert_header(("x-request-id", id.to_string()));
+            match done {
+                Done::Json(text) | Done::Made(text) => builder.content_type("application/json").body(text),
+                Done::Empty => builder.finish(),
+            }
+        }
+        Err(refused) => {
+            let mut response = edge::problem(&*refused, id);
+            if let Some(challenge) = house.challenges.for_code(refused.code()) {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
+            }
+            response
+        }
+    };
+    if !whole {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// How the record says that a refusal of this class ended.
+fn outcome_of(code: Code) -> Outcome {
+    match code {
+        _ if is_failed_proof(code) => Outcome::Denied,
+        Code::OriginForbidden | Code::HostForbidden | Code::Forbidden => Outcome::Denied,
+        Code::RequestTimeout => Outcome::Timeout,
+        Code::Overloaded
+        | Code::StoreUnavailable
+        | Code::AuditUnavailable
+        | Code::ShuttingDown
+        | Code::Internal => Outcome::Failed,
+        _ => Outcome::Error,
+    }
+}
