@@ -54,6 +54,7 @@ fn load(app: &TestApp, token: Option<&str>, stop: &AtomicBool) -> Seen {
 fn panics_under_load(actor: &str) {
     let app = TestApp::start();
     let good = app.token("ada", "user");
+    let (key, _) = app.key("ada", &["weather:read"]);
     let (revoked, jti) = app.minted("mallory", &["user"], &[], "tests");
     block_on(app.tokens.revoke(portcullis::store::RevocationTarget::Jti(jti), Duration::from_secs(600)))
         .unwrap();
@@ -67,7 +68,7 @@ fn panics_under_load(actor: &str) {
             let (app, stop) = (&app, &stop);
             scope.spawn(move || load(app, token.as_deref(), stop))
         };
-        let running: Vec<_> = (0..CALLERS).map(|_| spawn(Some(good.clone()))).collect();
+        let running: Vec<_> = (0..CALLERS).map(|n| spawn(Some(if n % 2 == 0 { &good } else { &key }.clone()))).collect();
         let refused = [None, Some(revoked), Some(forged)].map(spawn);
         for n in 1..=FAULTS {
             app.fault(actor);
@@ -118,6 +119,11 @@ fn the_jwt_manager_panics_under_load() {
 #[test]
 fn the_keeper_of_accounts_panics_under_load() {
     panics_under_load("users");
+}
+
+#[test]
+fn the_actor_of_the_keys_panics_under_load() {
+    panics_under_load("api_keys");
 }
 
 #[test]
