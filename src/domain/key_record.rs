@@ -149,7 +149,7 @@ impl ApiKey {
 }
 
 /// Whether `address` is in one of `networks`, or there are none.
-pub fn admits(networks: &[IpNet], address: Option<IpAddr>) -> bool {
+fn admits(networks: &[IpNet], address: Option<IpAddr>) -> bool {
     networks.is_empty() || address.is_some_and(|address| networks.iter().any(|net| net.contains(&address)))
 }
 

@@ -17,7 +17,7 @@ pub use claims::{
     AccessClaims, Audience, REFRESH_HEADER_TYPE, RefreshClaims, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS,
     TOKEN_TYPE_REFRESH,
 };
-pub use key_record::{ApiKey, InvalidKeyId, InvalidKeyName, KeyId, KeyName, KeyState, Rotated, admits};
+pub use key_record::{ApiKey, InvalidKeyId, InvalidKeyName, KeyId, KeyName, KeyState, Rotated};
 pub use password::{Password, UnfitPassword};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
 pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};

@@ -68,7 +68,8 @@ fn panics_under_load(actor: &str) {
             let (app, stop) = (&app, &stop);
             scope.spawn(move || load(app, token.as_deref(), stop))
         };
-        let running: Vec<_> = (0..CALLERS).map(|n| spawn(Some(if n % 2 == 0 { &good } else { &key }.clone()))).collect();
+        let running: Vec<_> =
+            (0..CALLERS).map(|n| spawn(Some(if n % 2 == 0 { &good } else { &key }.clone()))).collect();
         let refused = [None, Some(revoked), Some(forged)].map(spawn);
         for n in 1..=FAULTS {
             app.fault(actor);

@@ -195,3 +195,49 @@ async fn kill_9_costs_at_most_a_second_of_use() {
     server.stopped().await;
     assert_eq!(shown(&home, &id).await["usage_count"], answered + 1, "exact after a clean stop");
 }
+
+/// Mean and variance, nanoseconds.
+fn moments(samples: &[f64]) -> (f64, f64) {
+    let count = samples.len() as f64;
+    let mean = samples.iter().sum::<f64>() / count;
+    (mean, samples.iter().map(|sample| (sample - mean).powi(2)).sum::<f64>() / (count - 1.0))
+}
+
+#[tokio::test]
+async fn a_wrong_key_takes_as_long_whatever_it_shares_with_a_real_one() {
+    let home = Home::for_load("key_timing");
+    let server = Server::start(&home).await;
+    let (key, _) = created(&home, "ci", "weather:read").await;
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // One group differs from the key in its last letter alone, the other in its first.
+    let near: Vec<String> = letters.chars().map(|letter| format!("{}{letter}", &key[..46])).collect();
+    let far: Vec<String> = letters.chars().map(|letter| format!("mcp_{letter}{}", &key[5..])).collect();
+    let callers = [near, far].map(|group| {
+        let wrong = group.into_iter().filter(|text| *text != key);
+        wrong.map(|text| server.caller(Some(&text))).collect::<Vec<_>>()
+    });
+    let rounds = if output::full() { 100_000 } else { 1_000 };
+    let mut samples = [Vec::new(), Vec::new()];
+    for round in 0..rounds {
+        // Interleaved, and neither group always first.
+        for group in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let caller = &callers[group][(round / 2) % callers[group].len()];
+            let answer = caller.weather("Oslo").await.unwrap();
+            assert_eq!((answer.status, answer.reason().as_str()), (401, "invalid_api_key"));
+            samples[group].push(answer.took.as_nanos() as f64);
+        }
+    }
+    let [near, far] = samples.map(|mut group| {
+        // The slowest belong to the machine: a test beside this one, a flush of the disk.
+        group.sort_by(f64::total_cmp);
+        group.truncate(group.len() * 9 / 10);
+        (moments(&group), group.len() as f64)
+    });
+    let apart = near.0.0 - far.0.0;
+    let welch = apart / (near.0.1 / near.1 + far.0.1 / far.1).sqrt();
+    output::figure(&format!(
+        "wrong keys: near {:.0} ns, far {:.0} ns, Welch t {welch:.2} of {rounds} each",
+        near.0.0, far.0.0
+    ));
+    assert!(apart.abs() < near.0.0 / 100.0 || welch.abs() < 4.5, "near {near:?}, far {far:?}, t {welch}");
+}
