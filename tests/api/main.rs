@@ -24,3 +24,4 @@ mod store_loss;
 mod support;
 mod surroundings;
 mod tls;
+mod users_cli;
