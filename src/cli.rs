@@ -7,9 +7,11 @@ mod context;
 mod key;
 mod operator;
 mod output;
+mod password;
 mod policy;
 mod serve;
 mod token;
+mod user;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -55,6 +57,9 @@ enum Verb {
     /// Make, rotate and take back API keys.
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Make, list and change accounts.
+    #[command(subcommand)]
+    User(user::UserVerb),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
         Verb::Check(check) => check.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Key(verb) => verb.run(&context),
+        Verb::User(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => verb.run(&context),
         Verb::Completions(completions) => completions.run(),

@@ -10,8 +10,10 @@ use actix_web::{
     web::Data,
 };
 
+use zeroize::Zeroizing;
+
 use super::{
-    AppError,
+    AppError, bootstrap,
     furnish::house,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
@@ -43,6 +45,7 @@ pub struct Server {
     listeners: [ActixServer; 2],
     mcp_url: String,
     admin_url: String,
+    first_password: Option<Zeroizing<String>>,
     grace: Duration,
     threads: Threads,
     _run_file: RunFile,
@@ -69,6 +72,8 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
     let services = services(settings, &stores, &mut threads, &metrics).await?;
+    let makers = (services.users.hasher(), &services.audit);
+    let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
     let house = house(settings, services, (roles, registry), (metrics, digest_key), &stores)?;
     let house = Data::new(house);
@@ -78,7 +83,17 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     started.detail = Some(started_detail(settings).into());
     house.services.audit.record(started).await?;
     let grace = settings.server.shutdown_grace;
-    Ok(Server { house, listeners, mcp_url, admin_url, grace, threads, _run_file: run_file, _lock: lock })
+    Ok(Server {
+        house,
+        listeners,
+        mcp_url,
+        admin_url,
+        first_password,
+        grace,
+        threads,
+        _run_file: run_file,
+        _lock: lock,
+    })
 }
 
 impl Server {
@@ -90,6 +105,11 @@ impl Server {
     /// Where operators look.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
+    }
+
+    /// The password of the account `admin`, if this start made it: nobody else knows it.
+    pub fn first_password(&self) -> Option<&str> {
+        self.first_password.as_ref().map(|password| password.as_str())
     }
 
     /// The JWT manager, to mint and revoke tokens from the same process.

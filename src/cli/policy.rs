@@ -67,12 +67,15 @@ impl Explain {
     async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let roles = app::roles(settings)?;
         let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
-        let (subject, held) = self.held(settings, &roles).await?;
+        let (subject, held, refused) = self.held(settings, &roles).await?;
         let principal = operator::principal(held)?;
         for entry in self.wanted(&registry)? {
             let name = entry.spec().name;
-            let (allowed, rule) = explain(&roles, &principal, entry);
-            let missing = if allowed { None } else { Some(roles.catalogue().name(entry.needs())) };
+            let (allowed, rule) = match refused {
+                None => explain(&roles, &principal, entry),
+                Some(why) => (false, why.to_owned()),
+            };
+            let missing = (!allowed && refused.is_none()).then(|| roles.catalogue().name(entry.needs()));
             if self.json {
                 let line = json!({ "subject": subject, "tool": name, "allowed": allowed, "rule": rule, "missing": missing });
                 output::say(&line.to_string())?;
@@ -84,23 +87,29 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The subject as it is shown, and what it holds.
-    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Grant)> {
+    /// The subject as it is shown, what it holds, and why it is not let in at all, if it is not.
+    async fn held(
+        &self,
+        settings: &Settings,
+        roles: &Roles,
+    ) -> anyhow::Result<(String, Grant, Option<&'static str>)> {
         if let Some(id) = self.subject.key {
-            return Ok((format!("key:{id}"), key::held(settings, roles, id).await?));
+            let (held, refused) = key::held(settings, roles, id).await?;
+            return Ok((format!("key:{id}"), held, refused));
         }
         if let Some(user) = &self.subject.user {
             let Some(account) = app::open_store(settings).await?.users.find(user).await? else {
                 bail!("there is no account {user}")
             };
-            return Ok((format!("user:{user}"), roles.grant(&account.roles, &[])));
+            let refused = (!account.active).then_some("the account is disabled");
+            return Ok((format!("user:{user}"), roles.grant(&account.roles, &[]), refused));
         }
         let role = self.subject.role.clone().unwrap_or_default();
         if roles.permissions_of(&role).is_none() {
             bail!("there is no role {role}; known: {}", roles.names().collect::<Vec<_>>().join(", "));
         }
         let held = roles.grant(std::slice::from_ref(&role), &[]);
-        Ok((format!("role:{role}"), held))
+        Ok((format!("role:{role}"), held, None))
     }
 
     fn wanted<'a>(&self, registry: &'a Registry) -> anyhow::Result<Vec<&'a Entry>> {

@@ -75,3 +75,36 @@ fn accounts_are_known_from_the_first_request_of_a_restarted_server() {
     let app = app.restart();
     Rpc::weather().bearer(&token).send(&app).refused(401, -31401, "revoked_token");
 }
+
+#[test]
+fn a_token_that_is_narrower_than_its_account_is_told_which_scope_would_help() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], true);
+    until("the account is known", BOUND, || app.users.find("ada").is_some());
+    let (narrow, _) = app.minted("ada", &[], &["files:read"], "tests");
+    let refused = Rpc::weather().bearer(&narrow).send(&app);
+    refused.refused(403, -31403, "insufficient_scope");
+    assert_eq!(refused.json()["error"]["data"]["missing"], "weather:read");
+    let challenge = refused.header("www-authenticate").unwrap();
+    let expected = "Bearer error=\"insufficient_scope\", scope=\"weather:read\", \
+                    resource_metadata=\"http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp\"";
+    assert_eq!(challenge, expected);
+    let record = app.record_of(&refused);
+    assert_eq!((&*record.event, &*record.outcome), ("tool.denied", "denied"));
+    assert_eq!(record.reason.as_deref(), Some("insufficient_scope"));
+
+    let beyond = listing().bearer(&narrow).send(&app);
+    beyond.refused(403, -31403, "forbidden");
+    assert_eq!(beyond.header("www-authenticate"), None, "no scope would help");
+    let service = app.minted("robot", &[], &["files:read"], "tests").0;
+    Rpc::weather().bearer(&service).send(&app).refused(403, -31403, "forbidden");
+}
+
+#[test]
+fn where_denied_tools_are_hidden_a_narrow_token_learns_nothing_of_them() {
+    let app = TestApp::start_with(|settings| settings.policy.denied = portcullis::settings::Denied::Hide);
+    app.account("ada", &["user"], true);
+    until("the account is known", BOUND, || app.users.find("ada").is_some());
+    let (narrow, _) = app.minted("ada", &[], &["files:read"], "tests");
+    Rpc::weather().bearer(&narrow).send(&app).refused(200, -32602, "unknown_tool");
+}

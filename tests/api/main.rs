@@ -26,3 +26,4 @@ mod store_loss;
 mod support;
 mod surroundings;
 mod tls;
+mod users_cli;

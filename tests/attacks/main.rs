@@ -13,6 +13,7 @@ mod credentials;
 mod http;
 mod jwt;
 mod keys;
+mod logins;
 mod map;
 mod mcp;
 mod smuggling;

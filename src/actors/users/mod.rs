@@ -132,6 +132,11 @@ impl Users {
         }
     }
 
+    /// What makes digests of passwords here.
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
     /// How old our knowledge of the accounts is.
     pub fn staleness(&self, now: Instant) -> Duration {
         self.shared.accounts.staleness(now)
@@ -177,3 +182,6 @@ impl Listener for Users {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,7 @@ mod view;
 
 use std::process::ExitCode;
 
-use super::{
-    context::{Context, in_system},
-    output,
-};
+use super::context::{Context, in_system};
 use crate::{
     actors::users::account_of,
     app,
@@ -69,24 +66,27 @@ impl KeyVerb {
     }
 }
 
-/// What a key gives at present: what it carries, as far as its owner's account goes.
+/// What a key gives at present: what it carries, as far as its owner's account goes; and why it is not let
+/// in at all, if it is not.
 ///
 /// # Errors
 /// If there is no such key.
-pub(super) async fn held(settings: &Settings, roles: &Roles, id: KeyId) -> anyhow::Result<Grant> {
+pub(super) async fn held(
+    settings: &Settings,
+    roles: &Roles,
+    id: KeyId,
+) -> anyhow::Result<(Grant, Option<&'static str>)> {
     let (stores, key) = find(settings, id).await?;
     let account = stores.users.find(&key.owner).await?.map(|user| account_of(&user));
     let held = policy::standing(roles, account.as_ref(), (&[], &key.permissions));
-    let nothing = |why: &str| {
-        output::complain(&format!("{why}: the key {id} opens nothing"));
-        Ok(Grant::default())
+    let refused = match key.state {
+        KeyState::Revoked => Some("the key is revoked"),
+        KeyState::Disabled => Some("the key is disabled"),
+        KeyState::Active if key.ends_at() <= Timestamp::now() => Some("the key is over"),
+        KeyState::Active => held.is_err().then_some("the account of its owner is disabled"),
     };
-    match held {
-        _ if key.state != KeyState::Active => nothing(key.state.as_str()),
-        _ if key.ends_at() <= Timestamp::now() => nothing("expired"),
-        Err(_disabled) => nothing("its owner's account is disabled"),
-        Ok(held) => Ok(Grant { permissions: held.permissions, ..Grant::default() }),
-    }
+    let permissions = held.unwrap_or_default().permissions;
+    Ok((Grant { permissions, ..Grant::default() }, refused))
 }
 
 /// The store, and the key of that id in it.

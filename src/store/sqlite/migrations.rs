@@ -108,7 +108,7 @@ const KEYS: &str = "
 ";
 
 /// The schema that this program writes.
-pub(super) const KNOWN: i64 = STEPS.len() as i64;
+const KNOWN: i64 = STEPS.len() as i64;
 
 /// Checks that the file is empty or ours, and not of a newer program; changes nothing.
 ///

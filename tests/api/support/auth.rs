@@ -59,6 +59,7 @@ impl TestApp {
             created_at: Timestamp::now(),
             last_login: None,
         };
+        output::secret(PASSWORD);
         let stores = self.stores();
         assert!(block_on(stores.users.add(&user, digest(), false)).unwrap());
         until("the account is known", SOON, || self.users.find(name).is_some());
