@@ -154,7 +154,7 @@ impl<'a> Exchange<'a> {
         (now, clock): (Timestamp, Instant),
         again: bool,
     ) -> Result<Authenticated, Refusal> {
-        let (house, started) = (self.house(), Instant::now());
+        let (house, started) = (self.house(), clock);
         let credential = Credential::of(&self.headers, self.request.query_string());
         let kind = credential.as_ref().map_or("none", Credential::kind);
         let at = At { now, clock, address: self.record.address(), again };
