@@ -1,6 +1,10 @@
 //! One request's way through: record reserved, admitted, read, done, recorded, answered.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -22,6 +26,21 @@ const MAX_BODY: usize = 16 * 1024;
 
 /// Why a request is not done.
 pub(super) type Refused = Box<dyn Coded>;
+
+/// Whatever the request waits for does not come within `server.request_timeout`.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is overloaded")]
+struct Late;
+
+impl Coded for Late {
+    fn code(&self) -> Code {
+        Code::Overloaded
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+}
 
 /// What a request came to.
 #[derive(Debug)]
@@ -62,7 +81,7 @@ pub(super) async fn serve(
     let Some(worker) = request.app_data::<Rc<Worker>>() else {
         return HttpResponse::InternalServerError().finish();
     };
-    let id = RequestId::new();
+    let (id, started) = (RequestId::new(), Instant::now());
     let _busy = edge::Busy::with(request);
     let mut record = match Record::open(&worker.lane, id) {
         Ok(record) => record,
@@ -82,9 +101,13 @@ pub(super) async fn serve(
         is_read: false,
     };
     let done = match exchange.admit() {
-        Ok(()) => deed(&mut exchange).await,
+        Ok(()) => {
+            let limit = worker.house.limits.request_timeout;
+            tokio::time::timeout(limit, deed(&mut exchange)).await.unwrap_or_else(|_| Err(boxed(Late)))
+        }
         Err(refused) => Err(refused),
     };
+    count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
     if let Err(refused) = &done {
         exchange.failed(refused.code());
     }
@@ -173,6 +196,18 @@ pub(super) const fn is_failed_proof(code: Code) -> bool {
             | Code::InvalidApiKey
             | Code::RateLimited
     )
+}
+
+/// Counts a password or a refresh token that was looked at; other failures say nothing of credentials.
+fn count(house: &House, path: &str, (code, took): (Option<Code>, Duration)) {
+    let kind = match path {
+        "/auth/login" => "password",
+        "/auth/refresh" => "refresh",
+        _ => return,
+    };
+    if code.is_none_or(is_failed_proof) {
+        house.metrics.auth(kind, code.map(Code::reason), took);
+    }
 }
 
 fn answer(house: &House, done: Result<Done, Refused>, (id, whole): (RequestId, bool)) -> HttpResponse {

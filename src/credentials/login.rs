@@ -32,9 +32,13 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         // Whoever has no account may have typed a password there.
         exchange.record.detail(&json!({ "account": username }));
     }
-    let user = house.services.users.login(&username, password).await.map_err(boxed)?;
-    let pair = house.grants.begin(&user.username, user.roles).await.map_err(boxed)?;
-    house.services.users.note_login(&user.username).await;
+    let proved = house.services.users.login(&username, password).await.map_err(boxed)?;
+    let pair = house.grants.begin(&proved.user.username, proved.user.roles.clone()).await.map_err(boxed)?;
+    if let Err(error) = house.services.users.note_login(&proved).await {
+        // Nobody has been told of the pair: if ending it fails too, it ends unused.
+        let ended = house.grants.abandon(&pair).await;
+        return Err(ended.map_or_else(boxed, |()| boxed(error)));
+    }
     exchange.record.event(EventCode::AuthSucceeded);
     exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
     exchange.record.principal(pair.principal());

@@ -101,7 +101,7 @@ impl Answer {
             headers.insert(name, value);
         }
         if let Some(code) = self.code {
-            let challenge = self.challenge.or_else(|| house.challenges.for_code(code).cloned());
+            let challenge = self.challenge.as_ref().or_else(|| house.challenges.for_code(code));
             explain(headers, code, self.retry_after, challenge);
         }
         if self.close {
@@ -116,10 +116,10 @@ fn explain(
     headers: &mut HeaderMap,
     code: Code,
     retry_after: Option<Duration>,
-    challenge: Option<HeaderValue>,
+    challenge: Option<&HeaderValue>,
 ) {
     if let Some(challenge) = challenge {
-        headers.insert(header::WWW_AUTHENTICATE, challenge);
+        headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
     }
     if let Some(wait) = retry_after {
         headers.insert(

@@ -95,11 +95,13 @@ pub trait Users: Send + Sync {
     /// [`StoreError`](super::StoreError): nobody can be let in.
     fn proof<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<(User, Option<String>)>>;
 
-    /// Notes that the account proved its password. The feed is not told: nothing changes for anybody.
+    /// Notes that the account proved the password of this digest; says whether that is still its password.
+    /// The feed is not told: nothing changes for anybody.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError).
-    fn note_login<'a>(&'a self, username: &'a Subject, at: Timestamp) -> StoreFuture<'a, ()>;
+    fn note_login<'a>(&'a self, username: &'a Subject, hash: &'a str, at: Timestamp)
+    -> StoreFuture<'a, bool>;
 }
 
 /// What both backends make of a page's numbers: how many accounts to skip and to show.

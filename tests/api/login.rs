@@ -35,6 +35,13 @@ fn a_password_gives_a_pair_that_is_worth_what_the_account_is() {
     assert_eq!(record.path.as_deref(), Some("/auth/login"));
     let text = serde_json::to_string(&record).unwrap();
     assert!(![&*pair.access, &*pair.refresh, PASSWORD].iter().any(|secret| text.contains(secret)), "{text}");
+    app.login("ann", "wrong horse battery");
+    assert!(
+        (app.metric(r#"portcullis_auth_total{kind="password",outcome="ok",reason="none"}"#) - 1.0).abs()
+            < 0.1
+    );
+    let failed = r#"portcullis_auth_total{kind="password",outcome="failed",reason="invalid_login"}"#;
+    assert!((app.metric(failed) - 1.0).abs() < 0.1);
     let known = block_on(app.stores().users.find(&"ann".parse().unwrap())).unwrap().unwrap();
     assert!(known.last_login.is_some());
 }

@@ -34,7 +34,8 @@ fn an_account_is_added_once_and_keeps_its_password_when_its_data_is_replaced() {
         assert_eq!(wait(stores.users.proof(&ann.username)), Ok(proof), "{name}");
         assert_eq!(told(&stores).len(), 2, "{name}");
 
-        wait(stores.users.note_login(&ann.username, Timestamp::from_secs(9))).unwrap();
+        let login = |hash, at| wait(stores.users.note_login(&ann.username, hash, Timestamp::from_secs(at)));
+        assert_eq!((login("digest", 9), login("older", 10)), (Ok(true), Ok(false)), "{name}");
         let known = wait(stores.users.find(&ann.username)).unwrap().unwrap();
         assert_eq!(known.last_login, Some(Timestamp::from_secs(9)), "{name}");
         assert_eq!(told(&stores).len(), 2, "{name}: a login changes nothing for anybody");

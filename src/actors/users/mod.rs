@@ -48,6 +48,14 @@ struct Shared {
     accounts: Accounts,
 }
 
+/// An account that has proved its password.
+pub struct Proved {
+    /// The account.
+    pub user: User,
+    /// The digest of the password that it proved.
+    hash: String,
+}
+
 /// A handle to the accounts. Clones share everything.
 #[derive(Clone)]
 pub struct Users {
@@ -105,7 +113,7 @@ impl Users {
     ///
     /// # Errors
     /// [`UsersError`]; [`UsersError::Wrong`] for everything that is wrong with name, password or account.
-    pub async fn login(&self, name: &str, password: Password) -> Result<User, UsersError> {
+    pub async fn login(&self, name: &str, password: Password) -> Result<Proved, UsersError> {
         let name: Box<str> = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default().into();
         self.seat.ask(Attempt(name.clone())).await?.map_err(UsersError::Wait)?;
         let kept = match name.parse::<Subject>() {
@@ -113,23 +121,25 @@ impl Users {
             Err(_) => None,
         };
         let (user, hash) = kept.map_or((None, None), |(user, hash)| (Some(user), hash));
-        let proved = self.hasher.is_of(password, hash).await?;
-        match user.filter(|user| proved && user.active) {
-            Some(user) => {
+        let proved = self.hasher.is_of(password, hash.clone()).await?;
+        match user.filter(|user| proved && user.active).zip(hash) {
+            Some((user, hash)) => {
                 // If it is not taken note of, the next wrong password waits sooner: nothing worse.
                 let _posted = self.seat.post(Succeed(name));
-                Ok(user)
+                Ok(Proved { user, hash })
             }
             None => Err(UsersError::Wrong),
         }
     }
 
-    /// Notes in the store that the account has just proved its password. A login does not fail for it.
-    pub async fn note_login(&self, name: &Subject) {
-        let noted = self.store.note_login(name, Timestamp::now()).await;
-        if let Err(error) = self.failures.note("users.note_login", noted) {
-            tracing::warn!(%error, "the time of a login is not kept");
-        }
+    /// Notes in the store that the account has just proved its password, once its tokens are there.
+    ///
+    /// # Errors
+    /// [`UsersError::Wrong`] if it has another password by now: then what was issued for the old one must end.
+    pub async fn note_login(&self, proved: &Proved) -> Result<(), UsersError> {
+        let noted = self.store.note_login(&proved.user.username, &proved.hash, Timestamp::now()).await;
+        let is_still = self.failures.note("users.note_login", noted)?;
+        if is_still { Ok(()) } else { Err(UsersError::Wrong) }
     }
 
     /// What makes digests of passwords here.

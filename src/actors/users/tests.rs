@@ -32,7 +32,7 @@ async fn users(names: u32) -> (Users, Stores) {
     (users, stores)
 }
 
-async fn login(users: &Users, name: &str, password: &str) -> Result<User, UsersError> {
+async fn login(users: &Users, name: &str, password: &str) -> Result<Proved, UsersError> {
     users.login(name, password.parse().unwrap()).await
 }
 
@@ -43,7 +43,7 @@ async fn a_thousand_wrong_logins_cost_the_same_whether_or_not_the_names_are_some
     for kind in ["known", "nobody"] {
         let before = users.hasher.runs();
         for n in 0..500 {
-            let refused = login(&users, &format!("{kind}{n}"), "wrong horse battery").await.unwrap_err();
+            let refused = login(&users, &format!("{kind}{n}"), "wrong horse battery").await.err().unwrap();
             assert_eq!(refused.code(), Code::InvalidLogin);
         }
         runs.push(users.hasher.runs() - before);
@@ -66,7 +66,7 @@ async fn the_right_password_gives_the_account_and_forgives_the_wrong_ones() {
         for _ in 0..4 {
             assert!(matches!(login(&users, "known0", "wrong horse battery").await, Err(UsersError::Wrong)));
         }
-        assert_eq!(login(&users, "known0", RIGHT).await.unwrap().username.as_str(), "known0");
+        assert_eq!(login(&users, "known0", RIGHT).await.ok().unwrap().user.username.as_str(), "known0");
     }
 }
 
@@ -86,8 +86,21 @@ async fn while_the_actor_is_down_nobody_logs_in_and_the_accounts_stay() {
     while users.seat.is_alive() {
         tokio::task::yield_now().await;
     }
-    let refused = login(&users, "known0", RIGHT).await.unwrap_err();
+    let refused = login(&users, "known0", RIGHT).await.err().unwrap();
     assert_eq!(refused.code(), Code::Overloaded);
     assert!(refused.retry_after().is_some());
     assert!(users.find("known0").is_some(), "the table outlives the actor");
+}
+
+#[actix::test]
+async fn a_password_that_is_changed_while_it_is_proved_proves_nothing() {
+    let (users, stores) = users(1).await;
+    let proved = login(&users, "known0", RIGHT).await.ok().unwrap();
+    assert!(users.note_login(&proved).await.is_ok());
+    let now = Timestamp::now();
+    let target = store::RevocationTarget::Subject("known0".into());
+    let revocation = store::Revocation { target, at: now, until: now };
+    let change = store::UserChange::Password { hash: "another".into(), revocation };
+    stores.users.change(&proved.user.username, &change, &[]).await.unwrap();
+    assert!(matches!(users.note_login(&proved).await, Err(UsersError::Wrong)));
 }

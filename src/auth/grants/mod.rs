@@ -186,6 +186,17 @@ impl Grants {
         }
     }
 
+    /// Ends a pair that was never given away.
+    ///
+    /// # Errors
+    /// [`GrantError::Store`].
+    pub async fn abandon(&self, pair: &Pair) -> Result<(), GrantError> {
+        let which = FamilyOf::Id(pair.family.to_string());
+        let ended = self.families.end(&which, Timestamp::now()).await;
+        self.tokens.enforce(self.failures.note("families.end", ended)?).await;
+        Ok(())
+    }
+
     /// Ends an access token and the family that it came from.
     ///
     /// # Errors

@@ -125,12 +125,16 @@ impl Users for Memory {
         })
     }
 
-    fn note_login<'a>(&'a self, username: &'a Subject, at: Timestamp) -> StoreFuture<'a, ()> {
+    fn note_login<'a>(
+        &'a self,
+        username: &'a Subject,
+        hash: &'a str,
+        at: Timestamp,
+    ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            if let Some(kept) = self.0.lock().users.get_mut(username) {
-                kept.user.last_login = Some(at);
-            }
-            Ok(())
+            let mut tables = self.0.lock();
+            let known = tables.users.get_mut(username).filter(|kept| kept.hash.as_deref() == Some(hash));
+            Ok(known.map(|kept| kept.user.last_login = Some(at)).is_some())
         })
     }
 }

@@ -96,12 +96,17 @@ impl Users for Sqlite {
         })
     }
 
-    fn note_login<'a>(&'a self, username: &'a Subject, at: Timestamp) -> StoreFuture<'a, ()> {
-        let username = username.clone();
+    fn note_login<'a>(
+        &'a self,
+        username: &'a Subject,
+        hash: &'a str,
+        at: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        let (username, hash) = (username.clone(), hash.to_owned());
         self.writer.ask(move |conn| {
-            conn.prepare_cached("UPDATE users SET last_login = ?2 WHERE username = ?1")?
-                .execute(params![username.as_str(), from_moment(at)])?;
-            Ok(())
+            let sql = "UPDATE users SET last_login = ?3 WHERE username = ?1 AND password_hash = ?2";
+            let given = params![username.as_str(), hash, from_moment(at)];
+            Ok(conn.prepare_cached(sql)?.execute(given)? == 1)
         })
     }
 }
