@@ -128,6 +128,11 @@ impl Keyring {
         &self.rules
     }
 
+    /// Whether the key that signs still may at `now`.
+    pub fn can_sign(&self, now: Timestamp) -> bool {
+        !self.active.is_retired(now)
+    }
+
     /// Whether verifying may cost far more than a digest, as it does with every algorithm but HS256.
     pub fn is_costly(&self) -> bool {
         self.order.iter().any(|key| key.algorithm() != Algorithm::Hs256)
@@ -199,7 +204,7 @@ impl Keyring {
     }
 
     fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: Timestamp) -> Result<String, TokenError> {
-        if self.active.is_retired(now) {
+        if !self.can_sign(now) {
             return Err(TokenError::Retired);
         }
         let token = self.active.sign(typ, claims)?;
