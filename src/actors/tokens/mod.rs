@@ -279,3 +279,6 @@ impl Listener for Tokens {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
