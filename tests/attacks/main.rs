@@ -12,6 +12,7 @@ mod config;
 mod credentials;
 mod http;
 mod jwt;
+mod keys;
 mod map;
 mod mcp;
 mod smuggling;

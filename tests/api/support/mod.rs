@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod http;
+pub(crate) mod keys;
 pub(crate) mod output;
 pub(crate) mod rpc;
 pub(crate) mod tokens;
