@@ -55,9 +55,10 @@ fn is_sound(key: &Key, parts: &[&str], value: &Value, report: &mut Report) -> bo
     }
     match (key.kind, &value.kind) {
         (Kind::Tables(fields), ValueKind::Array(entries)) => {
-            let sound = |(n, entry)| are_sound(&format!("{at}[{n}]"), fields, entry, report);
             // Every entry is looked at, whatever the one before was like.
-            entries.iter().enumerate().map(sound).fold(true, |all, one| all && one)
+            let unsound =
+                |(n, entry): &(usize, &Value)| !are_sound(&format!("{at}[{n}]"), fields, entry, report);
+            entries.iter().enumerate().filter(unsound).count() == 0
         }
         _ => true,
     }

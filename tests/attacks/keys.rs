@@ -7,7 +7,10 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use portcullis::{
-    actors::tokens::{MintRequest, TokenError},
+    actors::{
+        audit::Filter,
+        tokens::{MintRequest, TokenError},
+    },
     app::AppError,
     domain::Timestamp,
     settings::Algorithm,
@@ -180,6 +183,11 @@ fn j24_a_rotated_key_is_good_until_it_retires_and_not_after() {
         Rpc::weather().bearer(&token).on(connection).result();
     }
     assert_eq!(published(&app), ["2026", "2025"]);
+    let starts = app.records(Filter { event: Some("server.started".into()), ..Filter::default() });
+    let signing: Vec<_> =
+        starts.iter().map(|start| start.detail.as_ref().unwrap()["signing"].clone()).collect();
+    assert_eq!(signing[0], json!({ "algorithm": "RS256", "kids": ["2025"] }));
+    assert_eq!(signing[1], json!({ "algorithm": "ES256", "kids": ["2026", "2025"] }));
     let fresh = app.token("ada", "user");
     let header = URL_SAFE_NO_PAD.decode(fresh.split('.').next().unwrap()).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&header).unwrap()["kid"], "2026");
