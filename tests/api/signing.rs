@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::support::{
     app::TestApp,
-    keys::{ASYMMETRIC, Key},
     rpc::Rpc,
+    signing::{ASYMMETRIC, Key},
 };
 
 #[test]

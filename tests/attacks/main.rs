@@ -12,9 +12,9 @@ mod config;
 mod credentials;
 mod http;
 mod jwt;
-mod keys;
 mod map;
 mod mcp;
+mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]

@@ -23,10 +23,9 @@ use super::{
     support::{
         SOON,
         app::{self, TestApp},
-        block_on,
-        keys::{ASYMMETRIC, Key},
-        output,
+        block_on, output,
         rpc::Rpc,
+        signing::{ASYMMETRIC, Key},
         tokens::{HEADER, sign},
         until,
     },
