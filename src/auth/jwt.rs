@@ -16,7 +16,7 @@ use super::{
 use crate::{
     actors::{
         epoch::Epoch,
-        tokens::{TokenError, Tokens, has_ended},
+        tokens::{TokenError, Tokens, Verified, has_ended},
     },
     domain::{AccessClaims, Principal, PrincipalKind, Timestamp},
     error::{Code, Coded},
@@ -45,6 +45,8 @@ struct Seen {
     text: Zeroizing<Box<str>>,
     principal: Arc<Principal>,
     claims: AccessClaims,
+    /// When the key that signed it retires.
+    until: Option<Timestamp>,
     epoch: u64,
 }
 
@@ -118,7 +120,7 @@ pub fn authenticate(
     }
     // Read before the check, so a revocation in between is seen at the next use.
     let epoch = epoch.now();
-    let claims = tokens.verify(token, now)?;
+    let Verified { claims, until } = tokens.first_sight(token, now)?;
     let grant = roles.grant(&claims.roles, &claims.permissions);
     let principal = Arc::new(Principal {
         id: claims.sub.parse().map_err(|_| TokenError::Claims)?,
@@ -129,7 +131,7 @@ pub fn authenticate(
         permissions: grant.permissions,
     });
     let text = Zeroizing::new(token.into());
-    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, epoch });
+    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, until, epoch });
     Ok(Authenticated { principal, first_sight: Some(grant.unknown) })
 }
 
@@ -146,6 +148,8 @@ impl TokenCache {
         let Some(seen) = self.0.find(place).filter(is_it) else { return Ok(None) };
         let failure = if has_ended(seen.claims.exp, tokens.leeway(), now) {
             Some(TokenError::Expired)
+        } else if seen.until.is_some_and(|until| until <= now) {
+            Some(TokenError::UnknownKey)
         } else if seen.epoch != epoch && tokens.is_revoked(&seen.claims) {
             Some(TokenError::Revoked)
         } else {

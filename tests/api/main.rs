@@ -16,6 +16,7 @@ mod lists;
 mod refusals;
 mod regressions;
 mod revocation;
+mod signing;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
