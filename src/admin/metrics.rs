@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
-use crate::{edge, house::House};
+use crate::{domain::Timestamp, edge, house::House};
 
 /// Everything that is counted; what actors know of themselves is read at this moment.
 pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpResponse {
@@ -14,6 +14,7 @@ pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpRespon
     }
     let now = Instant::now();
     house.metrics.staleness(house.services.tokens.staleness(now).max(house.services.staleness(now)));
+    house.metrics.clock_behind(house.services.tokens.clock_behind(Timestamp::now()));
     let mut answer = HttpResponse::Ok();
     edge::harden(&mut answer);
     answer

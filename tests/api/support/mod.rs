@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod output;
 pub(crate) mod rpc;
+pub(crate) mod signing;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 
