@@ -1,6 +1,6 @@
 //! Rows K: keys that are guessed, bent, shown in the wrong place, rotated, outlived and counted.
 
-use std::{fs, thread, time::Duration};
+use std::{collections::BTreeSet, fs, thread, time::Duration};
 
 use portcullis::{
     actors::api_keys::KeyRequest,
@@ -19,8 +19,8 @@ use super::support::{
     until,
 };
 
-/// An answer without what differs from one request to the next.
-fn bare(reply: &Reply) -> (u16, Vec<(String, String)>, Value) {
+/// An answer without what differs from one request to the next; the order of headers says nothing.
+fn bare(reply: &Reply) -> (u16, BTreeSet<(String, String)>, Value) {
     let headers = reply.headers.iter().filter(|(name, _)| name != "x-request-id" && name != "date").cloned();
     let mut body = reply.json();
     body["error"]["data"]["requestId"].take();
