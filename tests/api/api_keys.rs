@@ -193,7 +193,7 @@ fn uses_are_counted_exactly_whatever_they_led_to_and_survive_a_stop() {
 #[test]
 fn a_record_that_does_not_read_is_no_key_and_no_fault_of_the_server() {
     let app = TestApp::start();
-    let (text, key) = app.key("ada", &["weather:read"]);
+    let (text, _) = app.key("ada", &["weather:read"]);
     let store = rusqlite::Connection::open(app.dir().join("portcullis.db")).unwrap();
     for broken in
         ["permissions = '{}'", "owner = 'no name'", "name = ''", "cidrs = '[\"x\"]'", "successor = 'x'"]
@@ -209,7 +209,6 @@ fn a_record_that_does_not_read_is_no_key_and_no_fault_of_the_server() {
     }
     Rpc::weather().key(&text).send(&app).result();
     assert!(!super::support::output::logged(&["does not read"]).is_empty());
-    drop(key);
 }
 
 #[test]
@@ -230,4 +229,25 @@ fn a_count_that_the_store_does_not_take_refuses_nobody_and_is_not_lost() {
     rpc.send(&app).result();
     holder.execute_batch("ROLLBACK").unwrap();
     until("everything is counted", SOON, || app.key_now(key.id).usage_count == 7);
+}
+
+#[test]
+fn while_the_store_is_lost_no_key_is_let_in_and_none_is_called_invalid() {
+    let app = TestApp::start();
+    let ((known, key), (fresh, _)) = (app.key("ada", &["weather:read"]), app.key("bob", &["weather:read"]));
+    let mut connection = app.connect();
+    Rpc::weather().key(&known).on(&mut connection).result();
+    let (place, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
+    std::fs::rename(&place, &aside).unwrap();
+    // One that nobody has seen needs the store at once; one that is known is good for as long as changes are.
+    let reply = Rpc::weather().key(&fresh).on(&mut connection);
+    reply.refused(503, -31503, "store_unavailable");
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    until("nobody is let in", 2 * BOUND, || Rpc::weather().key(&known).on(&mut connection).status == 503);
+    std::fs::rename(&aside, &place).unwrap();
+    for text in [&known, &fresh] {
+        until("it is let in again", 2 * BOUND, || Rpc::weather().key(text).on(&mut connection).status == 200);
+    }
+    let counted = || app.key_now(key.id).usage_count;
+    until("its uses are written down", SOON, || counted() >= 2);
 }
