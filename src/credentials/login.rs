@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{
     body,
@@ -26,7 +27,7 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     })?;
     let [username, password] =
         body::texts(&bytes, ["username", "password"], "username, password").map_err(boxed)?;
-    let password: Password = password.parse().map_err(UsersError::from).map_err(boxed)?;
+    let password: Password = Zeroizing::new(password).parse().map_err(UsersError::from).map_err(boxed)?;
     let house = exchange.house();
     if house.services.users.find(&username).is_some() {
         // Whoever has no account may have typed a password there.

@@ -108,3 +108,41 @@ fn where_denied_tools_are_hidden_a_narrow_token_learns_nothing_of_them() {
     let (narrow, _) = app.minted("ada", &[], &["files:read"], "tests");
     Rpc::weather().bearer(&narrow).send(&app).refused(200, -32602, "unknown_tool");
 }
+
+/// Changes the store behind everybody's back, and tells the feed `what`.
+fn behind(app: &TestApp, change: &str, what: &str) {
+    let url = app.settings.store.url.to_string();
+    let store = rusqlite::Connection::open(url.strip_prefix("sqlite:").unwrap()).unwrap();
+    store.busy_timeout(BOUND).unwrap();
+    store.execute_batch(change).unwrap();
+    let at = i64::try_from(portcullis::domain::Timestamp::now().micros()).unwrap();
+    store.execute("INSERT INTO feed (at, what) VALUES (?1, ?2)", rusqlite::params![at, what]).unwrap();
+}
+
+#[test]
+fn a_change_that_cannot_be_told_has_all_accounts_read_again() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], true);
+    until("the account is known", BOUND, || app.users.find("ada").is_some());
+    let token = app.token("ada", "user");
+    Rpc::weather().bearer(&token).send(&app).result();
+    behind(&app, "UPDATE users SET active = 0 WHERE username = 'ada'", r#"{"kind":"of a newer version"}"#);
+    until("it is disabled", BOUND, || Rpc::weather().bearer(&token).send(&app).status == 401);
+}
+
+#[test]
+fn while_a_changed_account_cannot_be_read_nobody_is_let_in_and_that_heals() {
+    let app = TestApp::start();
+    app.account("ada", &["user"], true);
+    until("the account is known", BOUND, || app.users.find("ada").is_some());
+    let token = app.token("ada", "user");
+    let served = || Rpc::weather().bearer(&token).send(&app);
+    served().result();
+    let told = r#"{"kind":"user","what":"ada"}"#;
+    behind(&app, "UPDATE users SET roles = '7' WHERE username = 'ada'", told);
+    until("nobody is let in", 3 * BOUND, || served().status == 503);
+    served().refused(503, -31503, "store_unavailable");
+    assert!(!app.is_ready());
+    behind(&app, "UPDATE users SET roles = '[\"user\"]' WHERE username = 'ada'", told);
+    until("it heals", BOUND, || served().status == 200 && app.is_ready());
+}

@@ -24,8 +24,8 @@ const SPARE_KINDS: usize = 64;
 /// What the store says of one name: its account, or that there is none.
 pub(super) type Found = (Subject, Option<Account>);
 
-/// The accounts by name. Accounts with the same roles share them, so that one costs its name and about
-/// forty bytes: a million accounts are less than 100 MiB.
+/// The accounts by name. Accounts with the same roles share them, so that a million accounts with names of 25
+/// bytes take 104 MB (measured).
 #[derive(Debug, Default)]
 pub(super) struct Table {
     by_name: HashMap<Box<str>, Arc<Account>>,
