@@ -16,7 +16,7 @@ use super::{
 use crate::{
     actors::{
         epoch::Epoch,
-        tokens::{TokenError, Tokens, has_ended},
+        tokens::{TokenError, Tokens, Verified, has_ended},
         users::Users,
     },
     domain::{AccessClaims, Principal, PrincipalKind, Timestamp},
@@ -59,6 +59,8 @@ struct Seen {
     text: Zeroizing<Box<str>>,
     principal: Arc<Principal>,
     claims: AccessClaims,
+    /// When the key that signed it retires.
+    until: Option<Timestamp>,
     epoch: u64,
 }
 
@@ -132,11 +134,11 @@ pub fn authenticate(
     }
     // Read before the check, so a revocation in between is seen at the next use.
     let epoch = against.epoch.now();
-    let claims = against.tokens.verify(token, now)?;
+    let Verified { claims, until } = against.tokens.first_sight(token, now)?;
     let (principal, unknown) = principal(&claims, against)?;
     let principal = Arc::new(principal);
     let text = Zeroizing::new(token.into());
-    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, epoch });
+    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, until, epoch });
     Ok(Authenticated { principal, first_sight: Some(unknown) })
 }
 
@@ -172,6 +174,8 @@ impl TokenCache {
         let epoch = against.epoch.now();
         let holds = if has_ended(seen.claims.exp, against.tokens.leeway(), now) {
             Err(TokenError::Expired)
+        } else if seen.until.is_some_and(|until| until <= now) {
+            Err(TokenError::UnknownKey)
         } else if seen.epoch == epoch {
             Ok(())
         } else {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     DecodingKey, EncodingKey,
@@ -42,6 +43,16 @@ impl Algorithm {
         }
     }
 
+    /// The keys that it takes.
+    const fn family(self) -> &'static str {
+        match self {
+            Self::Hs256 => "it has a secret instead",
+            Self::Es256 => "EC on P-256",
+            Self::EdDsa => "Ed25519",
+            Self::Rs256 => "RSA of 2048 to 8192 bits",
+        }
+    }
+
     /// The same for the library that signs.
     pub(crate) const fn jose(self) -> jsonwebtoken::Algorithm {
         match self {
@@ -71,16 +82,10 @@ pub struct PrivateKey {
 #[derive(Debug, Clone)]
 pub struct PublicKey(Jwk);
 
-/// Why a private key is not used. Says nothing of its text.
+/// Why a private key is not used: the text is no PEM with one private key that fits. Says nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnfitKey {
-    /// Not a PEM text with one private key of that algorithm.
-    #[error("holds no private key for {}", .0.name())]
-    NoKey(Algorithm),
-    /// An RSA modulus of fewer than 2048 bits.
-    #[error("holds an RSA key of fewer than {MIN_RSA_BITS} bits")]
-    Short,
-}
+#[error("holds no private key for {} ({})", .0.name(), .0.family())]
+pub struct UnfitKey(pub Algorithm);
 
 impl PrivateKey {
     /// The key in a PEM text: PKCS#8, for RSA also PKCS#1.
@@ -88,20 +93,20 @@ impl PrivateKey {
     /// # Errors
     /// [`UnfitKey`]; always for [`Algorithm::Hs256`], which has a secret instead.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, UnfitKey> {
-        let no_key = UnfitKey::NoKey(algorithm);
+        let no_key = UnfitKey(algorithm);
         let sign = match algorithm {
             Algorithm::Hs256 => return Err(no_key),
             Algorithm::Es256 => EncodingKey::from_ec_pem(pem),
-            Algorithm::EdDsa => EncodingKey::from_ed_pem(pem),
+            Algorithm::EdDsa => EncodingKey::from_ed_pem(pem).map(|key| plain_ed(&key).unwrap_or(key)),
             Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem),
         };
         let sign = sign.map_err(|_| no_key)?;
-        // Reads the private key as what it claims to be: another curve or half a key ends here.
+        // Reads the private key as what it claims to be: another curve, half a key or a short one ends here.
         let mut jwk = Jwk::from_encoding_key(&sign, algorithm.jose()).map_err(|_| no_key)?;
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let public = PublicKey(jwk);
         if public.modulus_bits().is_some_and(|bits| bits < MIN_RSA_BITS) {
-            return Err(UnfitKey::Short);
+            return Err(no_key);
         }
         Ok(Self { algorithm, sign, public })
     }
@@ -120,6 +125,12 @@ impl PrivateKey {
     pub(crate) fn signer(&self) -> &EncodingKey {
         &self.sign
     }
+}
+
+/// An Ed25519 key in version 1 of PKCS#8: version 2, which repeats the public half, is not read further on.
+fn plain_ed(key: &EncodingKey) -> Option<EncodingKey> {
+    let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).ok()?;
+    Some(EncodingKey::from_ed_der(pair.to_pkcs8v1().ok()?.as_ref()))
 }
 
 impl fmt::Debug for PrivateKey {

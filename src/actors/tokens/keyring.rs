@@ -12,7 +12,7 @@ pub use rules::{MAX_REFRESH_TTL, MAX_TOKEN_BYTES, TokenRules, has_ended, is_id, 
 use rules::{has_few_grants, misfit, new_id};
 use text::{Segments, TokenHeader, TokenKind, decode};
 
-use super::TokenError;
+use super::{Moment, TokenError};
 use crate::domain::{
     AccessClaims, Algorithm, REFRESH_HEADER_TYPE, RefreshClaims, SigningSecret, Subject, TOKEN_HEADER_TYPE,
     TOKEN_TYPE_ACCESS, TOKEN_TYPE_REFRESH, Timestamp,
@@ -128,6 +128,11 @@ impl Keyring {
         &self.rules
     }
 
+    /// Whether the key that signs still may at `now`.
+    pub fn can_sign(&self, now: Timestamp) -> bool {
+        !self.active.is_retired(now)
+    }
+
     /// Whether verifying may cost far more than a digest, as it does with every algorithm but HS256.
     pub fn is_costly(&self) -> bool {
         self.order.iter().any(|key| key.algorithm() != Algorithm::Hs256)
@@ -199,7 +204,7 @@ impl Keyring {
     }
 
     fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: Timestamp) -> Result<String, TokenError> {
-        if self.active.is_retired(now) {
+        if !self.can_sign(now) {
             return Err(TokenError::Retired);
         }
         let token = self.active.sign(typ, claims)?;
@@ -219,31 +224,33 @@ impl Keyring {
     ///
     /// # Errors
     /// Those of [`verify`](Self::verify).
-    pub fn verify_until(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
-        let opened = self.open(token, now)?;
+    pub fn verify_until(&self, token: &str, at: impl Into<Moment>) -> Result<Verified, TokenError> {
+        let moment = at.into();
+        let opened = self.open(token, moment.now)?;
         if opened.kind != TokenKind::Access {
             return Err(TokenError::WrongType);
         }
         let claims: AccessClaims = serde_json::from_slice(&opened.payload)
             .map_err(|_| misfit(&opened.payload, TOKEN_TYPE_ACCESS))?;
-        self.rules.check_access(&claims, now)?;
+        self.rules.check_access(&claims, moment)?;
         Ok(Verified { claims, until: opened.key.retires() })
     }
 
-    /// Verifies a refresh token at `now`, as strictly as an access token. Whether it was used before is
+    /// Verifies a refresh token at a moment, as strictly as an access token. Whether it was used before is
     /// somebody else's question.
     ///
     /// # Errors
     /// [`TokenError`], each saying what of the token does not hold; an access token is
     /// [`TokenError::WrongType`].
-    pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
-        let opened = self.open(token, now)?;
+    pub fn verify_refresh(&self, token: &str, at: impl Into<Moment>) -> Result<RefreshClaims, TokenError> {
+        let moment = at.into();
+        let opened = self.open(token, moment.now)?;
         if opened.kind != TokenKind::Refresh {
             return Err(TokenError::WrongType);
         }
         let claims: RefreshClaims = serde_json::from_slice(&opened.payload)
             .map_err(|_| misfit(&opened.payload, TOKEN_TYPE_REFRESH))?;
-        self.rules.check_refresh(&claims, now)?;
+        self.rules.check_refresh(&claims, moment)?;
         Ok(claims)
     }
 

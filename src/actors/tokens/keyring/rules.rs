@@ -6,7 +6,7 @@ use serde::Deserialize;
 use uuid::{NoContext, Uuid};
 
 use crate::{
-    actors::tokens::TokenError,
+    actors::tokens::{Moment, TokenError},
     domain::{
         AccessClaims, Audience, RefreshClaims, Subject, TOKEN_TYPE_ACCESS, TOKEN_TYPE_REFRESH, Timestamp,
     },
@@ -51,7 +51,7 @@ impl TokenRules {
     }
 
     /// Holds the claims of an access token against the rules.
-    pub(super) fn check_access(&self, claims: &AccessClaims, now: Timestamp) -> Result<(), TokenError> {
+    pub(super) fn check_access(&self, claims: &AccessClaims, at: Moment) -> Result<(), TokenError> {
         if claims.kind != TOKEN_TYPE_ACCESS {
             return Err(TokenError::WrongType);
         }
@@ -60,11 +60,11 @@ impl TokenRules {
         if claims.sub.parse::<Subject>().is_err() || !ids || !has_few_grants(claims) {
             return Err(TokenError::Claims);
         }
-        self.check_span(&Span { iat: claims.iat, nbf: claims.nbf, exp: claims.exp }, self.max_ttl, now)
+        self.check_span(&Span { iat: claims.iat, nbf: claims.nbf, exp: claims.exp }, self.max_ttl, at)
     }
 
     /// Holds the claims of a refresh token against the rules.
-    pub(super) fn check_refresh(&self, claims: &RefreshClaims, now: Timestamp) -> Result<(), TokenError> {
+    pub(super) fn check_refresh(&self, claims: &RefreshClaims, at: Moment) -> Result<(), TokenError> {
         if claims.kind != TOKEN_TYPE_REFRESH {
             return Err(TokenError::WrongType);
         }
@@ -72,7 +72,7 @@ impl TokenRules {
         if claims.sub.parse::<Subject>().is_err() || !is_id(&claims.jti) || !is_id(&claims.family) {
             return Err(TokenError::Claims);
         }
-        self.check_span(&Span { iat: claims.iat, nbf: claims.iat, exp: claims.exp }, MAX_REFRESH_TTL, now)
+        self.check_span(&Span { iat: claims.iat, nbf: claims.iat, exp: claims.exp }, MAX_REFRESH_TTL, at)
     }
 
     fn check_origin(&self, issuer: &str, audience: &Audience) -> Result<(), TokenError> {
@@ -84,13 +84,13 @@ impl TokenRules {
         if is_ours { Ok(()) } else { Err(TokenError::WrongAudience) }
     }
 
-    fn check_span(&self, span: &Span, longest: Duration, now: Timestamp) -> Result<(), TokenError> {
-        let soon = now.plus(self.leeway).secs();
+    fn check_span(&self, span: &Span, longest: Duration, at: Moment) -> Result<(), TokenError> {
+        let soon = at.reached.plus(self.leeway).secs();
         let life = span.exp.checked_sub(span.iat).ok_or(TokenError::Claims)?;
         if life > longest.as_secs() || span.nbf > soon || span.iat > soon {
             return Err(TokenError::Claims);
         }
-        if has_ended(span.exp, self.leeway, now) { Err(TokenError::Expired) } else { Ok(()) }
+        if has_ended(span.exp, self.leeway, at.now) { Err(TokenError::Expired) } else { Ok(()) }
     }
 }
 

@@ -217,7 +217,7 @@ fn a_text_that_is_no_fit_key_is_refused_and_never_shown() {
     for algorithm in EACH {
         for other in EACH.into_iter().filter(|other| *other != algorithm) {
             let refused = PrivateKey::from_pem(algorithm, new_pem(other).as_bytes()).unwrap_err();
-            assert_eq!(refused, UnfitKey::NoKey(algorithm));
+            assert_eq!(refused, UnfitKey(algorithm));
         }
         let text = new_pem(algorithm);
         let cut = text.replace('\n', "").replace("KEY-----", "KEY-----\n");
