@@ -61,6 +61,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The headers are over the limit.
     HeadersTooLarge,
+    /// A bucket is empty: the caller, its address or the tool has had its share for now.
+    RateLimited,
     /// A bounded queue is full.
     Overloaded,
     /// The store cannot answer, or revocations may be stale.
@@ -104,6 +106,7 @@ impl Code {
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::AuditUnavailable => "audit_unavailable",
@@ -122,4 +125,22 @@ pub trait Coded: std::error::Error + Send + Sync + 'static {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+
+    /// The limit that was reached, if that is the failure.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+}
+
+/// A limit as callers are told of it, in the fields of draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Whose it is: `address`, `user`, `key` or `tool`.
+    pub name: &'static str,
+    /// Most calls at once.
+    pub capacity: u64,
+    /// Seconds in which all of them come back, rounded up.
+    pub window_secs: u64,
+    /// Calls that are left.
+    pub remaining: u64,
 }

@@ -15,6 +15,8 @@ pub enum EventCode {
     ToolDenied,
     /// A credential was refused.
     AuthFailed,
+    /// Requests were refused because a bucket was empty: one record for a second of them.
+    RateLimited,
     /// A credential was seen for the first time by this process and holds.
     AuthSucceeded,
     /// A token was minted.
@@ -39,11 +41,12 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
         Self::AuthFailed,
+        Self::RateLimited,
         Self::AuthSucceeded,
         Self::TokenIssued,
         Self::TokenRevoked,
@@ -63,6 +66,7 @@ impl EventCode {
             Self::ToolStarted => "tool.started",
             Self::ToolDenied => "tool.denied",
             Self::AuthFailed => "auth.failed",
+            Self::RateLimited => "rate.limited",
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
             Self::TokenRevoked => "token.revoked",
@@ -86,6 +90,8 @@ pub enum Outcome {
     Error,
     /// The caller may not.
     Denied,
+    /// A bucket was empty.
+    Limited,
     /// The client left first.
     Cancelled,
     /// The deadline came first.
@@ -96,8 +102,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::Error, Self::Denied, Self::Cancelled, Self::Timeout, Self::Failed];
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Error, Self::Denied, Self::Limited, Self::Cancelled, Self::Timeout, Self::Failed];
 
     /// The word for it in records and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -105,6 +111,7 @@ impl Outcome {
             Self::Ok => "ok",
             Self::Error => "error",
             Self::Denied => "denied",
+            Self::Limited => "limited",
             Self::Cancelled => "cancelled",
             Self::Timeout => "timeout",
             Self::Failed => "failed",

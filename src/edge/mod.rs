@@ -7,6 +7,7 @@ mod guard;
 mod headers;
 mod held;
 mod problem;
+mod quota;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
@@ -16,6 +17,7 @@ pub use guard::{Guard, HostRule};
 pub use headers::{Field, Headers};
 pub use held::hold_chunked;
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
+pub use quota::tell_quota;
 pub use status::status_of;
 
 use actix_web::{HttpResponseBuilder, http::header};

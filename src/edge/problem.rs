@@ -8,7 +8,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{Busy, harden, status_of};
+use super::{Busy, harden, status_of, tell_quota};
 use crate::{
     domain::RequestId,
     error::{Code, Coded},
@@ -137,6 +137,9 @@ pub fn problem(cause: &dyn Coded, request_id: RequestId) -> HttpResponse {
     harden(&mut answer);
     if let Some(wait) = cause.retry_after() {
         answer.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
+    }
+    if let Some(quota) = cause.quota() {
+        tell_quota(&mut answer, &quota, cause.retry_after().unwrap_or_default());
     }
     let id = request_id.to_string();
     answer.insert_header(("x-request-id", id.as_str()));

@@ -13,7 +13,7 @@ use crate::{
     auth::Challenges,
     domain::{Outcome, RequestId},
     edge,
-    error::Code,
+    error::{Code, Quota},
     protocol::Id,
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Answer {
     /// Why, if not well.
     pub(super) code: Option<Code>,
     retry_after: Option<std::time::Duration>,
+    quota: Option<Quota>,
     close: bool,
 }
 
@@ -39,6 +40,7 @@ impl Answer {
             outcome: Outcome::Ok,
             code: None,
             retry_after: None,
+            quota: None,
             close: false,
         }
     }
@@ -61,6 +63,7 @@ impl Answer {
             outcome: outcome_of(refusal.code),
             code: Some(refusal.code),
             retry_after: refusal.retry_after,
+            quota: refusal.quota,
             close: closes(refusal.code),
         }
     }
@@ -102,6 +105,9 @@ impl Answer {
         if let Some(wait) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
         }
+        if let Some(quota) = &self.quota {
+            edge::tell_quota(response, quota, self.retry_after.unwrap_or_default());
+        }
         if code == Code::MethodNotAllowed {
             response.insert_header((header::ALLOW, HeaderValue::from_static("POST")));
         }
@@ -129,6 +135,7 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::Forbidden
         | Code::OriginForbidden
         | Code::HostForbidden => Outcome::Denied,
+        Code::RateLimited => Outcome::Limited,
         Code::RequestTimeout => Outcome::Timeout,
         Code::Overloaded
         | Code::StoreUnavailable

@@ -41,6 +41,8 @@ pub mod code {
     pub const UNAUTHENTICATED: i32 = -31_401;
     /// A known caller that may not.
     pub const FORBIDDEN: i32 = -31_403;
+    /// Too many requests.
+    pub const RATE_LIMITED: i32 = -31_429;
     /// Try again later.
     pub const UNAVAILABLE: i32 = -31_503;
 }
