@@ -4,4 +4,5 @@ pub mod audit;
 pub mod epoch;
 pub mod feed;
 pub mod kit;
+pub mod limiter;
 pub mod tokens;

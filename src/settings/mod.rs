@@ -9,6 +9,7 @@ mod guard;
 mod jwt;
 mod kind;
 mod layers;
+mod limits;
 mod load;
 mod nearest;
 mod policy;
@@ -31,6 +32,7 @@ pub use admin::AdminSettings;
 pub use audit::{AuditSettings, Durability};
 pub use jwt::{Algorithm, JwtSettings};
 pub use layers::Source;
+pub use limits::{LimitMode, LimitsSettings, OnQuotaLoss, RateSettings, ToolLimitSettings};
 pub use load::{Loaded, load};
 pub use policy::{Denied, PolicySettings};
 pub use problem::{InvalidSettings, Problem};
@@ -79,6 +81,8 @@ pub struct Settings {
     pub permissions: PermissionsSettings,
     /// `[policy]`.
     pub policy: PolicySettings,
+    /// `[limits]`.
+    pub limits: LimitsSettings,
     /// `[audit]`.
     pub audit: AuditSettings,
     /// `[tools]`.
@@ -110,6 +114,11 @@ impl Settings {
                 self.revocation.on_store_loss == OnStoreLoss::UnsafeAllow,
                 "revocation.on_store_loss = \"unsafe_allow\"",
             ),
+            (self.limits.mode == LimitMode::UnsafeOff, "limits.mode = \"unsafe_off\""),
+            (
+                self.limits.on_store_loss == OnQuotaLoss::UnsafeAllow,
+                "limits.on_store_loss = \"unsafe_allow\"",
+            ),
         ]
         .into_iter()
         .filter_map(|(in_force, name)| in_force.then_some(name))
@@ -123,6 +132,7 @@ impl Settings {
         self.store.check(report);
         self.jwt.check(report);
         self.revocation.check(report);
+        self.limits.check(report);
         self.tools.weather.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);

@@ -7,6 +7,7 @@
 mod error;
 mod feed;
 mod memory;
+mod quota;
 mod revocations;
 mod rings;
 mod sqlite;
@@ -16,6 +17,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 pub use error::StoreError;
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
+pub use quota::{Level, Quota};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, Users};
@@ -32,6 +34,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 pub struct Stores {
     /// Credentials that were taken back before their end.
     pub revocations: Arc<dyn Revocations>,
+    /// How much of each limit is used up.
+    pub quota: Arc<dyn Quota>,
     /// Accounts.
     pub users: Arc<dyn Users>,
     /// What changed, for every process that holds a copy in memory.
@@ -44,10 +48,11 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Users + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Quota + Users + Feed + Rings + 'static>(backend: B) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
+            quota: Arc::<B>::clone(&backend),
             users: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             rings: backend,
