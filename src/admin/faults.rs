@@ -16,6 +16,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
     match actor.as_str() {
         "tokens" => services.tokens.fault()?,
         "feed" => services.feed.fault()?,
+        "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }

@@ -18,7 +18,7 @@ use super::{AppError, furnish::first_scopes, tls};
 use crate::{
     admin,
     edge::{self, Guard, HostRule, STRICT_TRANSPORT},
-    house::{House, Worker},
+    house::{House, Worker, toll},
     mcp,
     oauth::{self, ResourceMetadata},
     settings::Settings,
@@ -73,9 +73,14 @@ pub(super) fn main_server(
             .app_data(metadata.clone())
             .app_data(Rc::new(Worker::new(shared.clone().into_inner())))
             .configure(mcp::routes)
-            .configure(oauth::routes)
             .configure(|app| admin::main_routes(app, with_metrics))
-            .default_service(web::to(edge::nothing_here))
+            // Everything else takes from its address first; `/mcp` does so itself, in its own words.
+            .service(
+                web::scope("")
+                    .wrap(from_fn(toll))
+                    .configure(oauth::routes)
+                    .default_service(web::to(edge::nothing_here)),
+            )
     };
     let workers = worker_count(settings);
     let server = HttpServer::new(app)

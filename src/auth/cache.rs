@@ -45,6 +45,11 @@ impl<V> Cache<V> {
         Self { half, young: Generation::default(), old: Generation::default() }
     }
 
+    /// Whether there is an entry of `digest`; it does not become younger.
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
+        self.young.contains_key(digest) || self.old.contains_key(digest)
+    }
+
     /// The entry of `digest`, which becomes young.
     pub(super) fn find(&mut self, digest: &Digest) -> Option<&mut V> {
         if !self.old.is_empty() && !self.young.contains_key(digest) {

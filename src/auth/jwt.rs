@@ -121,6 +121,13 @@ pub fn authenticate(
 }
 
 impl TokenCache {
+    /// Whether this worker has verified `credential` and not found it ended since; nothing is verified.
+    pub fn knows(&self, credential: Credential<'_>) -> bool {
+        let (Credential::Bearer(text) | Credential::ApiKey(text)) = credential;
+        let is_short = text.len() <= crate::actors::tokens::MAX_TOKEN_BYTES;
+        is_short && self.0.contains(&Sha256::digest(text).into())
+    }
+
     /// The principal of a token that this worker has verified before.
     fn known(
         &mut self,

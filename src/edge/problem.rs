@@ -87,6 +87,13 @@ impl<E: Coded> From<E> for HttpError {
     }
 }
 
+impl HttpError {
+    /// The answer to a request that has an id already.
+    pub fn with_id(cause: impl Coded, request_id: RequestId) -> Self {
+        Self { cause: Box::new(cause), request_id }
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)

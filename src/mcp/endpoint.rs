@@ -10,9 +10,9 @@ use actix_web::{
 
 use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
 use crate::{
-    actors::audit::AuditError,
+    actors::{audit::AuditError, limiter::Visit},
     domain::RequestId,
-    edge::{Busy, Headers},
+    edge::{self, Busy, Headers},
     error::Code,
     house::Worker,
 };
@@ -48,16 +48,40 @@ async fn exchange(
     payload: web::Payload,
     mut record: Record,
 ) -> (Answer, &'static str) {
-    let headers = Headers::of(request.headers());
-    record.describe(request.path(), headers.user_agent, worker.house.proxies.client_of(request));
-    let mut exchange = Exchange { worker, request, headers, record, label: "none" };
-    let answer = if request.method() == Method::POST {
-        exchange.post(&mut payload.into_inner()).await
-    } else {
-        exchange.other_method()
+    let ip = worker.house.proxies.client_of(request);
+    let visit = Visit {
+        request: record.id(),
+        time: record.time(),
+        clock: record.started(),
+        ip,
+        path: request.path(),
     };
-    let (id, label) = (exchange.record.id(), exchange.label);
-    let receipt = exchange.record.close(answer.outcome, answer.code.map(Code::reason));
+    let mut payload = payload.into_inner();
+    if let Err(over) = worker.turnstile.address(&visit).await {
+        // Neither its headers nor its credential are looked at.
+        let whole = edge::discard(&mut payload).await;
+        let answer = Answer::refused(&over.into(), None, record.id());
+        return settle(record, if whole { answer } else { answer.and_close() }, "none").await;
+    }
+    let headers = Headers::of(request.headers());
+    record.describe(request.path(), headers.user_agent, ip);
+    let mut exchange = Exchange { worker, request, headers, visit, record, label: "none" };
+    let answer = if request.method() == Method::POST {
+        exchange.post(&mut payload).await
+    } else {
+        exchange.other_method().await
+    };
+    settle(exchange.record, answer, exchange.label).await
+}
+
+/// Closes the record of what was answered; an answer that cannot be recorded is none.
+async fn settle(record: Record, answer: Answer, label: &'static str) -> (Answer, &'static str) {
+    let id = record.id();
+    if answer.code == Some(Code::RateLimited) {
+        record.withdraw();
+        return (answer, label);
+    }
+    let receipt = record.close(answer.outcome, answer.code.map(Code::reason));
     match receipt.committed().await {
         Ok(()) => (answer, label),
         Err(error) => (unrecorded(error, id), label),

@@ -53,6 +53,11 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, &'static str> {
     units::duration(text).ok_or("write a whole number and one of ms, s, m, h, d, for example 30m")
 }
 
+/// The candidate most like `name`: what somebody who mistyped it most likely meant.
+pub fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest::name(name, candidates)
+}
+
 /// The settings in force: plain data, every rule checked. `Debug` shows no secret.
 ///
 /// An embedder starts from [`Settings::development`] and changes fields; the rules are then its own

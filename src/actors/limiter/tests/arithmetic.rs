@@ -89,7 +89,7 @@ fn another_role_forgives_nothing_and_the_larger_one_counts_until_credentials_cha
 
 #[test]
 fn four_threads_get_what_one_would_and_no_more() {
-    let limits = limits(&[rate(1_000, 20_000.0), rate(1_000_000, 1e9)]);
+    let limits = limits(&[rate(5_000, 5_000.0), rate(1_000_000, 1e9)]);
     let (user, tool) = (full(), Bucket::new(1, Moment::default()));
     let (admitted, refused_at) = (AtomicU64::new(0), AtomicU64::new(0));
     let started = Instant::now();
@@ -110,7 +110,7 @@ fn four_threads_get_what_one_would_and_no_more() {
         };
         (0..4).for_each(|_| drop(threads.spawn(hammer)));
     });
-    let due = |elapsed: Duration| 1_000.0 + 20_000.0 * elapsed.as_secs_f64();
+    let due = |elapsed: Duration| 5_000.0 + 5_000.0 * elapsed.as_secs_f64();
     let admitted = admitted.load(Ordering::Relaxed) as f64;
     assert!(admitted <= due(started.elapsed()), "{admitted} is too much");
     // When somebody was last refused, everything that was due had been given out.
