@@ -3,6 +3,7 @@
 mod address;
 mod body;
 mod connections;
+mod forwarded;
 mod guard;
 mod headers;
 mod held;

@@ -149,7 +149,7 @@ impl<'a> Exchange<'a> {
     /// an address with a flood of bad ones goes on, and no flood is verified.
     async fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
         let turnstile = &self.worker.turnstile;
-        if turnstile.has_failed_often(&self.visit) && !self.is_known() {
+        if turnstile.has_failed_often(&self.visit) && !self.needs_no_look() {
             turnstile.may_try(&self.visit)?;
         }
         let seen = match self.authenticated((self.record.time(), self.record.started()), false) {
@@ -166,10 +166,10 @@ impl<'a> Exchange<'a> {
         Ok(seen.principal)
     }
 
-    /// Whether this worker has verified the credential before.
-    fn is_known(&self) -> bool {
+    /// Whether there is nothing to verify: no credential, or one that this worker has verified before.
+    fn needs_no_look(&self) -> bool {
         let credential = Credential::of(&self.headers, self.request.query_string());
-        credential.is_ok_and(|credential| self.worker.cache.borrow().knows(credential))
+        credential.map_or(true, |credential| self.worker.cache.borrow().knows(credential))
     }
 
     /// Takes what this request costs its caller: the cost of `tool`, or one. What comes with success is to be

@@ -52,7 +52,7 @@ fn load(app: &TestApp, token: Option<&str>, stop: &AtomicBool) -> Seen {
 
 /// Lets `actor` panic again and again under load, and holds the promises.
 fn panics_under_load(actor: &str) {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let good = app.token("ada", "user");
     let (revoked, jti) = app.minted("mallory", &["user"], &[], "tests");
     block_on(app.tokens.revoke(portcullis::store::RevocationTarget::Jti(jti), Duration::from_secs(600)))
@@ -123,6 +123,11 @@ fn the_audit_writer_panics_under_load() {
 #[test]
 fn the_feed_reader_panics_under_load() {
     panics_under_load("feed");
+}
+
+#[test]
+fn the_limiter_panics_under_load() {
+    panics_under_load("limiter");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod faults;
 mod ladder;
 mod limits;
 mod lists;
+mod rates;
 mod refusals;
 mod regressions;
 mod revocation;

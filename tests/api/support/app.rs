@@ -10,7 +10,7 @@ use portcullis::{
     },
     app::{self, AppError},
     domain::SigningSecret,
-    settings::Settings,
+    settings::{RateSettings, Settings},
     tools::AnyTool,
 };
 use serde_json::Value;
@@ -49,6 +49,18 @@ impl TestApp {
     /// A server with settings of its own.
     pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::with(change, Vec::new())
+    }
+
+    /// A server that a test may flood: no limit is ever reached, as in the profile `loadtest`.
+    pub(crate) fn start_roomy() -> Self {
+        Self::start_with(|settings| {
+            let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
+            let limits = &mut settings.limits;
+            (limits.default, limits.ip, limits.failures) = (most, most, most);
+            for role in settings.roles.values_mut() {
+                (role.capacity, role.refill_per_second) = (None, None);
+            }
+        })
     }
 
     /// A server with settings and tools of its own.
@@ -107,6 +119,11 @@ impl TestApp {
     /// A new connection to the main listener.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.main)
+    }
+
+    /// A new connection to the main listener from another address of this machine.
+    pub(crate) fn connect_from(&self, source: &str) -> Connection {
+        Connection::open_from(source.parse().unwrap(), self.main)
     }
 
     /// One request on a connection of its own.
