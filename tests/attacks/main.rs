@@ -14,6 +14,7 @@ mod http;
 mod jwt;
 mod map;
 mod mcp;
+mod rates;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]
