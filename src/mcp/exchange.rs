@@ -74,7 +74,7 @@ impl<'a> Exchange<'a> {
         };
         if body.waited {
             // What was there when the head came may be gone, and time that passed gives nothing twice.
-            self.visit.clock = Instant::now();
+            (self.visit.time, self.visit.clock) = (Timestamp::now(), Instant::now());
         }
         let principal = match if body.waited { self.admit_again() } else { Ok(principal) } {
             Ok(principal) => principal,

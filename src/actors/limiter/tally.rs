@@ -27,10 +27,12 @@ pub(super) struct Tally {
     open: Mutex<Open>,
 }
 
+/// A caller, `None` for those who are summed up together, a scope, and the tool if it is a tool's.
+type Whose = (Option<Id>, Scope, Option<&'static str>);
+
 #[derive(Debug, Default)]
 struct Open {
-    /// By caller and scope; the caller is `None` for those who are summed up together.
-    sums: HashMap<(Option<Id>, Scope), Sum>,
+    sums: HashMap<Whose, Sum>,
     /// Whether the server is stopping: whatever comes now is written at once.
     closed: bool,
 }
@@ -67,12 +69,14 @@ impl Tally {
     pub(super) fn count(&self, refused: &Refused<'_>) -> Result<(), AuditError> {
         let second = refused.visit.time.secs();
         let mut open = self.open.lock();
-        let mut key = (Some(refused.id), refused.scope);
+        let tool = refused.tool.filter(|_| refused.scope == Scope::Tool);
+        let mut key: Whose = (Some(refused.id), refused.scope, tool);
         if open.sums.len() >= MOST && !open.sums.contains_key(&key) {
-            key.0 = None;
+            key = (None, refused.scope, None);
         }
         if let Some(sum) = open.sums.get_mut(&key)
-            && sum.second == second
+            // A worker that was a little slower belongs to the second that others have begun.
+            && sum.second >= second
         {
             sum.add(refused.visit.request);
             return Ok(());
@@ -113,7 +117,7 @@ impl Sum {
         if !together {
             event.principal = refused.principal.cloned();
             event.ip = visit.ip;
-            event.tool = refused.tool.map(Cow::Borrowed);
+            event.tool = refused.tool.filter(|_| refused.scope == Scope::Tool).map(Cow::Borrowed);
         }
         event.detail = Some(refused.scope.as_str().into());
         Self { slot, second, count: 0, named: Vec::new(), event }

@@ -150,20 +150,15 @@ impl Turnstile {
         if self.is_off() {
             return Ok(None);
         }
-        let at = Arc::as_ptr(principal).addr();
         let gate = tool.and_then(|name| self.shared().tools.get(name));
         let now = self.now(visit);
-        let mut principals = self.principals.borrow_mut();
-        let known = principals.find(&at).filter(|known| Arc::ptr_eq(&known.principal, principal));
-        let known = known.map(|known| self.pass(known, gate, now));
-        drop(principals);
-        let passed = match known {
+        let passed = match self.pass_known(principal, gate, now) {
             Some(passed) => passed,
             None => {
                 let known = self.meet(principal).await?;
                 let passed = self.pass(&known, gate, now);
                 if known.user.own && known.key.as_ref().is_none_or(|key| key.own) {
-                    self.principals.borrow_mut().add(at, known);
+                    self.principals.borrow_mut().add(place(principal), known);
                 }
                 passed
             }
@@ -172,6 +167,19 @@ impl Turnstile {
             Some(error) if self.shared().mode == Mode::Enforce => Err(error),
             _ => self.refuse(exceeded, id, (visit, Some(principal), tool)).map(|()| None),
         })
+    }
+
+    /// Takes from the buckets of a principal that this worker knows; `None` if it does not.
+    fn pass_known(
+        &self,
+        principal: &Arc<Principal>,
+        gate: Option<&ToolGate>,
+        now: Moment,
+    ) -> Option<Result<Option<InFlight>, Stopped>> {
+        let mut principals = self.principals.borrow_mut();
+        let known =
+            principals.find(&place(principal)).filter(|known| Arc::ptr_eq(&known.principal, principal));
+        known.map(|known| self.pass(known, gate, now))
     }
 
     /// Takes from buckets that are at hand.
@@ -260,6 +268,11 @@ impl Turnstile {
     fn now(&self, visit: &Visit<'_>) -> Moment {
         self.shared().clock.moment(visit.clock)
     }
+}
+
+/// Where a principal stands in memory.
+fn place(principal: &Arc<Principal>) -> usize {
+    Arc::as_ptr(principal).addr()
 }
 
 /// Who asks for what.
