@@ -99,8 +99,10 @@ pub(super) struct Bucket(Mutex<State>);
 #[derive(Debug)]
 struct State {
     full_again: Moment,
-    /// The epoch of the credentials as of which `class` holds.
-    epoch: u64,
+    /// The latest moment at which it was asked, whole nanoseconds.
+    latest: u64,
+    /// The epoch of the credentials as of which `class` holds; what is beyond 32 bits is as good as the end.
+    epoch: u32,
     class: Class,
     /// Whether it was taken from since it was last saved.
     changed: bool,
@@ -139,6 +141,8 @@ pub(super) fn take(limits: &Limits, claims: [Option<Claim<'_>>; 3], now: Moment)
     let mut held = claims.map(|claim| claim.map(|claim| (claim.bucket.0.lock(), claim)));
     let mut short: Option<Short> = None;
     for (state, claim) in held.iter_mut().flatten() {
+        let now = state.not_before(now);
+        state.latest = u64::try_from(now.0 / TICKS).unwrap_or(u64::MAX);
         state.rate(limits, claim, now);
         if let Some(mine) = state.short(limits, claim, now)
             && short.is_none_or(|worst| mine.wait > worst.wait)
@@ -150,6 +154,7 @@ pub(super) fn take(limits: &Limits, claims: [Option<Claim<'_>>; 3], now: Moment)
         return Err(short);
     }
     for (state, claim) in held.iter_mut().flatten() {
+        let now = state.not_before(now);
         state.spend(limits, claim.cost, now);
     }
     Ok(())
@@ -158,12 +163,13 @@ pub(super) fn take(limits: &Limits, claims: [Option<Claim<'_>>; 3], now: Moment)
 impl Bucket {
     /// A bucket of that class that will be full at `full_again`.
     pub(super) fn new(class: Class, full_again: Moment) -> Self {
-        Self(Mutex::new(State { full_again, epoch: 0, class, changed: false }))
+        Self(Mutex::new(State { full_again, latest: 0, epoch: 0, class, changed: false }))
     }
 
     /// Whether one call could be taken; nothing is.
     pub(super) fn peek(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Result<(), Short> {
-        self.state().short(limits, claim, now).map_or(Ok(()), Err)
+        let state = self.state();
+        state.short(limits, claim, state.not_before(now)).map_or(Ok(()), Err)
     }
 
     pub(super) fn is_full(&self, now: Moment) -> bool {
@@ -199,15 +205,22 @@ pub(super) fn backlog(limit: Limit, spent: u64, elapsed: Duration) -> u128 {
 }
 
 impl State {
+    /// The moment that counts: requests of several threads come in another order than they began, and one
+    /// that is late must not find the time gone back. Nobody asks before their time, so it is not too late.
+    fn not_before(&self, now: Moment) -> Moment {
+        now.max(Moment(u128::from(self.latest) * TICKS))
+    }
+
     /// Gives the bucket the limit that its owner has now.
     ///
     /// The larger of two counts, since a principal has one bucket whatever it shows; but what was true before
     /// the credentials changed does not count any more. What was taken stays taken, call for call: a change
     /// of role forgives nothing, in either direction.
     fn rate(&mut self, limits: &Limits, claim: &Claim<'_>, now: Moment) {
+        let epoch = u32::try_from(claim.epoch).unwrap_or(u32::MAX);
         if claim.class != self.class {
             let (old, new) = (limits.of(self.class), limits.of(claim.class));
-            if claim.epoch > self.epoch || new.capacity > old.capacity {
+            if epoch > self.epoch || new.capacity > old.capacity {
                 let backlog = self.full_again.0.saturating_sub(now.0);
                 let calls = (backlog * PARTS).div_ceil(u128::from(old.interval));
                 let backlog = (calls * u128::from(new.interval)).div_ceil(PARTS);
@@ -215,7 +228,7 @@ impl State {
                 self.class = claim.class;
             }
         }
-        self.epoch = self.epoch.max(claim.epoch);
+        self.epoch = self.epoch.max(epoch);
     }
 
     fn short(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Option<Short> {

@@ -93,8 +93,8 @@ impl Drop for InFlight {
 impl Shared {
     /// Everything at the start, with what was saved before.
     pub(super) fn new(config: &LimiterConfig, saved: Vec<Level>, lane: Lane, now: Timestamp) -> Self {
-        let mut limits = vec![config.address, config.failures, config.fallback].into_iter().map(Limit::new);
-        let mut limits: Vec<Limit> = limits.by_ref().collect();
+        let fixed = [config.address, config.failures, config.fallback];
+        let mut limits: Vec<Limit> = fixed.into_iter().map(Limit::new).collect();
         let mut class_of = |limit: Limit| {
             limits.push(limit);
             Class::try_from(limits.len() - 1).unwrap_or(FALLBACK)

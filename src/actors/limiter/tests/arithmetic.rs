@@ -51,6 +51,15 @@ fn a_burst_of_the_capacity_passes_and_the_next_one_waits_for_exactly_one() {
 }
 
 #[test]
+fn a_request_that_began_earlier_and_comes_later_is_not_refused_for_it() {
+    let limits = limits(&[rate(30, 0.2)]);
+    let bucket = full();
+    let began = |n: u64| at(1_000_000 * (40 - n));
+    assert!((0..30).all(|n| one(&limits, &bucket, 1, began(n)).is_ok()));
+    assert_eq!(one(&limits, &bucket, 1, began(35)).unwrap_err().wait, Duration::from_secs(5));
+}
+
+#[test]
 fn all_buckets_or_none() {
     let limits = limits(&[rate(10, 10.0), rate(2, 1.0)]);
     let (user, key, tool) = (full(), full(), Bucket::new(1, Moment::default()));
@@ -126,6 +135,8 @@ fn rates() -> impl Strategy<Value = (u32, u64)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_window_holds_more_than_capacity_and_rate_and_time(
         (capacity, milli_refill) in rates(),
