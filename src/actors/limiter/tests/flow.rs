@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A running limiter with everything around it.
-struct House {
+pub(super) struct House {
     limiter: Limiter,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -37,7 +37,7 @@ struct House {
 }
 
 impl House {
-    async fn with(config: &LimiterConfig, stores: Stores) -> Self {
+    pub(super) async fn with(config: &LimiterConfig, stores: Stores) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let audit = Audit::start(&Arbiter::new().handle(), AuditConfig::new(dir.path())).await.unwrap();
         let metrics = Arc::new(Metrics::new(&[], &[], &stores.failures));
@@ -49,12 +49,16 @@ impl House {
         Self { limiter, audit, metrics, stores, epoch, dir }
     }
 
+    pub(super) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
     async fn start() -> Self {
         Self::with(&config(), store::open("memory:").unwrap()).await
     }
 
     /// Stops in order; gives the records of refusals.
-    async fn stop(self) -> Vec<Record> {
+    pub(super) async fn stop(self) -> Vec<Record> {
         self.limiter.close().await;
         self.audit.close().await.unwrap();
         limited(self.dir.path())

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod flow;
 mod memory;
+mod stress;
 
 use std::{
     net::IpAddr,
