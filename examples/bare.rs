@@ -20,6 +20,8 @@ const ANSWER: &str = concat!(
     r#""timestamp":"2026-11-22T10:00:00Z","source":"fixed"},"isError":false}}"#
 );
 
+/// What ours lets a browser do with an answer.
+const CONTENT_SECURITY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// The request id that ours would make anew.
 const REQUEST_ID: &str = "0199f0a0-0000-7000-8000-000000000000";
 
@@ -56,6 +58,9 @@ async fn answer(body: web::Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::VARY, HeaderValue::from_static("authorization")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY)))
         .insert_header((HeaderName::from_static("x-request-id"), HeaderValue::from_static(REQUEST_ID)))
         .body(ANSWER)
 }

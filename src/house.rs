@@ -120,6 +120,8 @@ pub struct House {
     pub digest_key: Hmac<Sha256>,
     /// Credentials that this process has seen.
     pub sights: Sights,
+    /// Whether clients come over TLS, and shall keep to it.
+    pub over_tls: bool,
     /// Whether the server is stopping.
     pub closing: AtomicBool,
 }

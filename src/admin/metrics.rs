@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
-use crate::{edge, house::House};
+use crate::{domain::Timestamp, edge, house::House};
 
 /// Everything that is counted; what actors know of themselves is read at this moment.
 pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpResponse {
@@ -13,6 +13,7 @@ pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpRespon
         house.metrics.actor(actor.name, actor.restarts, actor.depth);
     }
     house.metrics.staleness(house.services.tokens.staleness(Instant::now()));
+    house.metrics.clock_behind(house.services.tokens.clock_behind(Timestamp::now()));
     let mut answer = HttpResponse::Ok();
     edge::harden(&mut answer);
     answer

@@ -46,7 +46,13 @@ pub enum AppError {
     /// There is no signing secret, and this profile does not make one.
     #[error("jwt.secret: is missing; set jwt.secret_file, PORTCULLIS__JWT__SECRET or JWT_SECRET_KEY")]
     NoSecret,
-    /// The generated secret cannot be kept.
+    /// There is no private key to sign with, and this profile does not make one.
+    #[error("jwt.keys: there is none to sign with; write [[jwt.keys]], or set jwt.algorithm to HS256")]
+    NoKey,
+    /// A private key was named and not read.
+    #[error("jwt.keys: the key {0} was not read from its file")]
+    UnreadKey(String),
+    /// The generated secret or key cannot be kept.
     #[error(transparent)]
     Generated(#[from] GeneratedError),
     /// The store does not open.
@@ -124,6 +130,10 @@ impl AppError {
             Self::Served(_) => ("data_dir", "stop the other server or choose another folder"),
             Self::File { .. } | Self::Audit(_) => ("data_dir", "let this user read and write there"),
             Self::NoSecret => ("jwt.secret", "set jwt.secret_file or the variable JWT_SECRET_KEY"),
+            Self::NoKey => ("jwt.keys", "write [[jwt.keys]], or set jwt.algorithm to HS256"),
+            Self::UnreadKey(_) => ("jwt.keys", "read it with PrivateKey::from_pem"),
+            Self::Tokens(TokenError::Retired) => ("jwt.keys", "put a new key first"),
+            Self::Tokens(TokenError::Keys) => ("jwt.keys", "give each key a kid of its own"),
             Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
             Self::Limits(_) => ("limits", "correct it"),
             Self::Store(_) | Self::Limiter(LimitError::Store(_)) => {
@@ -179,6 +189,10 @@ mod tests {
         let unknown = InvalidRoles::UnknownPermission { role: "guest".into(), pattern: "x:y".into() };
         for (error, key) in [
             (AppError::NoSecret, "jwt.secret"),
+            (AppError::NoKey, "jwt.keys"),
+            (AppError::UnreadKey("a".into()), "jwt.keys"),
+            (TokenError::Retired.into(), "jwt.keys"),
+            (TokenError::Keys.into(), "jwt.keys"),
             (
                 AppError::Setting { key: "server.tls.certificate", problem: "a: is empty".into() },
                 "server.tls.certificate",

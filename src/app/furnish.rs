@@ -47,6 +47,7 @@ pub(super) fn house(
         when_denied: settings.policy.denied.into(),
         digest_key: digest_state(&digest_key)?,
         sights: Sights::default(),
+        over_tls: settings.server.tls.files().is_some(),
         closing: AtomicBool::new(false),
         roles,
         registry,

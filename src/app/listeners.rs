@@ -66,21 +66,20 @@ pub(super) fn main_server(
     let app = move || {
         edge::watch();
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
-        App::new()
+        // Middleware costs every request that passes it: the endpoint does the same by itself.
+        let others = web::scope("")
+            .wrap(from_fn(toll))
             .wrap_fn(edge::hold_chunked)
             .wrap(Condition::new(with_tls, strict))
+            .configure(oauth::routes)
+            .configure(|app| admin::main_routes(app, with_metrics))
+            .default_service(web::to(edge::nothing_here));
+        App::new()
             .app_data(shared.clone())
             .app_data(metadata.clone())
             .app_data(Rc::new(Worker::new(shared.clone().into_inner())))
             .configure(mcp::routes)
-            .configure(|app| admin::main_routes(app, with_metrics))
-            // Everything else takes from its address first; `/mcp` does so itself, in its own words.
-            .service(
-                web::scope("")
-                    .wrap(from_fn(toll))
-                    .configure(oauth::routes)
-                    .default_service(web::to(edge::nothing_here)),
-            )
+            .service(others)
     };
     let workers = worker_count(settings);
     let server = HttpServer::new(app)

@@ -77,7 +77,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
     let mut started = AuditEvent::new(Timestamp::now(), EventCode::ServerStarted, Outcome::Ok);
-    started.detail = Some(started_detail(settings).into());
+    started.detail = Some(started_detail(settings, &house.services.tokens).into());
     house.services.audit.record(started).await?;
     let grace = settings.server.shutdown_grace;
     Ok(Server { house, listeners, mcp_url, admin_url, grace, threads, _run_file: run_file, _lock: lock })
@@ -161,11 +161,15 @@ async fn drain(handles: &[ServerHandle; 2], grace: Duration) {
     }
 }
 
-fn started_detail(settings: &Settings) -> String {
+/// What an auditor wants to know of a start: among the rest, by which keys tokens hold from now on.
+fn started_detail(settings: &Settings, tokens: &Tokens) -> String {
+    let keys = tokens.public_keys(Timestamp::now());
+    let kids: Vec<_> = keys.iter().map(|key| &key["kid"]).collect();
     serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "profile": settings.profile.name(),
         "weakened": settings.weakenings(),
+        "signing": { "algorithm": settings.jwt.algorithm.name(), "kids": kids },
     })
     .to_string()
 }

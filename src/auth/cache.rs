@@ -1,4 +1,4 @@
-//! A bounded map from credential digests to what they proved, one per worker thread.
+//! A bounded map from credentials to what they proved, one per worker thread.
 
 use std::{
     collections::HashMap,
@@ -6,11 +6,11 @@ use std::{
     mem,
 };
 
-/// The SHA-256 of a credential. The credential itself is never kept.
+/// What stands for a credential: bytes as good as random that nobody can choose, such as a SHA-256 or a part
+/// of a signature that has been verified.
 pub(super) type Digest = [u8; 32];
 
-/// Takes the first eight bytes of a [`Digest`] as its hash: they are as good as random already, and an
-/// attacker who could choose them would have to break SHA-256 first.
+/// Takes the first eight bytes of a [`Digest`] as its hash: they are as good as random already.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FirstBytes(u64);
 
@@ -45,9 +45,9 @@ impl<V> Cache<V> {
         Self { half, young: Generation::default(), old: Generation::default() }
     }
 
-    /// Whether there is an entry of `digest`; it does not become younger.
-    pub(super) fn contains(&self, digest: &Digest) -> bool {
-        self.young.contains_key(digest) || self.old.contains_key(digest)
+    /// The entry of `digest`, which does not become younger.
+    pub(super) fn peek(&self, digest: &Digest) -> Option<&V> {
+        self.young.get(digest).or_else(|| self.old.get(digest))
     }
 
     /// The entry of `digest`, which becomes young.

@@ -5,11 +5,16 @@ mod claims;
 mod permission;
 mod principal;
 mod secret;
+mod signing;
 mod time;
 
 pub use audit::{AuditEvent, EventCode, Outcome};
-pub use claims::{AccessClaims, Audience, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS};
+pub use claims::{
+    AccessClaims, Audience, REFRESH_HEADER_TYPE, RefreshClaims, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS,
+    TOKEN_TYPE_REFRESH,
+};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
 pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
 pub use secret::{SigningSecret, WeakSecret};
+pub use signing::{Algorithm, PrivateKey, PublicKey, UnfitKey, is_key_id};
 pub use time::Timestamp;

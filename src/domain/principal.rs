@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::PermissionSet;
+use super::{PermissionSet, Timestamp};
 
 /// The name of an account or a service: 1 to 64 of `[A-Za-z0-9._@-]`, compared byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,9 +98,19 @@ pub struct Principal {
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A new one, ordered by time (UUID version 7, RFC 9562 §5.7).
+    /// A new one.
     pub fn new() -> Self {
-        Self(Uuid::now_v7())
+        Self::at(Timestamp::now())
+    }
+
+    /// A new one of that moment: they are ordered by the millisecond (UUID version 7, RFC 9562 §5.7).
+    pub fn at(moment: Timestamp) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(moment.millis(), &rand::random()).into_uuid())
+    }
+
+    /// Its text, written into `buffer`.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; 36]) -> &'b str {
+        self.0.as_hyphenated().encode_lower(buffer)
     }
 }
 

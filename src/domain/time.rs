@@ -37,6 +37,12 @@ impl Timestamp {
         Self(secs.saturating_mul(1_000_000))
     }
 
+    /// From RFC 3339, such as `2027-01-31T12:00:00Z`; `None` for anything else, and for a moment before 1970.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment = DateTime::parse_from_rfc3339(text).ok()?;
+        u64::try_from(moment.timestamp_micros()).ok().map(Self)
+    }
+
     /// Microseconds since the epoch.
     pub const fn micros(self) -> u64 {
         self.0
@@ -88,5 +94,16 @@ mod tests {
     fn a_moment_is_shown_in_utc_with_microseconds() {
         assert_eq!(Timestamp::from_micros(1_500_000).to_string(), "1970-01-01T00:00:01.500000Z");
         assert_eq!(Timestamp::from_micros(u64::MAX).to_string(), "9999-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn a_moment_is_read_with_its_zone_and_not_without() {
+        let read = Timestamp::from_rfc3339;
+        assert_eq!(read("1970-01-01T01:00:01.5+01:00"), Some(Timestamp::from_micros(1_500_000)));
+        assert_eq!(read("2027-01-31T12:00:00Z").unwrap().to_string(), "2027-01-31T12:00:00.000000Z");
+        for wrong in ["", "2027-01-31", "2027-01-31T12:00:00", "1969-12-31T23:59:59Z", "2027-02-30T00:00:00Z"]
+        {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

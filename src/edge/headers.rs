@@ -46,8 +46,8 @@ pub struct Headers<'a> {
     pub content_encoding: Field<'a>,
     /// `Content-Length`.
     pub content_length: Field<'a>,
-    /// `Accept`, which may stand more than once.
-    pub accept: Vec<&'a HeaderValue>,
+    /// `Accept`, which may stand more than once: whether one of ours is in it; `None` if it is not there.
+    pub accepts: Option<bool>,
     /// `Authorization`.
     pub authorization: Field<'a>,
     /// `X-API-Key`.
@@ -83,7 +83,7 @@ impl<'a> Headers<'a> {
                 "mcp-method" => &mut found.method,
                 "mcp-name" => &mut found.name,
                 "accept" => {
-                    found.accept.push(value);
+                    found.accepts = Some(found.accepts == Some(true) || takes_ours(value));
                     continue;
                 }
                 _ => continue,
@@ -97,6 +97,22 @@ impl<'a> Headers<'a> {
     pub fn announced_length(&self) -> Option<usize> {
         self.content_length.text()?.parse().ok()
     }
+}
+
+/// What the protocol has every client send (specification, Streamable HTTP).
+const USUAL_ACCEPT: &[u8] = b"application/json, text/event-stream";
+
+/// Whether an `Accept` holds JSON or an event stream. Many send `*/*` or only one of the two.
+fn takes_ours(accept: &HeaderValue) -> bool {
+    const TAKEN: [&str; 5] = ["application/json", "text/event-stream", "*/*", "application/*", "text/*"];
+    let mut ranges = accept.to_str().unwrap_or_default().split(',');
+    accept.as_bytes() == USUAL_ACCEPT
+        || ranges.any(|range| TAKEN.iter().any(|taken| bare(range).eq_ignore_ascii_case(taken)))
+}
+
+/// A media type or range without its parameters.
+pub(super) fn bare(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
 }
 
 #[cfg(test)]

@@ -12,16 +12,39 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage,
+    Error, HttpMessage, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header,
+    http::header::{self, HeaderMap},
 };
 use bytes::Bytes;
 use futures_util::Stream;
 
-/// Middleware for `wrap_fn`. Requests without `Transfer-Encoding` pass as they are.
+/// What of a chunked request is kept until its answer has left; nothing of any other.
+pub struct Hold(Option<Shared>);
+
+impl Hold {
+    /// Holds the body of a request with these headers; gives back what the handler reads of it.
+    pub fn of(headers: &HeaderMap, payload: Payload) -> (Self, Payload) {
+        if !headers.contains_key(header::TRANSFER_ENCODING) {
+            return (Self(None), payload);
+        }
+        let shared = Rc::new(RefCell::new(payload));
+        let read = Box::pin(Shared(Rc::clone(&shared)));
+        (Self(Some(Shared(shared))), Payload::Stream { payload: read })
+    }
+
+    /// Has the answer hold it.
+    pub fn until_sent(self, answer: HttpResponse) -> HttpResponse {
+        match self.0 {
+            Some(request) => answer.map_body(|_, body| BoxBody::new(Held { body, _request: request })),
+            None => answer,
+        }
+    }
+}
+
+/// The same for every handler of a scope, as a middleware for `wrap_fn`.
 pub fn hold_chunked<S>(
     mut request: ServiceRequest,
     service: &S,
@@ -29,19 +52,13 @@ pub fn hold_chunked<S>(
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
-    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let held = chunked.then(|| {
-        let shared = Shared(Rc::new(RefCell::new(request.take_payload())));
-        request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&shared.0))) });
-        shared
-    });
+    let payload = request.take_payload();
+    let (hold, payload) = Hold::of(request.headers(), payload);
+    request.set_payload(payload);
     let answering = service.call(request);
     async move {
-        let answer = answering.await?;
-        Ok(match held {
-            Some(request) => answer.map_body(|_, body| BoxBody::new(Held { body, _request: request })),
-            None => answer,
-        })
+        let (request, answer) = answering.await?.into_parts();
+        Ok(ServiceResponse::new(request, hold.until_sent(answer)))
     }
 }
 

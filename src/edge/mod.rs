@@ -16,7 +16,7 @@ pub use body::{Body, discard, read_body, refuse_encoding};
 pub use connections::{Busy, greet, watch};
 pub use guard::{Guard, HostRule};
 pub use headers::{Field, Headers};
-pub use held::hold_chunked;
+pub use held::{Hold, hold_chunked};
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
 pub use quota::tell_quota;
 pub use status::status_of;

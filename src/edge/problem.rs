@@ -145,18 +145,19 @@ pub fn problem(cause: &dyn Coded, request_id: RequestId) -> HttpResponse {
     if let Some(wait) = cause.retry_after() {
         answer.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
     }
-    if let Some(quota) = cause.quota() {
-        tell_quota(&mut answer, &quota, cause.retry_after().unwrap_or_default());
-    }
     let id = request_id.to_string();
     answer.insert_header(("x-request-id", id.as_str()));
     answer.content_type("application/problem+json");
-    answer.json(json!({
+    let mut answer = answer.json(json!({
         "type": "about:blank",
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "detail": status.is_client_error().then(|| cause.to_string()),
         "reason": cause.code().reason(),
         "request_id": id,
-    }))
+    }));
+    if let Some(quota) = cause.quota() {
+        tell_quota(answer.headers_mut(), &quota, cause.retry_after().unwrap_or_default());
+    }
+    answer
 }

@@ -1,11 +1,11 @@
 //! What every path of the main listener takes from its address, save `/mcp`, which refuses in words of its own,
-//! and health, which is free.
+//! and those that watch over us, which are free.
 
 use std::{rc::Rc, time::Instant};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
 };
@@ -17,6 +17,9 @@ use crate::{
     edge::{self, Busy, HttpError},
 };
 
+/// Paths by which others see whether we live.
+const FREE: [&str; 3] = ["/health", "/health/ready", "/metrics"];
+
 /// Takes one request from the address, for `middleware::from_fn`. The [`Worker`] stands in the application's
 /// data.
 ///
@@ -25,7 +28,10 @@ use crate::{
 pub async fn toll<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if FREE.contains(&request.path()) {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
     let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
         return Err(HttpError::from(edge::EdgeError::Closing).into());
     };
@@ -36,7 +42,7 @@ pub async fn toll<B: MessageBody + 'static>(
         worker.turnstile.address(&Visit { request: id, time, clock, ip, path: request.path() }).await
     };
     let Err(error) = taken else {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
     let _busy = Busy::with(request.request());
     let mut payload = request.take_payload();
@@ -45,5 +51,5 @@ pub async fn toll<B: MessageBody + 'static>(
     if !whole {
         answer.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     }
-    Ok(request.into_response(answer).map_into_right_body())
+    Ok(request.into_response(answer))
 }

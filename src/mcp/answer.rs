@@ -1,10 +1,13 @@
 //! How a request ended: the bytes for the client and the words for the record.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse,
+    body::BoxBody,
     http::{
-        StatusCode,
-        header::{self, HeaderValue},
+        ConnectionType, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
 
@@ -14,6 +17,7 @@ use crate::{
     domain::{Outcome, RequestId},
     edge,
     error::{Code, Quota},
+    house::House,
     protocol::Id,
 };
 
@@ -26,7 +30,7 @@ pub(super) struct Answer {
     pub(super) outcome: Outcome,
     /// Why, if not well.
     pub(super) code: Option<Code>,
-    retry_after: Option<std::time::Duration>,
+    retry_after: Option<Duration>,
     quota: Option<Quota>,
     close: bool,
 }
@@ -74,43 +78,48 @@ impl Answer {
     }
 
     /// As an HTTP response.
-    pub(super) fn into_response(self, challenges: &Challenges, request_id: RequestId) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
-        response
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-            .insert_header((header::VARY, HeaderValue::from_static("authorization")))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-            .insert_header((header::CONTENT_SECURITY_POLICY, edge::CONTENT_SECURITY));
-        if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
-            response.insert_header((header::HeaderName::from_static("x-request-id"), id));
+    pub(super) fn into_response(self, house: &House, request_id: RequestId) -> HttpResponse {
+        let mut response = HttpResponse::with_body(self.status, BoxBody::new(self.body));
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("authorization"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, edge::CONTENT_SECURITY);
+        if let Ok(id) = HeaderValue::from_str(request_id.encode(&mut [0; 36])) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        if house.over_tls {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, edge::STRICT_TRANSPORT);
+        }
+        if self.status != StatusCode::ACCEPTED {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(code) = self.code {
-            self.explain(&mut response, code, challenges);
-        }
-        if self.close {
-            response.force_close();
-        }
-        if self.status == StatusCode::ACCEPTED {
-            return response.finish();
-        }
-        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        response.body(self.body)
-    }
-
-    /// The headers that only refusals have.
-    fn explain(&self, response: &mut actix_web::HttpResponseBuilder, code: Code, challenges: &Challenges) {
-        if let Some(challenge) = challenges.for_code(code) {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge.clone()));
-        }
-        if let Some(wait) = self.retry_after {
-            response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
+            explain(headers, code, self.retry_after, &house.challenges);
         }
         if let Some(quota) = &self.quota {
-            edge::tell_quota(response, quota, self.retry_after.unwrap_or_default());
+            edge::tell_quota(headers, quota, self.retry_after.unwrap_or_default());
         }
-        if code == Code::MethodNotAllowed {
-            response.insert_header((header::ALLOW, HeaderValue::from_static("POST")));
+        if self.close {
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
+        response
+    }
+}
+
+/// Adds the headers that only refusals have.
+fn explain(headers: &mut HeaderMap, code: Code, retry_after: Option<Duration>, challenges: &Challenges) {
+    if let Some(challenge) = challenges.for_code(code) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
+    }
+    if let Some(wait) = retry_after {
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        );
+    }
+    if code == Code::MethodNotAllowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
 }
 

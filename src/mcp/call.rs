@@ -80,7 +80,8 @@ async fn run(
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.
-    let limit = house.limits.request_timeout.saturating_sub(exchange.record.started().elapsed());
+    let spent = started.saturating_duration_since(exchange.record.started());
+    let limit = house.limits.request_timeout.saturating_sub(spent);
     let ended = if limit < entry.spec().deadline {
         tokio::time::timeout(limit, running).await.unwrap_or(Ok(Err(ToolError::Timeout)))
     } else {

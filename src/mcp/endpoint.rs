@@ -4,6 +4,7 @@ use std::{rc::Rc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    dev::Payload,
     http::Method,
     web::{self, ServiceConfig},
 };
@@ -11,15 +12,15 @@ use actix_web::{
 use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
-    domain::RequestId,
-    edge::{self, Busy, Headers},
+    domain::{RequestId, Timestamp},
+    edge::{self, Busy, Headers, Hold},
     error::Code,
     house::Worker,
 };
 
 /// Adds the endpoint. Each worker's [`Worker`] stands in the application's data.
 pub(crate) fn routes(app: &mut ServiceConfig) {
-    app.service(web::resource("/mcp").route(web::post().to(serve)).default_service(web::route().to(serve)));
+    app.service(web::resource("/mcp").to(serve));
 }
 
 /// One request on the endpoint, whatever its method.
@@ -27,9 +28,11 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
         return HttpResponse::InternalServerError().finish();
     };
-    let (id, started) = (RequestId::new(), Instant::now());
+    let (time, started) = (Timestamp::now(), Instant::now());
+    let id = RequestId::at(time);
     let _busy = Busy::with(&request);
-    let (answer, label) = match Record::open(&worker.lane, id, started) {
+    let (hold, payload) = Hold::of(request.headers(), payload.into_inner());
+    let (answer, label) = match Record::open(&worker.lane, id, (time, started)) {
         Ok(record) => exchange(&worker, &request, payload, record).await,
         Err(error) => (unrecorded(error, id), "none"),
     };
@@ -37,7 +40,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
     }
     worker.house.metrics.request(label, answer.outcome, started.elapsed());
-    answer.into_response(&worker.house.challenges, id)
+    hold.until_sent(answer.into_response(&worker.house, id))
 }
 
 /// Answers, then writes the record and, in durable mode, waits until it is on disk: only then may the
@@ -45,7 +48,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
 async fn exchange(
     worker: &Rc<Worker>,
     request: &HttpRequest,
-    payload: web::Payload,
+    mut payload: Payload,
     mut record: Record,
 ) -> (Answer, &'static str) {
     let ip = worker.house.proxies.client_of(request);
@@ -56,7 +59,6 @@ async fn exchange(
         ip,
         path: request.path(),
     };
-    let mut payload = payload.into_inner();
     if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
         let whole = edge::discard(&mut payload).await;

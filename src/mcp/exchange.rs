@@ -183,7 +183,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn authenticated(&mut self, clocks: (Timestamp, Instant), again: bool) -> Result<Authenticated, Refusal> {
-        let (house, started) = (self.house(), Instant::now());
+        let (house, (_, started)) = (self.house(), clocks);
         let credential = Credential::of(&self.headers, self.request.query_string());
         let kind = match credential {
             Ok(Credential::Bearer(_)) => "jwt",

@@ -29,9 +29,13 @@ impl Record {
     ///
     /// # Errors
     /// [`AuditError`]: nothing can be recorded, so nothing may happen.
-    pub(super) fn open(lane: &Lane, id: RequestId, started: Instant) -> Result<Self, AuditError> {
+    pub(super) fn open(
+        lane: &Lane,
+        id: RequestId,
+        (time, started): (Timestamp, Instant),
+    ) -> Result<Self, AuditError> {
         let slot = lane.reserve()?;
-        let mut event = AuditEvent::new(Timestamp::now(), EventCode::RequestServed, Outcome::Cancelled);
+        let mut event = AuditEvent::new(time, EventCode::RequestServed, Outcome::Cancelled);
         event.request_id = Some(id);
         Ok(Self { slot: Some(slot), event, id, started })
     }

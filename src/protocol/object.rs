@@ -129,6 +129,11 @@ fn text<'de, D: Deserializer<'de>>(reader: D) -> Result<Cow<'de, str>, D::Error>
 
 /// The string that `raw` is, `None` if it is something else.
 pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    // It is one JSON value: between two quotes, without an escape, stands the string itself.
+    let quoted = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = quoted.filter(|text| !text.contains('\\')) {
+        return Some(Cow::Borrowed(plain));
+    }
     text(&mut serde_json::Deserializer::from_str(raw.get())).ok()
 }
 

@@ -28,9 +28,9 @@ pub fn result(id: Id<'_>, members: &[u8], stamp: &str) -> Vec<u8> {
 pub fn tool_result(id: Id<'_>, output: &str, stamp: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(192 + id.as_json().len() + output.len() * 5 / 2 + stamp.len());
     open_result(&mut out, id);
-    out.extend_from_slice(b"\"content\":[{\"type\":\"text\",\"text\":");
-    push_string(&mut out, output);
-    out.extend_from_slice(b"}],\"structuredContent\":");
+    out.extend_from_slice(b"\"content\":[{\"type\":\"text\",\"text\":\"");
+    push_quoted(&mut out, output);
+    out.extend_from_slice(b"\"}],\"structuredContent\":");
     out.extend_from_slice(output.as_bytes());
     out.push(b',');
     out.extend_from_slice(stamp.as_bytes());
@@ -63,6 +63,17 @@ pub fn error(id: Option<Id<'_>>, code: i32, message: &str, data: &Value) -> Vec<
     // Writing into a Vec cannot fail.
     let _written = write!(out, "\"error\":{error}}}");
     out
+}
+
+/// The inside of a JSON string that says `json`, which `serde_json` wrote: it holds no control character any
+/// more, so only its quotes and backslashes need one before them.
+fn push_quoted(out: &mut Vec<u8>, json: &str) {
+    for &byte in json.as_bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
 }
 
 /// `text` as a JSON string.

@@ -19,15 +19,11 @@ pub fn check_text(body: &[u8]) -> Result<&str, WireError> {
     if text.starts_with('\u{feff}') {
         return Err(WireError::Parse("the body starts with a byte order mark"));
     }
-    let (mut depth, mut nodes) = (0_usize, 0_usize);
-    let mut bytes = body.iter().enumerate();
-    while let Some((at, byte)) = bytes.next() {
+    let (mut depth, mut nodes, mut at) = (0_usize, 0_usize, 0_usize);
+    while let Some(byte) = body.get(at) {
+        at += 1;
         match byte {
-            b'"' => {
-                let end = string_end(body, at + 1)?;
-                // On to the closing quote: `nth(0)` is the byte behind the opening one.
-                bytes.nth(end - at - 1);
-            }
+            b'"' => at = string_end(body, at)? + 1,
             b'{' | b'[' => {
                 depth += 1;
                 nodes += 1;
@@ -37,11 +33,8 @@ pub fn check_text(body: &[u8]) -> Result<&str, WireError> {
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
             b',' => nodes += 1,
-            b'-' | b'0'..=b'9' => {
-                let length = check_number(body, at)?;
-                // As with strings: what was looked at is not looked at again, whatever stands in it.
-                bytes.by_ref().take(length - 1).for_each(drop);
-            }
+            // As with strings: what was looked at is not looked at again, whatever stands in it.
+            b'-' | b'0'..=b'9' => at = number_end(body, at - 1)?,
             _ => {}
         }
         if nodes > MAX_NODES {
@@ -89,16 +82,16 @@ fn unit(body: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// How long the number that begins at `at` is, at least 1. One with an exponent that no double can hold is
-/// refused.
-fn check_number(body: &[u8], at: usize) -> Result<usize, WireError> {
+/// Where the number that begins at `at` ends, one byte on at least. One with an exponent that no double can
+/// hold is refused.
+fn number_end(body: &[u8], at: usize) -> Result<usize, WireError> {
     let rest = body.get(at..).unwrap_or_default();
     let in_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
     let length = rest.iter().position(|b| !in_number(b)).unwrap_or(rest.len());
     let number = rest.get(..length).filter(|number| number.iter().any(|b| matches!(b, b'e' | b'E')));
     let number = number.and_then(|number| std::str::from_utf8(number).ok()?.parse::<f64>().ok());
     if number.is_none_or(f64::is_finite) {
-        Ok(length.max(1))
+        Ok(at + length.max(1))
     } else {
         Err(WireError::Parse("a number is out of range"))
     }

@@ -3,8 +3,10 @@
 use config::{Map, Value, ValueKind};
 
 use super::{
+    kind::Kind,
+    nearest,
     problem::Report,
-    schema::{self, Key, Place},
+    schema::{self, Field, Key, Place},
 };
 
 /// A table of settings as it was read.
@@ -49,8 +51,47 @@ fn is_sound(key: &Key, parts: &[&str], value: &Value, report: &mut Report) -> bo
     let fault = key.kind.fault(value);
     if let Some((problem, fix)) = &fault {
         report.refuse(&at, problem, fix);
+        return false;
     }
-    fault.is_none()
+    match (key.kind, &value.kind) {
+        (Kind::Tables(fields), ValueKind::Array(entries)) => {
+            // Every entry is looked at, whatever the one before was like.
+            let unsound =
+                |(n, entry): &(usize, &Value)| !are_sound(&format!("{at}[{n}]"), fields, entry, report);
+            entries.iter().enumerate().filter(unsound).count() == 0
+        }
+        _ => true,
+    }
+}
+
+/// Whether the table `entry` of a list, called `at`, has each of `fields` that it needs and no other.
+fn are_sound(at: &str, fields: &[Field], entry: &Value, report: &mut Report) -> bool {
+    came_from(at, entry, report);
+    let ValueKind::Table(table) = &entry.kind else {
+        report.refuse(at, "must be a table", "write it as a section in double brackets");
+        return false;
+    };
+    let mut all = true;
+    for field in fields.iter().filter(|field| field.is_required && !table.contains_key(field.name)) {
+        report.refuse(&format!("{at}.{}", field.name), "is missing", "write it");
+        all = false;
+    }
+    for (name, value) in table {
+        let inner = format!("{at}.{}", schema::shown(&[name]));
+        came_from(&inner, value, report);
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let nearest = nearest::name(name, fields.iter().map(|field| field.name)).unwrap_or_default();
+            let fix = format!("take it out, or write {nearest} if that was meant");
+            report.refuse(&inner, "there is no such key", fix);
+            all = false;
+            continue;
+        };
+        if let Some((problem, fix)) = field.kind.fault(value) {
+            report.refuse(&inner, problem, fix);
+            all = false;
+        }
+    }
+    all
 }
 
 /// Reports each key below an unknown table, since each has a nearest one of its own.

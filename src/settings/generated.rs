@@ -1,5 +1,7 @@
 //! Secrets that development generates for itself and keeps.
 
+mod pem;
+
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -11,7 +13,7 @@ use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::{SigningSecret, WeakSecret},
+    domain::{Algorithm, PrivateKey, SigningSecret, UnfitKey, WeakSecret},
     error::{Code, Coded},
     files,
 };
@@ -21,7 +23,7 @@ const SECRET_BYTES: usize = 64;
 /// Longest file that is read as one.
 const MOST_BYTES: u64 = 4096;
 
-/// The signing key in `<data_dir>/keys/jwt.secret`, made at the first call: 64 random bytes as base64url.
+/// The HS256 key in `<data_dir>/keys/jwt.secret`, made at the first call: 64 random bytes as base64url.
 ///
 /// The file has mode 0600 in a folder of mode 0700. Of several processes that start at once, one makes
 /// it and all use it.
@@ -29,8 +31,29 @@ const MOST_BYTES: u64 = 4096;
 /// # Errors
 /// [`GeneratedError`] if it can be neither read nor made, or if others could have read or changed it.
 pub fn jwt_secret(data_dir: &Path) -> Result<SigningSecret, GeneratedError> {
+    let (place, text) = kept(data_dir, "jwt.secret", new_secret)?;
+    text.trim_end().parse().map_err(|why| GeneratedError::Weak { path: place, why })
+}
+
+/// The private key for `algorithm` in `<data_dir>/keys/jwt.<algorithm>.pem`, made at the first call and kept
+/// as [`jwt_secret`] is.
+///
+/// # Errors
+/// [`GeneratedError`], as there; always for HS256, which has a secret instead.
+pub fn private_key(data_dir: &Path, algorithm: Algorithm) -> Result<PrivateKey, GeneratedError> {
+    let name = format!("jwt.{}.pem", algorithm.name().to_ascii_lowercase());
+    let (place, text) = kept(data_dir, &name, || pem::generate(algorithm))?;
+    PrivateKey::from_pem(algorithm, text.as_bytes()).map_err(|why| GeneratedError::Unfit { path: place, why })
+}
+
+/// The text of `<data_dir>/keys/<name>`, and where it is; one that `make` gives if there is none yet.
+fn kept(
+    data_dir: &Path,
+    name: &str,
+    make: impl FnOnce() -> io::Result<Zeroizing<String>>,
+) -> Result<(PathBuf, Zeroizing<String>), GeneratedError> {
     let folder = data_dir.join("keys");
-    let place = folder.join("jwt.secret");
+    let place = folder.join(name);
     let unusable = |cause| GeneratedError::Unusable { path: place.clone(), cause };
     files::private_dir(&folder).map_err(unusable)?;
     if !files::is_private(&fs::symlink_metadata(&folder).map_err(unusable)?) {
@@ -38,14 +61,18 @@ pub fn jwt_secret(data_dir: &Path) -> Result<SigningSecret, GeneratedError> {
     }
     if let Err(fault) = fs::symlink_metadata(&place) {
         match fault.kind() {
-            io::ErrorKind::NotFound => make(&place).map_err(unusable)?,
+            io::ErrorKind::NotFound => {
+                let text = make().map_err(unusable)?;
+                files::place_once(&place, text.as_bytes()).map_err(unusable)?;
+            }
             _ => return Err(unusable(fault)),
         }
     }
-    read(&place)
+    let text = read(&place)?;
+    Ok((place, text))
 }
 
-fn read(place: &Path) -> Result<SigningSecret, GeneratedError> {
+fn read(place: &Path) -> Result<Zeroizing<String>, GeneratedError> {
     let path = || place.to_path_buf();
     let unusable = |cause| GeneratedError::Unusable { path: path(), cause };
     if !fs::symlink_metadata(place).map_err(unusable)?.is_file() {
@@ -57,15 +84,14 @@ fn read(place: &Path) -> Result<SigningSecret, GeneratedError> {
     }
     let mut text = Zeroizing::new(String::new());
     file.take(MOST_BYTES).read_to_string(&mut text).map_err(unusable)?;
-    text.trim_end().parse().map_err(|why| GeneratedError::Weak { path: path(), why })
+    Ok(text)
 }
 
-/// Puts a new secret in its place, unless there is one by then.
-fn make(place: &Path) -> io::Result<()> {
+/// A new secret.
+fn new_secret() -> io::Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0_u8; SECRET_BYTES]);
     SysRng.try_fill_bytes(bytes.as_mut_slice()).map_err(io::Error::other)?;
-    let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
-    files::place_once(place, text.as_bytes())
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 
 /// Why there is no generated secret.
@@ -93,6 +119,14 @@ pub enum GeneratedError {
         path: PathBuf,
         /// What is weak about it.
         why: WeakSecret,
+    },
+    /// Somebody put something there that is no key.
+    #[error("{} {why}", .path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: UnfitKey,
     },
 }
 
@@ -122,6 +156,30 @@ mod tests {
 
         let other = tempfile::tempdir().unwrap();
         assert_ne!(jwt_secret(other.path()).unwrap().expose(), first.expose());
+    }
+
+    #[test]
+    fn a_private_key_is_made_once_for_each_algorithm_and_reused() {
+        let data = tempfile::tempdir().unwrap();
+        for (algorithm, name) in [
+            (Algorithm::Es256, "jwt.es256.pem"),
+            (Algorithm::EdDsa, "jwt.eddsa.pem"),
+            (Algorithm::Rs256, "jwt.rs256.pem"),
+        ] {
+            let first = private_key(data.path(), algorithm).unwrap().public().thumbprint();
+            assert_eq!(private_key(data.path(), algorithm).unwrap().public().thumbprint(), first);
+            assert!(crate::domain::is_key_id(&first), "{first}");
+            let place = data.path().join("keys").join(name);
+            assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+
+            fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(matches!(private_key(data.path(), algorithm), Err(GeneratedError::Exposed { .. })));
+            fs::remove_file(&place).unwrap();
+            assert_ne!(private_key(data.path(), algorithm).unwrap().public().thumbprint(), first);
+            fs::write(&place, "-----BEGIN PRIVATE KEY-----").unwrap();
+            assert!(matches!(private_key(data.path(), algorithm), Err(GeneratedError::Unfit { .. })));
+        }
+        assert!(private_key(data.path(), Algorithm::Hs256).is_err());
     }
 
     #[test]

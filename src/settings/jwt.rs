@@ -4,15 +4,20 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{kind::Kind, problem::Report, schema::Key, units};
-use crate::domain::SigningSecret;
+use super::KeySettings;
+use super::{kind::Kind, problem::Report, schema::Key, signing, units};
+use crate::domain::{Algorithm, SigningSecret, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The keys of `[jwt]`.
 pub(super) const KEYS: &[Key] = &[
-    Key::new("jwt.algorithm", Kind::OneOf(&["HS256"]), "Signature of access tokens: HS256."),
+    Key::new(
+        "jwt.algorithm",
+        Kind::OneOf(&["HS256", "ES256", "EdDSA", "RS256"]),
+        "Signature of new tokens: HS256 with the secret; ES256, EdDSA or RS256 with the first of keys.",
+    ),
     Key::new(
         "jwt.secret",
         Kind::Optional,
@@ -24,6 +29,15 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Optional,
         "File that holds the secret, readable by nobody else; one line break at its end is ignored. \
          Empty: secret counts.",
+    ),
+    Key::new(
+        "jwt.keys",
+        Kind::Tables(signing::FIELDS),
+        "Private keys, each a section [[jwt.keys]] with kid (1 to 64 of A-Z a-z 0-9 . _ -), algorithm \
+         (ES256, EdDSA or RS256), private_key_file (PEM, readable by nobody else) and, if it shall end, \
+         retire_at (such as \"2027-01-31T12:00:00Z\"). The first signs, unless algorithm is HS256; every one \
+         verifies what it signed until it retires; the public halves are at /oauth/jwks. Empty: development \
+         generates one where algorithm asks for it.",
     ),
     Key::new(
         "jwt.access_ttl",
@@ -53,15 +67,17 @@ pub(super) const KEYS: &[Key] = &[
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSettings {
-    /// How tokens are signed.
+    /// How new tokens are signed.
     pub algorithm: Algorithm,
-    /// The signing key, from `jwt.secret` or the file; `None` only where it is to be generated
-    /// ([`generated::jwt_secret`](super::generated::jwt_secret)).
+    /// The key of HS256, from `jwt.secret` or the file; `None` where it is to be generated
+    /// ([`generated::jwt_secret`](super::generated::jwt_secret)), or where another algorithm signs.
     #[serde(skip)]
     pub secret: Option<SigningSecret>,
     /// The file that the key was read from.
     #[serde(deserialize_with = "units::read_optional")]
     pub secret_file: Option<PathBuf>,
+    /// Private keys, the active one first; at most 16.
+    pub keys: Vec<KeySettings>,
     /// Life of an access token unless asked otherwise, at most `max_ttl`.
     #[serde(deserialize_with = "units::read_duration")]
     pub access_ttl: Duration,
@@ -75,14 +91,6 @@ pub struct JwtSettings {
     /// How far clocks may differ, at most 60 s.
     #[serde(deserialize_with = "units::read_duration")]
     pub leeway: Duration,
-}
-
-/// How access tokens are signed (RFC 7518 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    #[serde(rename = "HS256")]
-    Hs256,
 }
 
 impl JwtSettings {
@@ -105,5 +113,6 @@ impl JwtSettings {
         let complaint = ("must be 1 to 512 bytes without spaces", "write a URL");
         report.require(plain(&self.issuer), "jwt.issuer", complaint);
         report.require(self.audience.iter().all(|entry| plain(entry)), "jwt.audience", complaint);
+        signing::check(self, Timestamp::now(), report);
     }
 }

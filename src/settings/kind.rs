@@ -6,7 +6,7 @@ use config::{FileFormat, Format, Value, ValueKind};
 use ipnet::IpNet;
 use url::Url;
 
-use super::{addresses, units};
+use super::{addresses, schema::Field, units};
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Networks,
     /// An absolute `http` or `https` URL.
     HttpUrl,
+    /// A list of tables with these fields, each of another kind than this one.
+    Tables(&'static [Field]),
     /// A text of a form of its own; the function tells what is wrong with one.
     Form(fn(&str) -> Option<Complaint>),
 }
@@ -71,6 +73,7 @@ impl Kind {
             }
             Self::OneOf(words) => text().is_some_and(|text| words.contains(&text)),
             Self::Texts => every(value, |text| !text.trim().is_empty()),
+            Self::Tables(_) => matches!(value.kind, ValueKind::Array(_)),
             Self::Address => text().is_some_and(|text| address(text).is_some()),
             Self::Networks => every(value, |text| network(text).is_some()),
             Self::HttpUrl => {
@@ -96,6 +99,7 @@ impl Kind {
             }
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Texts => "a list of texts, none of them empty".into(),
+            Self::Tables(_) => "a list of tables".into(),
             Self::Address => "an IP address".into(),
             Self::Networks => "a list of IP addresses and networks".into(),
             Self::HttpUrl => "an absolute http or https URL".into(),
@@ -114,6 +118,7 @@ impl Kind {
             Self::Size(..) => "write a number and a unit, such as \"512B\", \"16KiB\" or \"1MiB\"",
             Self::OneOf(_) => "choose one of these words, in double quotes",
             Self::Texts => "write it like [\"one\", \"two\"]",
+            Self::Tables(_) => "write each as a section in double brackets",
             Self::Address => "write it like \"127.0.0.1\" or \"::1\"",
             Self::Networks => "write it like [\"10.0.0.7\", \"192.168.0.0/16\"]",
             Self::HttpUrl => "write it like \"https://example.org/path\"",
@@ -132,6 +137,7 @@ impl Kind {
             Self::Whole(..) => digits(text).map(ValueKind::from),
             Self::Number(..) => text.parse::<f64>().ok().map(ValueKind::from),
             Self::Texts | Self::Networks => list(text),
+            Self::Tables(_) => toml_list(text),
             _ => None,
         };
         read.unwrap_or_else(|| text.into())
@@ -185,6 +191,11 @@ fn list(text: &str) -> Option<ValueKind> {
         let words = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
         return Some(words.map(Value::from).collect::<Vec<_>>().into());
     }
+    toml_list(text)
+}
+
+/// A TOML array and nothing behind it.
+fn toml_list(text: &str) -> Option<ValueKind> {
     let mut table = FileFormat::Toml.parse(None, &format!("list = {text}")).ok()?;
     let list = table.remove("list")?;
     // A line break in the variable could otherwise smuggle in more keys.

@@ -11,8 +11,9 @@ use super::{
     guard,
     layers::{self, Layer},
     problem::Report,
+    signing,
 };
-use crate::domain::SigningSecret;
+use crate::domain::{Algorithm, SigningSecret};
 
 /// What came of a [`Source`].
 #[derive(Debug, Clone)]
@@ -66,6 +67,7 @@ fn assemble(profile: Profile, layers: Vec<Layer>, mut report: Report) -> Result<
     };
     settings.profile = profile;
     settings.jwt.secret = signing_secret(&settings, &secret, &mut report);
+    signing::read(&mut settings.jwt.keys, &mut report);
     let settings = complete(settings);
     settings.check(&mut report);
     Ok(Loaded { settings, warnings: report.finish()? })
@@ -112,6 +114,7 @@ fn signing_secret(settings: &Settings, secret: &SecretString, report: &mut Repor
         }
         Some(path) => (FILE, guard::read_secret_file(FILE, path, report)?),
         None if is_set => (KEY, secret.clone()),
+        None if settings.jwt.algorithm != Algorithm::Hs256 => return None,
         None => {
             let fix = "set jwt.secret_file or the variable JWT_SECRET_KEY; \
                        openssl rand -base64 48 prints a good one";

@@ -19,6 +19,7 @@ mod revocation;
 mod roles;
 mod schema;
 mod server;
+mod signing;
 mod store;
 mod telemetry;
 mod tools;
@@ -30,7 +31,7 @@ use serde::Deserialize;
 
 pub use admin::AdminSettings;
 pub use audit::{AuditSettings, Durability};
-pub use jwt::{Algorithm, JwtSettings};
+pub use jwt::JwtSettings;
 pub use layers::Source;
 pub use limits::{LimitMode, LimitsSettings, OnQuotaLoss, RateSettings, ToolLimitSettings};
 pub use load::{Loaded, load};
@@ -41,9 +42,12 @@ pub use revocation::{OnStoreLoss, RevocationSettings};
 pub use roles::{PermissionsSettings, RoleSettings, Roles};
 pub use schema::{Key, keys};
 pub use server::{ServerSettings, TlsSettings};
+pub use signing::KeySettings;
 pub use store::{StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
+
+pub use crate::domain::Algorithm;
 
 /// A duration as people write it, for the command line: `30m`, `7d`, `250ms`.
 ///

@@ -122,6 +122,14 @@ impl Report {
         self.is_broken
     }
 
+    /// Whether something was refused at `key` or below it.
+    pub(super) fn is_refused(&self, key: &str) -> bool {
+        let within = |at: &str| {
+            at.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.problems.iter().any(|problem| within(&problem.key))
+    }
+
     /// The warnings, if nothing was refused.
     pub(super) fn finish(mut self) -> Result<Vec<Problem>, InvalidSettings> {
         self.warnings.sort();

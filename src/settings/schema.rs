@@ -25,6 +25,16 @@ impl Key {
     }
 }
 
+/// One field of the tables in a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    /// Its name.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// Whether every table of the list must have it.
+    pub(super) is_required: bool,
+}
+
 /// The keys outside every section.
 const TOP: &[Key] = &[Key::new(
     "data_dir",

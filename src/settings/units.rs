@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::domain::Timestamp;
+
 /// Units of time in milliseconds, the largest first.
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// Units of size in bytes, the largest first.
@@ -60,6 +62,12 @@ where
 {
     let text = String::deserialize(from)?;
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// Reads a moment (RFC 3339) that need not stand there.
+pub(super) fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = String::deserialize(from)?;
+    Timestamp::from_rfc3339(&text).map(Some).ok_or_else(|| D::Error::custom("not a moment"))
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ pub struct Metrics {
     mailbox_depth: Family<Labels<1>, Gauge>,
     actor_restarts: Family<Labels<1>, Counter>,
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
+    clock_behind: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
 }
 
@@ -128,6 +129,7 @@ impl Metrics {
             mailbox_depth: Family::default(),
             actor_restarts: Family::default(),
             staleness: Gauge::default(),
+            clock_behind: Gauge::default(),
             streams_open: Gauge::default(),
             registry,
         };
@@ -147,6 +149,7 @@ impl Metrics {
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
         r.register("actor_restarts", "Actors rebuilt after a panic", self.actor_restarts.clone());
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
+        r.register("clock_behind_seconds", "How far the clock was put back", self.clock_behind.clone());
         r.register("streams_open", "Event streams open", self.streams_open.clone());
         r.register("build_info", "This build", build);
     }
@@ -203,6 +206,11 @@ impl Metrics {
         self.staleness.set(age.as_secs_f64());
     }
 
+    /// How far the system's clock was put back since the last token was issued.
+    pub fn clock_behind(&self, behind: Duration) {
+        self.clock_behind.set(behind.as_secs_f64());
+    }
+
     /// Everything in the text format of `OpenMetrics` 1.0.
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(8 * 1024);
@@ -230,6 +238,7 @@ mod tests {
         assert!(failures.note("feed", Err::<(), _>("lost")).is_err());
         assert_eq!(failures.note("users.page", Ok::<_, ()>(1)), Ok(1));
         metrics.staleness(Duration::from_millis(1_500));
+        metrics.clock_behind(Duration::from_millis(500));
         let text = metrics.render();
         for line in [
             "portcullis_requests_total{method=\"tools/call\",outcome=\"ok\"} 1",
@@ -245,6 +254,7 @@ mod tests {
             "portcullis_actor_restarts_total{actor=\"audit\"} 2",
             "portcullis_store_errors_total{op=\"feed\"} 1",
             "portcullis_revocation_staleness_seconds 1.5",
+            "portcullis_clock_behind_seconds 0.5",
             "portcullis_streams_open 0",
             "portcullis_build_info{version=\"0.1.0\"} 1",
         ] {

@@ -19,4 +19,4 @@ pub use error::{ToolError, clean};
 pub use registry::{Entry, Registry, RegistryError};
 pub use schema::{Schema, SchemaError};
 pub use spec::{Hints, Spec};
-pub use tool::{AnyTool, LocalFuture, Tool};
+pub use tool::{AnyTool, LocalFuture, Produced, Tool};

@@ -10,7 +10,7 @@ use portcullis::{
     domain::{Catalogue, Principal, PrincipalKind},
     house::Views,
     policy::{self, CallTool, Permit, RoleRule, Roles},
-    tools::{AnyTool, Hints, LocalFuture, Registry, Schema, SchemaError, Spec, Tool, ToolError},
+    tools::{AnyTool, Hints, LocalFuture, Produced, Registry, Schema, SchemaError, Spec, Tool, ToolError},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,8 +58,8 @@ impl AnyTool for Named {
         &'a self,
         _: &'a Value,
         _: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Value, ToolError>> {
-        Box::pin(async { Ok(json!({ "done": true })) })
+    ) -> LocalFuture<'a, Result<Produced, ToolError>> {
+        Box::pin(async { Produced::of(&json!({ "done": true })) })
     }
 }
 

@@ -17,6 +17,7 @@ mod rates;
 mod refusals;
 mod regressions;
 mod revocation;
+mod signing;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;

@@ -339,6 +339,7 @@ fn h20_every_answer_is_hardened_and_tells_nothing_of_us() {
         app.get("/health/ready"),
         app.get("/.well-known/oauth-protected-resource"),
         app.get("/.well-known/oauth-protected-resource/mcp"),
+        app.get("/oauth/jwks"),
         app.get("/nothing"),
         app.admin("GET", "/metrics"),
         app.admin("GET", "/nothing"),

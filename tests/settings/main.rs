@@ -4,6 +4,7 @@
 mod files;
 mod layers;
 mod rules;
+mod signing;
 mod trees;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::PathBuf};

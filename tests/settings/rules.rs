@@ -57,7 +57,7 @@ fn numbers_durations_and_sizes_have_bounds() {
 #[test]
 fn words_are_those_of_the_contract() {
     for (key, words) in [
-        ("jwt.algorithm", &["HS256"][..]),
+        ("jwt.algorithm", &["HS256", "ES256", "EdDSA", "RS256"][..]),
         ("revocation.on_store_loss", &["deny", "grace", "unsafe_allow"]),
         ("policy.denied", &["explain", "hide"]),
         ("limits.mode", &["enforce", "shadow", "unsafe_off"]),
@@ -70,7 +70,7 @@ fn words_are_those_of_the_contract() {
         words.iter().for_each(|word| {
             Desk::new("development").flag(key, word).loaded();
         });
-        for wrong in ["", "none", "RS256", "HIDE", "a=b=c"] {
+        for wrong in ["", "none", "RS384", "HIDE", "a=b=c"] {
             if key != "telemetry.log" || wrong.is_empty() || wrong.contains('=') {
                 Desk::new("development").flag(key, wrong).problem(key);
             }

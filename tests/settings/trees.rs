@@ -10,7 +10,7 @@ fn name() -> impl Strategy<Value = String> {
         4 => prop::sample::select(vec![
             "server", "tls", "jwt", "roles", "guest", "admin", "permissions", "extra", "inherits", "port",
             "host", "secret", "secret_file", "audience", "data_dir", "store", "url", "tools", "weather",
-            "public_url", "allowed_hosts", "trusted_proxies", "max_body", "leeway",
+            "keys", "kid", "retire_at", "public_url", "allowed_hosts", "trusted_proxies", "max_body", "leeway",
             "a[99999999999]", "a.b", "",
         ]).prop_map(String::from),
         1 => any::<String>(),

@@ -25,6 +25,7 @@ mod refusals;
 mod revocation;
 mod server;
 mod shortage;
+mod signing;
 mod station;
 mod stop;
 mod strace;

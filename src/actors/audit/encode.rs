@@ -199,7 +199,11 @@ fn push_request(out: &mut Vec<u8>, event: &AuditEvent) {
     }
     out.extend_from_slice(b",\"request_id\":");
     match event.request_id {
-        Some(id) => push_display(out, id),
+        Some(id) => {
+            out.push(b'"');
+            out.extend_from_slice(id.encode(&mut [0; 36]).as_bytes());
+            out.push(b'"');
+        }
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"duration_us\":");

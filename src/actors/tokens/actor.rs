@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Handler};
 
 use super::{
-    Minted, Shared, TokenError,
-    messages::{Apply, Mint},
+    Minted, MintedPair, Shared, TokenError,
+    messages::{Apply, Mint, MintPair},
 };
 use crate::{
     actors::kit::{self, Fault, Life},
@@ -33,11 +33,33 @@ impl Actor for TokensActor {
     }
 }
 
+impl TokensActor {
+    /// When the token is issued that is asked for now.
+    fn issue_time(&self) -> Timestamp {
+        let now = Timestamp::now();
+        let behind = self.shared.steady.behind(now);
+        if behind > self.shared.keyring.load().rules().leeway {
+            tracing::warn!(behind_ms = behind.as_millis(), "the system's clock was put back; tokens are not");
+        }
+        self.shared.steady.issue(now)
+    }
+}
+
 impl Handler<Mint> for TokensActor {
     type Result = Result<Minted, TokenError>;
 
     fn handle(&mut self, Mint(request): Mint, _: &mut Self::Context) -> Self::Result {
-        self.shared.keyring.load().mint(&request, Timestamp::now())
+        self.shared.keyring.load().mint(&request, self.issue_time())
+    }
+}
+
+impl Handler<MintPair> for TokensActor {
+    type Result = Result<MintedPair, TokenError>;
+
+    fn handle(&mut self, pair: MintPair, _: &mut Self::Context) -> Self::Result {
+        let (keyring, now) = (self.shared.keyring.load(), self.issue_time());
+        let refresh = keyring.mint_refresh(&pair.access.subject, &pair.family, pair.refresh_ttl, now)?;
+        Ok(MintedPair { access: keyring.mint(&pair.access, now)?, refresh })
     }
 }
 

@@ -14,6 +14,9 @@ pub enum TokenError {
     /// Not a token that we would read: size, segments, encoding, header.
     #[error("the token is not a well-formed access token of this server")]
     Malformed,
+    /// It names a key that we do not have, or that has retired.
+    #[error("the token is signed with no key that counts here")]
+    UnknownKey,
     /// The signature is not ours.
     #[error("the token's signature does not verify")]
     Signature,
@@ -44,6 +47,12 @@ pub enum TokenError {
     /// What it should say does not fit into a token.
     #[error("the client must be 1 to 128 visible ASCII characters, roles and permissions at most 128 each")]
     Unfit,
+    /// The key that signs has retired: until another is put first, nobody gets a token.
+    #[error("the signing key has retired: put a new key first in jwt.keys")]
+    Retired,
+    /// The keys do not make a ring.
+    #[error("each key needs a kid of its own, 1 to 64 of A-Z a-z 0-9 . _ -")]
+    Keys,
     /// The key did not sign: our fault.
     #[error("the token could not be signed")]
     Signing,
@@ -58,7 +67,7 @@ pub enum TokenError {
 impl Coded for TokenError {
     fn code(&self) -> Code {
         match self {
-            Self::Malformed | Self::Signature | Self::Claims => Code::InvalidToken,
+            Self::Malformed | Self::UnknownKey | Self::Signature | Self::Claims => Code::InvalidToken,
             Self::WrongType => Code::WrongTokenType,
             Self::WrongAudience => Code::WrongAudience,
             Self::UnknownIssuer => Code::UnknownIssuer,
@@ -66,7 +75,7 @@ impl Coded for TokenError {
             Self::Revoked => Code::RevokedToken,
             Self::Stale => Code::StoreUnavailable,
             Self::Lifetime | Self::Unfit => Code::InvalidParams,
-            Self::Signing => Code::Internal,
+            Self::Retired | Self::Keys | Self::Signing => Code::Internal,
             Self::Actor(e) => e.code(),
             Self::Store(e) => e.code(),
         }

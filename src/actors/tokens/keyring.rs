@@ -1,38 +1,22 @@
-//! Minting and verifying access tokens. Pure: the time comes in, nothing goes out.
+//! Minting and verifying tokens with a ring of keys. Pure: the time comes in, nothing goes out.
 
-use std::time::Duration;
+mod key;
+mod rules;
+mod text;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
-use serde::Deserialize;
-use uuid::Uuid;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::TokenError;
+pub use key::SigningKey;
+pub(super) use rules::issued;
+pub use rules::{MAX_REFRESH_TTL, MAX_TOKEN_BYTES, TokenRules, has_ended, is_id, issued_at};
+use rules::{has_few_grants, misfit, new_id};
+use text::{Segments, TokenHeader, TokenKind, decode};
+
+use super::{Moment, TokenError};
 use crate::domain::{
-    AccessClaims, Audience, SigningSecret, Subject, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS, Timestamp,
+    AccessClaims, Algorithm, REFRESH_HEADER_TYPE, RefreshClaims, SigningSecret, Subject, TOKEN_HEADER_TYPE,
+    TOKEN_TYPE_ACCESS, TOKEN_TYPE_REFRESH, Timestamp,
 };
-
-/// Longest token that is looked at, bytes; ours are about 500.
-pub const MAX_TOKEN_BYTES: usize = 8_192;
-/// Longest header segment, base64url characters.
-const MAX_HEADER_CHARS: usize = 1_024;
-/// Longest `jti` and `client_id`, bytes.
-const MAX_ID_BYTES: usize = 128;
-/// Most roles and most single permissions in one token.
-const MAX_GRANTS: usize = 128;
-
-/// What every token of ours must say, and what we say in every token that we mint.
-#[derive(Debug, Clone)]
-pub struct TokenRules {
-    /// `iss`.
-    pub issuer: String,
-    /// `aud`: every resource that this server is.
-    pub audience: Vec<String>,
-    /// How far clocks may differ.
-    pub leeway: Duration,
-    /// Longest life, `exp − iat`.
-    pub max_ttl: Duration,
-}
 
 /// What a new token shall say.
 #[derive(Debug, Clone)]
@@ -51,67 +35,92 @@ pub struct MintRequest {
 
 /// A new token and what it says. `Debug` shows the claims alone.
 #[derive(Clone)]
-pub struct Minted {
+pub struct Minted<C = AccessClaims> {
     /// The token. Whoever holds it is the subject.
     pub token: String,
     /// Its claims.
-    pub claims: AccessClaims,
+    pub claims: C,
 }
 
-impl std::fmt::Debug for Minted {
+impl<C: std::fmt::Debug> std::fmt::Debug for Minted<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Minted").field("claims", &self.claims).finish_non_exhaustive()
     }
 }
 
-/// The signing key and the rules: published as a snapshot, read by every worker.
+/// An access token and the refresh token that goes with it.
+#[derive(Debug, Clone)]
+pub struct MintedPair {
+    /// For `/mcp`.
+    pub access: Minted,
+    /// For the next pair.
+    pub refresh: Minted<RefreshClaims>,
+}
+
+/// A token that verified, and for how long its key vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What it says.
+    pub claims: AccessClaims,
+    /// When its key retires: from then on it proves nothing, whatever `exp` says.
+    pub until: Option<Timestamp>,
+}
+
+/// The keys and the rules: published as a snapshot, read by every worker.
+///
+/// One key signs. A token is verified with the one key that its header names, or with the HS256 secret if it
+/// names none; the key says by which algorithm, never the token.
+#[derive(Debug)]
 pub struct Keyring {
-    sign: EncodingKey,
-    check: DecodingKey,
+    active: Arc<SigningKey>,
+    secret: Option<Arc<SigningKey>>,
+    named: HashMap<Box<str>, Arc<SigningKey>>,
+    order: Vec<Arc<SigningKey>>,
     rules: TokenRules,
 }
 
-impl std::fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring").field("rules", &self.rules).finish_non_exhaustive()
-    }
-}
-
-/// The header members that decide anything. Whatever points to a key, or changes how the token is to be
-/// read, refuses the token: `crit` (RFC 7515 §4.1.11), `jku`, `jwk`, `x5u`, `x5c`, and `kid`, since an
-/// HS256 key has none.
-#[derive(Deserialize)]
-struct TokenHeader<'a> {
-    alg: &'a str,
-    typ: Option<&'a str>,
-    crit: Option<serde::de::IgnoredAny>,
-    b64: Option<serde::de::IgnoredAny>,
-    kid: Option<serde::de::IgnoredAny>,
-    jku: Option<serde::de::IgnoredAny>,
-    jwk: Option<serde::de::IgnoredAny>,
-    x5u: Option<serde::de::IgnoredAny>,
-    x5c: Option<serde::de::IgnoredAny>,
-}
-
-impl TokenHeader<'_> {
-    fn is_plain(&self) -> bool {
-        let others = [&self.crit, &self.b64, &self.kid, &self.jku, &self.jwk, &self.x5u, &self.x5c];
-        others.into_iter().all(Option::is_none)
-    }
-}
-
-/// Only the type, for a token whose other claims are not those of an access token.
-#[derive(Deserialize)]
-struct TypeOnly {
-    #[serde(rename = "type")]
-    kind: Option<String>,
+/// A token whose signature holds, its claims not read yet.
+struct Opened<'a> {
+    key: &'a SigningKey,
+    kind: TokenKind,
+    payload: Vec<u8>,
 }
 
 impl Keyring {
-    /// An HS256 keyring.
+    /// A ring in which `active` signs, and `others` only verify.
+    ///
+    /// # Errors
+    /// [`TokenError::Keys`] if two of them could not be told apart.
+    pub fn new(
+        active: SigningKey,
+        others: impl IntoIterator<Item = SigningKey>,
+        rules: TokenRules,
+    ) -> Result<Self, TokenError> {
+        let order: Vec<_> = std::iter::once(active).chain(others).map(Arc::new).collect();
+        let (mut secret, mut named) = (None, HashMap::new());
+        for key in &order {
+            let before = match key.kid() {
+                Some(kid) => named.insert(kid.into(), Arc::clone(key)),
+                None => secret.replace(Arc::clone(key)),
+            };
+            if before.is_some() {
+                return Err(TokenError::Keys);
+            }
+        }
+        let active = order.first().map(Arc::clone).ok_or(TokenError::Keys)?;
+        Ok(Self { active, secret, named, order, rules })
+    }
+
+    /// A ring of one HS256 secret.
     pub fn hs256(secret: &SigningSecret, rules: TokenRules) -> Self {
-        let key = secret.expose();
-        Self { sign: EncodingKey::from_secret(key), check: DecodingKey::from_secret(key), rules }
+        let key = Arc::new(SigningKey::hs256(secret));
+        Self {
+            active: Arc::clone(&key),
+            secret: Some(Arc::clone(&key)),
+            named: HashMap::new(),
+            order: vec![key],
+            rules,
+        }
     }
 
     /// The rules.
@@ -119,24 +128,35 @@ impl Keyring {
         &self.rules
     }
 
+    /// Whether the key that signs still may at `now`.
+    pub fn can_sign(&self, now: Timestamp) -> bool {
+        !self.active.is_retired(now)
+    }
+
+    /// Whether verifying may cost far more than a digest, as it does with every algorithm but HS256.
+    pub fn is_costly(&self) -> bool {
+        self.order.iter().any(|key| key.algorithm() != Algorithm::Hs256)
+    }
+
+    /// The public halves of the keys that count at `now`, the active one first, as JSON Web Keys (RFC 7517).
+    pub fn public_keys(&self, now: Timestamp) -> Vec<serde_json::Value> {
+        self.order.iter().filter(|key| !key.is_retired(now)).filter_map(|key| key.jwk()).collect()
+    }
+
     /// Mints an access token at `now`.
     ///
     /// # Errors
     /// [`TokenError::Lifetime`] for a life of no second or one over the maximum, [`TokenError::Unfit`] for
-    /// a client or a list of grants that [`verify`](Self::verify) would not take.
+    /// a client or a list of grants that [`verify`](Self::verify) would not take, [`TokenError::Retired`].
     pub fn mint(&self, request: &MintRequest, now: Timestamp) -> Result<Minted, TokenError> {
         if request.ttl < Duration::from_secs(1) || request.ttl > self.rules.max_ttl {
             return Err(TokenError::Lifetime);
         }
-        let audience = match self.rules.audience.as_slice() {
-            [one] => Audience::One(one.clone()),
-            many => Audience::Many(many.to_vec()),
-        };
         let claims = AccessClaims {
             iss: self.rules.issuer.clone(),
             sub: request.subject.as_str().to_owned(),
-            aud: audience,
-            jti: Uuid::now_v7().to_string(),
+            aud: self.rules.own_audience(),
+            jti: new_id(now),
             iat: now.secs(),
             nbf: now.secs(),
             exp: now.secs() + request.ttl.as_secs(),
@@ -146,119 +166,113 @@ impl Keyring {
             roles: request.roles.clone(),
             permissions: request.permissions.clone(),
         };
-        let mut header = Header::new(Algorithm::HS256);
-        header.typ = Some(TOKEN_HEADER_TYPE.to_owned());
         if !is_id(&claims.client_id) || !has_few_grants(&claims) {
             return Err(TokenError::Unfit);
         }
-        let token = jsonwebtoken::encode(&header, &claims, &self.sign).map_err(|_| TokenError::Signing)?;
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Unfit);
-        }
-        Ok(Minted { token, claims })
+        Ok(Minted { token: self.sign(TOKEN_HEADER_TYPE, &claims, now)?, claims })
     }
 
-    /// Verifies `token` at `now`: size, shape, algorithm, signature, then every claim. Revocation is
-    /// somebody else's question, since it changes while the token does not.
+    /// Mints a refresh token of `family` at `now`.
+    ///
+    /// # Errors
+    /// [`TokenError::Lifetime`] for a life of no second or over [`MAX_REFRESH_TTL`], [`TokenError::Unfit`]
+    /// for a family that is no [id](is_id), [`TokenError::Retired`].
+    pub fn mint_refresh(
+        &self,
+        subject: &Subject,
+        family: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Minted<RefreshClaims>, TokenError> {
+        if ttl < Duration::from_secs(1) || ttl > MAX_REFRESH_TTL {
+            return Err(TokenError::Lifetime);
+        }
+        if !is_id(family) {
+            return Err(TokenError::Unfit);
+        }
+        let claims = RefreshClaims {
+            iss: self.rules.issuer.clone(),
+            sub: subject.as_str().to_owned(),
+            aud: self.rules.own_audience(),
+            jti: new_id(now),
+            iat: now.secs(),
+            exp: now.secs() + ttl.as_secs(),
+            kind: TOKEN_TYPE_REFRESH.to_owned(),
+            family: family.to_owned(),
+        };
+        Ok(Minted { token: self.sign(REFRESH_HEADER_TYPE, &claims, now)?, claims })
+    }
+
+    fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: Timestamp) -> Result<String, TokenError> {
+        if !self.can_sign(now) {
+            return Err(TokenError::Retired);
+        }
+        let token = self.active.sign(typ, claims)?;
+        if token.len() > MAX_TOKEN_BYTES { Err(TokenError::Unfit) } else { Ok(token) }
+    }
+
+    /// Verifies an access token at `now`: size, shape, key and its algorithm, signature, then every claim.
+    /// Revocation is somebody else's question, since it changes while the token does not.
     ///
     /// # Errors
     /// [`TokenError`], each saying what of the token does not hold.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Malformed);
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
-        if payload.contains('.') || header.len() > MAX_HEADER_CHARS {
-            return Err(TokenError::Malformed);
-        }
-        let header = decode(header)?;
-        let header: TokenHeader<'_> = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
-        // The algorithm is ours to say, never the token's: this one key does HS256 and nothing else.
-        if header.alg != "HS256" || !header.is_plain() {
-            return Err(TokenError::Malformed);
-        }
-        let holds =
-            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.check, Algorithm::HS256);
-        if !holds.is_ok_and(|holds| holds) {
-            return Err(TokenError::Signature);
-        }
-        if !header.typ.is_some_and(is_access_type) {
+        self.verify_until(token, now).map(|verified| verified.claims)
+    }
+
+    /// As [`verify`](Self::verify); says too when the key of the token retires.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    pub fn verify_until(&self, token: &str, at: impl Into<Moment>) -> Result<Verified, TokenError> {
+        let moment = at.into();
+        let opened = self.open(token, moment.now)?;
+        if opened.kind != TokenKind::Access {
             return Err(TokenError::WrongType);
         }
-        let payload = decode(payload)?;
-        let claims: AccessClaims = serde_json::from_slice(&payload).map_err(|_| not_access(&payload))?;
-        self.check_claims(&claims, now)?;
+        let claims: AccessClaims = serde_json::from_slice(&opened.payload)
+            .map_err(|_| misfit(&opened.payload, TOKEN_TYPE_ACCESS))?;
+        self.rules.check_access(&claims, moment)?;
+        Ok(Verified { claims, until: opened.key.retires() })
+    }
+
+    /// Verifies a refresh token at a moment, as strictly as an access token. Whether it was used before is
+    /// somebody else's question.
+    ///
+    /// # Errors
+    /// [`TokenError`], each saying what of the token does not hold; an access token is
+    /// [`TokenError::WrongType`].
+    pub fn verify_refresh(&self, token: &str, at: impl Into<Moment>) -> Result<RefreshClaims, TokenError> {
+        let moment = at.into();
+        let opened = self.open(token, moment.now)?;
+        if opened.kind != TokenKind::Refresh {
+            return Err(TokenError::WrongType);
+        }
+        let claims: RefreshClaims = serde_json::from_slice(&opened.payload)
+            .map_err(|_| misfit(&opened.payload, TOKEN_TYPE_REFRESH))?;
+        self.rules.check_refresh(&claims, moment)?;
         Ok(claims)
     }
 
-    fn check_claims(&self, claims: &AccessClaims, now: Timestamp) -> Result<(), TokenError> {
-        let rules = &self.rules;
-        if claims.kind != TOKEN_TYPE_ACCESS {
-            return Err(TokenError::WrongType);
+    /// Everything about a token but its claims. Nothing is computed before the key is found and the
+    /// algorithm is the key's own.
+    fn open(&self, token: &str, now: Timestamp) -> Result<Opened<'_>, TokenError> {
+        let segments = Segments::of(token)?;
+        let header = segments.header()?;
+        let header = TokenHeader::of(&header)?;
+        let key = match header.kid {
+            // A name is only ever a key into this map: what it looks like is nobody's concern.
+            Some(kid) => self.named.get(kid),
+            None => self.secret.as_ref(),
+        };
+        let key = key.filter(|key| !key.is_retired(now)).ok_or(TokenError::UnknownKey)?;
+        if header.alg != key.algorithm().name() {
+            return Err(TokenError::Malformed);
         }
-        if claims.iss != rules.issuer {
-            return Err(TokenError::UnknownIssuer);
+        if !key.holds(segments.message, segments.signature) {
+            return Err(TokenError::Signature);
         }
-        let audience = claims.aud.as_slice();
-        if audience.is_empty() || !audience.iter().all(|aud| rules.audience.contains(aud)) {
-            return Err(TokenError::WrongAudience);
-        }
-        let ids = is_id(&claims.jti) && is_id(&claims.client_id);
-        if claims.sub.parse::<Subject>().is_err() || !ids || !has_few_grants(claims) {
-            return Err(TokenError::Claims);
-        }
-        let soon = now.plus(rules.leeway).secs();
-        let life = claims.exp.checked_sub(claims.iat).ok_or(TokenError::Claims)?;
-        if life > rules.max_ttl.as_secs() || claims.nbf > soon || claims.iat > soon {
-            return Err(TokenError::Claims);
-        }
-        if has_ended(claims.exp, rules.leeway, now) { Err(TokenError::Expired) } else { Ok(()) }
-    }
-}
-
-/// An id as it may stand in a token: 1 to 128 visible ASCII characters.
-pub fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-fn has_few_grants(claims: &AccessClaims) -> bool {
-    claims.roles.len() <= MAX_GRANTS && claims.permissions.len() <= MAX_GRANTS
-}
-
-/// Whether a credential that ends at `exp` (whole seconds) is over, clocks being `leeway` apart at most.
-pub fn has_ended(exp: u64, leeway: Duration, now: Timestamp) -> bool {
-    now >= Timestamp::from_secs(exp).plus(leeway)
-}
-
-/// When a token was issued, as exactly as it says: the milliseconds of a UUID version 7, else `iat`,
-/// which cannot order tokens within one second.
-pub fn issued_at(claims: &AccessClaims) -> Timestamp {
-    let by_id = Uuid::try_parse(&claims.jti).ok().filter(|id| id.get_version_num() == 7);
-    match by_id.and_then(|id| id.get_timestamp()) {
-        Some(stamp) => {
-            let (secs, nanos) = stamp.to_unix();
-            Timestamp::from_secs(secs).plus(Duration::from_nanos(u64::from(nanos)))
-        }
-        None => Timestamp::from_secs(claims.iat),
-    }
-}
-
-fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)
-}
-
-/// `at+jwt`, with or without the `application/` that RFC 7515 §4.1.9 lets one leave out.
-fn is_access_type(typ: &str) -> bool {
-    let lower = typ.to_ascii_lowercase();
-    lower.strip_prefix("application/").unwrap_or(&lower) == TOKEN_HEADER_TYPE
-}
-
-/// Why signed claims are not those of an access token.
-fn not_access(payload: &[u8]) -> TokenError {
-    match serde_json::from_slice::<TypeOnly>(payload) {
-        Ok(TypeOnly { kind: Some(kind) }) if kind != TOKEN_TYPE_ACCESS => TokenError::WrongType,
-        _ => TokenError::Claims,
+        Ok(Opened { key, kind: header.kind(), payload: decode(segments.payload)? })
     }
 }
 

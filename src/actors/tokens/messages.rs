@@ -1,14 +1,28 @@
 //! What the tokens actor can be asked, and told.
 
+use std::time::Duration;
+
 use actix::Message;
 
-use super::{MintRequest, Minted, TokenError};
+use super::{MintRequest, Minted, MintedPair, TokenError};
 use crate::store::Revocation;
 
 /// Mint an access token.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Minted, TokenError>")]
 pub(super) struct Mint(pub(super) MintRequest);
+
+/// Mint an access token and the refresh token that goes with it.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<MintedPair, TokenError>")]
+pub(super) struct MintPair {
+    /// The access token.
+    pub(super) access: MintRequest,
+    /// The login that both descend from.
+    pub(super) family: String,
+    /// How long the refresh token lives.
+    pub(super) refresh_ttl: Duration,
+}
 
 /// Put these revocations in force; with none of them, only: the feed was read to its end.
 #[derive(Debug, Message)]

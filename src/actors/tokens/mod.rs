@@ -8,7 +8,9 @@ mod actor;
 mod error;
 mod keyring;
 mod messages;
+mod recent;
 mod revoked;
+mod steady;
 
 use std::{
     sync::Arc,
@@ -18,12 +20,19 @@ use std::{
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
 pub use error::TokenError;
-pub use keyring::{Keyring, MAX_TOKEN_BYTES, MintRequest, Minted, TokenRules, has_ended, is_id, issued_at};
+pub use keyring::{
+    Keyring, MAX_REFRESH_TTL, MAX_TOKEN_BYTES, MintRequest, Minted, MintedPair, SigningKey, TokenRules,
+    Verified, has_ended, is_id, issued_at,
+};
+use sha2::{Digest, Sha256};
+pub use steady::Moment;
 
 use self::{
     actor::TokensActor,
-    messages::{Apply, Mint},
+    messages::{Apply, Mint, MintPair},
+    recent::Recent,
     revoked::{Revoked, TokenIds},
+    steady::Steady,
 };
 use crate::{
     actors::{
@@ -31,7 +40,7 @@ use crate::{
         feed::{Listener, Reloaded},
         kit::{self, ActorError, Fault, Seat},
     },
-    domain::{AccessClaims, Timestamp},
+    domain::{AccessClaims, RefreshClaims, Timestamp},
     settings::{OnStoreLoss, RevocationSettings},
     store::{Change, ChangeKind, Revocation, RevocationTarget, Revocations, Stores},
     telemetry::StoreFailures,
@@ -72,6 +81,8 @@ impl From<&RevocationSettings> for OnStale {
 #[derive(Debug)]
 struct Shared {
     keyring: ArcSwap<Keyring>,
+    recent: Recent,
+    steady: Steady,
     revoked: Revoked,
 }
 
@@ -99,6 +110,8 @@ impl Tokens {
     ) -> Result<Self, TokenError> {
         let shared = Arc::new(Shared {
             keyring: ArcSwap::from_pointee(keyring),
+            recent: Recent::default(),
+            steady: Steady::default(),
             revoked: Revoked::new(from, epoch.clone()),
         });
         shared.revoked.apply(&stores.revocations.live(Timestamp::now()).await?);
@@ -110,13 +123,43 @@ impl Tokens {
         Ok(Self { shared, seat, store, failures, on_stale })
     }
 
-    /// Verifies a token that this worker has not seen, on the worker.
+    /// Verifies a token that this worker has not seen, on the worker. Where that is costly, the first sights
+    /// of all workers share one look.
     ///
     /// # Errors
     /// [`TokenError`]; [`TokenError::Revoked`] if it was taken back.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let claims = self.shared.keyring.load().verify(token, now)?;
-        if self.is_revoked(&claims) { Err(TokenError::Revoked) } else { Ok(claims) }
+    pub fn first_sight(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
+        let keyring = self.shared.keyring.load();
+        let verify = || keyring.verify_until(token, self.shared.steady.at(now));
+        let verified = if keyring.is_costly() {
+            let moment = (keyring.rules().leeway, now);
+            Arc::unwrap_or_clone(self.shared.recent.find_or(Sha256::digest(token).into(), moment, verify)?)
+        } else {
+            verify()?
+        };
+        if self.is_revoked(&verified.claims) { Err(TokenError::Revoked) } else { Ok(verified) }
+    }
+
+    /// The public halves of the keys that count at `now`, as JSON Web Keys.
+    pub fn public_keys(&self, now: Timestamp) -> Vec<serde_json::Value> {
+        self.shared.keyring.load().public_keys(now)
+    }
+
+    /// Verifies a refresh token: that it holds, and that neither it nor its subject nor, by the family's id,
+    /// its family was taken back. Whether it was used before is for the families to say.
+    ///
+    /// # Errors
+    /// [`TokenError`]; [`TokenError::Revoked`] if it was taken back.
+    pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
+        let claims = self.shared.keyring.load().verify_refresh(token, self.shared.steady.at(now))?;
+        let ids = TokenIds::of_refresh(&claims);
+        let family = TokenIds { jti: &claims.family, ..ids };
+        let revoked = &self.shared.revoked;
+        if revoked.contains(&ids) || revoked.contains(&family) {
+            Err(TokenError::Revoked)
+        } else {
+            Ok(claims)
+        }
     }
 
     /// Whether the token with these claims was taken back.
@@ -142,6 +185,11 @@ impl Tokens {
         self.shared.revoked.staleness(now)
     }
 
+    /// How far the system's clock was put back and tokens are issued ahead of it.
+    pub fn clock_behind(&self, now: Timestamp) -> Duration {
+        self.shared.steady.behind(now)
+    }
+
     /// How far clocks may differ.
     pub fn leeway(&self) -> Duration {
         self.shared.keyring.load().rules().leeway
@@ -155,13 +203,26 @@ impl Tokens {
         self.seat.ask(Mint(request)).await?
     }
 
+    /// Mints an access token and the refresh token of `family` that goes with it, both issued at one moment.
+    ///
+    /// # Errors
+    /// [`TokenError::Lifetime`], [`TokenError::Unfit`], or [`TokenError::Actor`] while the actor is down.
+    pub async fn mint_pair(
+        &self,
+        access: MintRequest,
+        family: String,
+        refresh_ttl: Duration,
+    ) -> Result<MintedPair, TokenError> {
+        self.seat.ask(MintPair { access, family, refresh_ttl }).await?
+    }
+
     /// Takes back what `target` names, everywhere: kept in the store first, then in force here; other
     /// processes follow by their feeds.
     ///
     /// # Errors
     /// [`TokenError::Store`]: nothing was revoked.
     pub async fn revoke(&self, target: RevocationTarget, life: Duration) -> Result<(), TokenError> {
-        let now = Timestamp::now();
+        let now = self.shared.steady.at(Timestamp::now()).reached;
         let revocation = Revocation { target, at: now, until: now.plus(life) };
         self.failures.note("revocations.revoke", self.store.revoke(&revocation).await)?;
         // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
@@ -191,7 +252,12 @@ impl Listener for Tokens {
     }
 
     fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError> {
+        let moment = self.shared.steady.at(Timestamp::now());
         let revoked = |change: &Change| match &change.what {
+            // Where the clock was put back, whoever revoked knew less of the time than we do.
+            ChangeKind::Revoked(revocation) if moment.reached > moment.now => {
+                Some(Revocation { at: revocation.at.max(moment.reached), ..revocation.clone() })
+            }
             ChangeKind::Revoked(revocation) => Some(revocation.clone()),
             _ => None,
         };
@@ -209,3 +275,6 @@ impl Listener for Tokens {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

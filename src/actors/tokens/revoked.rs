@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::{
     actors::epoch::Epoch,
-    domain::{AccessClaims, Timestamp},
+    domain::{AccessClaims, RefreshClaims, Timestamp},
     store::{Revocation, RevocationTarget},
 };
 
@@ -136,6 +136,16 @@ impl<'a> TokenIds<'a> {
             subject: &claims.sub,
             client: &claims.client_id,
             issued: super::keyring::issued_at(claims),
+        }
+    }
+
+    /// Of the verified claims of a refresh token, which names no client: its family knows that.
+    pub(super) fn of_refresh(claims: &'a RefreshClaims) -> Self {
+        Self {
+            jti: &claims.jti,
+            subject: &claims.sub,
+            client: "",
+            issued: super::keyring::issued(&claims.jti, claims.iat),
         }
     }
 }

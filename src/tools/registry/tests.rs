@@ -76,7 +76,7 @@ impl AnyTool for Odd {
         &'a self,
         _: &'a Value,
         _: &'a Permit<CallTool>,
-    ) -> crate::tools::LocalFuture<'a, Result<Value, ToolError>> {
+    ) -> crate::tools::LocalFuture<'a, Result<crate::tools::Produced, ToolError>> {
         Box::pin(std::future::ready(Err(ToolError::Timeout)))
     }
 }

@@ -92,10 +92,17 @@ impl TestApp {
     }
 
     /// Stops it and starts another one on the same data directory, with the same settings.
-    pub(crate) fn restart(mut self) -> Self {
+    pub(crate) fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    /// Stops it and starts another one on the same data directory, with the settings as `change` leaves them.
+    pub(crate) fn restart_with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         self.stop();
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
-        Self::boot(home, self.settings.clone(), Vec::new())
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Self::boot(home, settings, Vec::new())
     }
 
     /// Stops it gracefully, and waits for that.

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod rpc;
+pub(crate) mod signing;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 

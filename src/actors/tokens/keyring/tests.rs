@@ -1,5 +1,9 @@
 //! What a token may say and what refuses it, at each limit and one past it.
 
+mod keys;
+mod refresh;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -11,14 +15,27 @@ const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 /// The moment of every look, seconds.
 const NOW: u64 = 1_800_000_000;
 
-fn keyring() -> Keyring {
-    let rules = TokenRules {
+fn rules() -> TokenRules {
+    TokenRules {
         issuer: "https://a.example".into(),
         audience: vec!["https://a.example/mcp".into(), "https://b.example/mcp".into()],
         leeway: Duration::from_secs(5),
         max_ttl: Duration::from_secs(3_600),
-    };
-    Keyring::hs256(&SECRET.parse().unwrap(), rules)
+    }
+}
+
+fn keyring() -> Keyring {
+    Keyring::hs256(&SECRET.parse().unwrap(), rules())
+}
+
+fn request() -> MintRequest {
+    MintRequest {
+        subject: "ada".parse().unwrap(),
+        client: "cli".into(),
+        roles: vec!["user".into()],
+        permissions: Vec::new(),
+        ttl: Duration::from_secs(60),
+    }
 }
 
 /// A token of these texts, signed by us whatever they say.
@@ -78,9 +95,12 @@ fn only_a_plain_header_of_ours_is_read() {
     for name in ["crit", "b64", "kid", "jku", "jwk", "x5u", "x5c"] {
         for value in [r#""x""#, "[]", "false", r#"{"kty":"oct"}"#] {
             let header = format!(r#"{{"alg":"HS256","typ":"at+jwt","{name}":{value}}}"#);
-            assert_eq!(verdict_now(&signed(&header, &sound)), "Malformed", "{header}");
+            let expected = if (name, value) == ("kid", r#""x""#) { "UnknownKey" } else { "Malformed" };
+            assert_eq!(verdict_now(&signed(&header, &sound)), expected, "{header}");
         }
     }
+    let header = r#"{"alg":"HS256","typ":"at+jwt","kid":null}"#;
+    assert_eq!(verdict_now(&signed(header, &sound)), "Malformed", "a name that is none");
 }
 
 #[test]
@@ -174,11 +194,10 @@ fn sizes_and_segments_have_bounds() {
 #[test]
 fn what_is_minted_verifies_and_what_would_not_is_not_minted() {
     let request = |ttl: u64, client: &str, roles: usize| MintRequest {
-        subject: "ada".parse().unwrap(),
         client: client.into(),
         roles: vec!["user".into(); roles],
-        permissions: Vec::new(),
         ttl: Duration::from_secs(ttl),
+        ..request()
     };
     let now = Timestamp::from_secs(NOW);
     for ttl in [1, 3_600] {

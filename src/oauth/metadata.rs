@@ -2,12 +2,12 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
     web::{self, Bytes, Data, ServiceConfig},
 };
 use serde_json::json;
 
-use crate::edge::{self, Busy};
+use super::public;
+use crate::edge::Busy;
 
 /// Where the metadata lies: at the root form and behind the endpoint's own path (A1).
 pub(crate) const PATHS: [&str; 2] =
@@ -33,7 +33,7 @@ impl ResourceMetadata {
 }
 
 /// Adds the two metadata paths.
-pub(crate) fn routes(app: &mut ServiceConfig) {
+pub(super) fn routes(app: &mut ServiceConfig) {
     for path in PATHS {
         app.route(path, web::get().to(show));
     }
@@ -42,11 +42,5 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
 /// Says the same to everybody: it names the configured resource, never the `Host` of the request.
 async fn show(request: HttpRequest, metadata: Data<ResourceMetadata>) -> HttpResponse {
     let _busy = Busy::with(&request);
-    let mut answer = HttpResponse::Ok();
-    edge::harden(&mut answer);
-    answer
-        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
-        .body(metadata.0.clone())
+    public(metadata.0.clone())
 }
