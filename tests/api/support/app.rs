@@ -53,14 +53,7 @@ impl TestApp {
 
     /// A server that a test may flood: no limit is ever reached, as in the profile `loadtest`.
     pub(crate) fn start_roomy() -> Self {
-        Self::start_with(|settings| {
-            let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
-            let limits = &mut settings.limits;
-            (limits.default, limits.ip, limits.failures) = (most, most, most);
-            for role in settings.roles.values_mut() {
-                (role.capacity, role.refill_per_second) = (None, None);
-            }
-        })
+        Self::start_with(without_limits)
     }
 
     /// A server with settings and tools of its own.
@@ -214,6 +207,16 @@ pub(crate) fn settings(dir: &Path) -> Settings {
     settings.admin.unsafe_faults = true;
     settings.jwt.secret = Some(secret());
     settings
+}
+
+/// Lifts every limit, as the profile `loadtest` does: for a test that floods its server.
+pub(crate) fn without_limits(settings: &mut Settings) {
+    let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
+    let limits = &mut settings.limits;
+    (limits.default, limits.ip, limits.failures) = (most, most, most);
+    for role in settings.roles.values_mut() {
+        (role.capacity, role.refill_per_second) = (None, None);
+    }
 }
 
 /// A new signing secret, noted.
