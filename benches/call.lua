@@ -1,6 +1,7 @@
 -- wrk: tools/call with the tokens of a file in turn; prints one JSON line at the end.
 -- wrk … -s call.lua URL -- TOKENS_FILE TOOL
--- TOKENS_FILE holds one token a line; an empty file means no token. Every request is formatted once.
+-- TOKENS_FILE holds one token or API key a line; an empty file means none. Every request is formatted once.
+-- With CLIENT_ADDRESS in the environment each request says that a proxy forwards it from there.
 
 local function body(tool)
   local arguments = tool == "get_weather" and '{"city":"Oslo"}' or "{}"
@@ -22,6 +23,7 @@ function init(args)
     ["Mcp-Method"] = "tools/call",
     ["Mcp-Name"] = tool,
   }
+  headers["X-Forwarded-For"] = os.getenv("CLIENT_ADDRESS")
   for token in io.lines(args[1]) do
     headers["Authorization"] = "Bearer " .. token
     requests[#requests + 1] = wrk.format("POST", nil, headers, body(tool))

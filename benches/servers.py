@@ -98,16 +98,16 @@ class Portcullis(Server):
     def __init__(self, out: pathlib.Path, secret: str, **settings):
         self.data = out / "data"
         self.data.mkdir(parents=True)
-        environment = {
+        self.environment = {
             "PORTCULLIS_PROFILE": "loadtest",
             "PORTCULLIS__DATA_DIR": str(self.data),
             "PORTCULLIS__SERVER__PORT": "0",
             "PORTCULLIS__SERVER__WORKERS": "1",
             "PORTCULLIS__ADMIN__PORT": "0",
             "PORTCULLIS__JWT__SECRET": secret,
-            **{f"PORTCULLIS__{key}": value for key, value in settings.items()},
+            **{f"PORTCULLIS__{key}": str(value) for key, value in settings.items()},
         }
-        super().__init__([ROOT / "target/release/portcullis", "serve"], out / "portcullis.log", environment, ROOT)
+        super().__init__([ROOT / "target/release/portcullis", "serve"], out / "portcullis.log", self.environment, ROOT)
 
     def find_url(self, out):
         def look():
@@ -120,8 +120,25 @@ class Portcullis(Server):
 
         return self.wait(look)
 
+    def cli(self, *verb: str) -> str:
+        """What a verb on this server's data prints."""
+        command = [ROOT / "target/release/portcullis", *verb]
+        done = subprocess.run(command, env={**os.environ, **self.environment}, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{verb}: {done.stderr}")
+        return done.stdout.strip()
+
+    def signing_key(self) -> tuple[bytes, str]:
+        """The private key that this server has made for itself, and its id."""
+        with urllib.request.urlopen(self.url.removesuffix("/mcp") + "/oauth/jwks", timeout=5) as answer:
+            kid = json.load(answer)["keys"][0]["kid"]
+        return next(self.data.glob("keys/jwt.*.pem")).read_bytes(), kid
+
     def records(self, event: str) -> int:
-        """Audit records of one kind on disk."""
-        needle = f'"event":"{event}"'.encode()
-        files = self.data.glob("audit/*/*.jsonl")
-        return sum(sum(needle in line for line in file.open("rb")) for file in files)
+        """Requests of one kind that are in the audit log; a record of refusals by limits stands for many."""
+        needle, total = f'"event":"{event}"'.encode(), 0
+        for file in self.data.glob("audit/*/*.jsonl"):
+            for line in file.open("rb"):
+                if needle in line:
+                    total += json.loads(line)["detail"]["count"] if event == "rate.limited" else 1
+        return total

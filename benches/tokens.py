@@ -1,4 +1,4 @@
-"""Mints access tokens with the configured secret, a thousand at once: the claims of `portcullis token issue`."""
+"""Mints access tokens with the server's own keys, thousands at once: the claims of `portcullis token issue`."""
 
 import base64
 import hashlib
@@ -20,11 +20,10 @@ def _uuid7(now_ms: int) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def mint(secret: str, user: str, role: str, public_url: str = "http://127.0.0.1:8080") -> str:
-    """One token for `user`, valid for an hour, issued now."""
+def claims(user: str, role: str, public_url: str = "http://127.0.0.1:8080") -> dict:
+    """What a token for `user` says that is valid for an hour and issued now."""
     now = int(time.time())
-    header = {"typ": "at+jwt", "alg": "HS256"}
-    claims = {
+    return {
         "iss": public_url,
         "sub": user,
         "aud": [public_url + "/mcp"],
@@ -38,8 +37,37 @@ def mint(secret: str, user: str, role: str, public_url: str = "http://127.0.0.1:
         "roles": [role],
         "permissions": [],
     }
-    signed = ".".join(_b64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+
+
+def _signed(header: dict, user: str, role: str) -> str:
+    """What the signature covers."""
+    parts = (header, claims(user, role))
+    return ".".join(_b64(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+
+
+def mint(secret: str, user: str, role: str) -> str:
+    """One HS256 token."""
+    signed = _signed({"typ": "at+jwt", "alg": "HS256"}, user, role)
     return signed + "." + _b64(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())
+
+
+class Es256:
+    """The private key of a server, which signs ES256 tokens. Needs the package `cryptography`."""
+
+    def __init__(self, pem: bytes, kid: str):
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+        self.key = serialization.load_pem_private_key(pem, None)
+        self.how = ec.ECDSA(hashes.SHA256())
+        self.numbers_of = utils.decode_dss_signature
+        self.kid = kid
+
+    def mint(self, user: str, role: str) -> str:
+        """One ES256 token: the signature is r and s, 32 bytes each (RFC 7518 section 3.4)."""
+        signed = _signed({"typ": "at+jwt", "alg": "ES256", "kid": self.kid}, user, role)
+        r, s = self.numbers_of(self.key.sign(signed.encode(), self.how))
+        return signed + "." + _b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
 
 def forge(token: str) -> str:
