@@ -72,6 +72,11 @@ impl Answer {
         }
     }
 
+    /// Whether the limiter refused, which records that itself.
+    pub(super) fn is_over_a_limit(&self) -> bool {
+        self.quota.is_some()
+    }
+
     /// The same, as the last one on its connection: whatever stands unread on it is not a request.
     pub(super) fn and_close(self) -> Self {
         Self { close: true, ..self }

@@ -79,7 +79,7 @@ async fn exchange(
 /// Closes the record of what was answered; an answer that cannot be recorded is none.
 async fn settle(record: Record, answer: Answer, label: &'static str) -> (Answer, &'static str) {
     let id = record.id();
-    if answer.code == Some(Code::RateLimited) {
+    if answer.is_over_a_limit() {
         record.withdraw();
         return (answer, label);
     }

@@ -35,6 +35,11 @@ pub struct Visit<'a> {
 }
 
 /// One worker's way through the limits. It must stay on its thread.
+///
+/// Whoever looks at credentials asks [`may_try`](Self::may_try) before, and tells [`failed`](Self::failed) of
+/// each that does not hold; whoever serves a known caller asks [`principal`](Self::principal). A refusal by
+/// an empty bucket ([`LimitError::Exceeded`], which alone has a [`Quota`](crate::error::Quota)) is recorded
+/// and counted here: the request's own record is then given up unwritten.
 pub struct Turnstile {
     limiter: Limiter,
     addresses: RefCell<Recent<Id, Arc<Bucket>>>,
