@@ -6,5 +6,6 @@ pub mod epoch;
 pub mod feed;
 mod freshness;
 pub mod kit;
+pub mod limiter;
 pub mod tokens;
 pub mod users;

@@ -18,6 +18,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "users" => services.users.fault()?,
         "api_keys" => services.keys.fault()?,
         "feed" => services.feed.fault()?,
+        "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }

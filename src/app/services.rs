@@ -11,6 +11,7 @@ use crate::{
         audit::{Audit, AuditConfig},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
+        limiter::{Limiter, LimiterConfig},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
@@ -45,7 +46,7 @@ pub(super) async fn services(
     settings: &Settings,
     stores: &Stores,
     threads: &mut Threads,
-    metrics: &Arc<Metrics>,
+    (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
 ) -> Result<Services, AppError> {
     let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
@@ -67,8 +68,10 @@ pub(super) async fn services(
         copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone()), Arc::new(keys.clone())],
         lane: audit.lane(),
     };
+    let recorded = (audit.lane(), &epoch, metrics);
+    let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, users, keys, audit, feed, epoch })
+    Ok(Services { tokens, users, keys, audit, feed, limiter, epoch })
 }
 
 /// How the audit log of these settings is kept.

@@ -70,6 +70,12 @@ pub(super) async fn authenticate(
 }
 
 impl KeyCache {
+    /// Whether this worker has seen the key `text`, and it has not changed since.
+    pub(super) fn knows(&self, text: &str) -> bool {
+        let seen = KeyDigest::of(text).ok().and_then(|digest| self.0.peek(digest.as_bytes()));
+        seen.is_some_and(|seen| seen.handle.is_open())
+    }
+
     /// What a key that this worker has seen is worth now; `None` if it must be read again.
     fn known(
         &mut self,

@@ -16,6 +16,17 @@ pub struct Caches {
     pub(super) keys: KeyCache,
 }
 
+impl Caches {
+    /// Whether this worker has verified `credential` and not found it ended since; nothing is verified, and
+    /// nobody is asked.
+    pub fn knows(&self, credential: Credential<'_>) -> bool {
+        match credential {
+            Credential::Bearer(token) => self.tokens.knows(token),
+            Credential::ApiKey(text) => self.keys.knows(text),
+        }
+    }
+}
+
 /// When and from where a credential is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct At {

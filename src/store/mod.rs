@@ -9,6 +9,7 @@ mod families;
 mod feed;
 mod keys;
 mod memory;
+mod quota;
 mod revocations;
 mod rings;
 mod sqlite;
@@ -20,6 +21,7 @@ pub use error::StoreError;
 pub use families::{Families, Family, FamilyAccess, FamilyOf, Rotated, Rotation};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
+pub use quota::{Level, Quota};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
@@ -36,6 +38,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 pub struct Stores {
     /// Credentials that were taken back before their end.
     pub revocations: Arc<dyn Revocations>,
+    /// How much of each limit is used up.
+    pub quota: Arc<dyn Quota>,
     /// Accounts.
     pub users: Arc<dyn Users>,
     /// API keys.
@@ -52,10 +56,11 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Users + Families + Keys + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Rings + 'static>(backend: B) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
+            quota: Arc::<B>::clone(&backend),
             users: Arc::<B>::clone(&backend),
             keys: Arc::<B>::clone(&backend),
             families: Arc::<B>::clone(&backend),

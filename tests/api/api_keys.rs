@@ -37,7 +37,7 @@ fn refused(app: &TestApp, reply: &Reply, why: &str) {
 
 #[test]
 fn a_key_opens_by_either_header_and_the_record_says_whose_it_is() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (text, key) = app.key("ci-service", &["weather:read"]);
     for rpc in [Rpc::weather().key(&text), Rpc::weather().bearer(&text)] {
         let reply = rpc.send(&app);
@@ -57,7 +57,7 @@ fn a_key_opens_by_either_header_and_the_record_says_whose_it_is() {
 
 #[test]
 fn a_key_may_what_it_carries_and_lists_show_just_that() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (text, _) = app.key("ci-service", &["weather:read", "no:such"]);
     let listed = Rpc::list().key(&text).send(&app).result();
     let names: Vec<_> = listed["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect();
@@ -69,7 +69,7 @@ fn a_key_may_what_it_carries_and_lists_show_just_that() {
 
 #[test]
 fn a_change_by_another_process_is_in_force_within_a_second_on_every_worker() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let ((text, key), (other, _)) = (app.key("ada", &["weather:read"]), app.key("ada", &["weather:read"]));
     let mut connections = everywhere(&app);
     let rpc = Rpc::weather().key(&text);
@@ -91,7 +91,7 @@ fn a_change_by_another_process_is_in_force_within_a_second_on_every_worker() {
 
 #[test]
 fn a_key_that_is_over_is_refused_and_its_end_is_recorded_once() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let over = Timestamp::now().minus(DAY);
     let (text, key) =
         made(&app.stores(), KeyRequest { life: DAY, ..request("ada", &["weather:read"]) }, over);
@@ -113,7 +113,7 @@ fn a_key_that_is_over_is_refused_and_its_end_is_recorded_once() {
 
 #[test]
 fn a_key_ends_at_its_moment_although_a_worker_knows_it() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let life = Duration::from_millis(1_500);
     let (text, key) =
         made(&app.stores(), KeyRequest { life, ..request("ada", &["weather:read"]) }, Timestamp::now());
@@ -146,7 +146,7 @@ fn a_pinned_key_opens_from_its_networks_only_and_a_strangers_header_is_noise() {
 
 #[test]
 fn a_key_is_never_worth_more_than_its_owner() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     app.account("ada", &["user"], true);
     let (text, _) = app.key("ada", &["weather:read", "admin:users"]);
     let (weather, listing) =
@@ -168,7 +168,7 @@ fn a_key_is_never_worth_more_than_its_owner() {
 
 #[test]
 fn uses_are_counted_exactly_whatever_they_led_to_and_survive_a_stop() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (text, key) = app.key("ada", &["weather:read"]);
     let before = Timestamp::now();
     for _ in 0..7 {
@@ -192,7 +192,7 @@ fn uses_are_counted_exactly_whatever_they_led_to_and_survive_a_stop() {
 
 #[test]
 fn a_record_that_does_not_read_is_no_key_and_no_fault_of_the_server() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (text, _) = app.key("ada", &["weather:read"]);
     let store = rusqlite::Connection::open(app.dir().join("portcullis.db")).unwrap();
     for broken in
@@ -213,7 +213,7 @@ fn a_record_that_does_not_read_is_no_key_and_no_fault_of_the_server() {
 
 #[test]
 fn a_count_that_the_store_does_not_take_refuses_nobody_and_is_not_lost() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (text, key) = app.key("ada", &["weather:read"]);
     let rpc = Rpc::weather().key(&text);
     rpc.send(&app).result();
@@ -233,7 +233,7 @@ fn a_count_that_the_store_does_not_take_refuses_nobody_and_is_not_lost() {
 
 #[test]
 fn while_the_store_is_lost_no_key_is_let_in_and_none_is_called_invalid() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let ((known, key), (fresh, _)) = (app.key("ada", &["weather:read"]), app.key("bob", &["weather:read"]));
     let mut connection = app.connect();
     Rpc::weather().key(&known).on(&mut connection).result();

@@ -52,7 +52,7 @@ fn load(app: &TestApp, token: Option<&str>, stop: &AtomicBool) -> Seen {
 
 /// Lets `actor` panic again and again under load, and holds the promises.
 fn panics_under_load(actor: &str) {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let good = app.token("ada", "user");
     let (key, _) = app.key("ada", &["weather:read"]);
     let (revoked, jti) = app.minted("mallory", &["user"], &[], "tests");
@@ -159,6 +159,11 @@ fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once()
     });
     assert!(app.users.find("ann").is_some());
     until("it logs in", Duration::from_secs(5), || app.login("ann", PASSWORD).status == 200);
+}
+
+#[test]
+fn the_limiter_panics_under_load() {
+    panics_under_load("limiter");
 }
 
 #[test]

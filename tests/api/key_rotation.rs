@@ -53,7 +53,7 @@ fn refused(app: &TestApp, reply: &Reply, status: u16, reason: &str) {
 
 #[test]
 fn a_key_near_its_end_gets_its_successor_once_and_says_so_from_then_on() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (old, key) = due(&app);
     let before = Rpc::weather().key(&old).send(&app);
     before.result();
@@ -92,7 +92,7 @@ fn a_key_near_its_end_gets_its_successor_once_and_says_so_from_then_on() {
 
 #[test]
 fn a_key_that_lives_long_yet_and_a_key_that_holds_no_more_get_none() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (fresh, key) = app.key("ada", &["weather:read"]);
     let reply = rotate(&app, &[("x-api-key", &fresh)]);
     refused(&app, &reply, 409, "rotation_not_due");
@@ -117,7 +117,7 @@ fn a_key_that_lives_long_yet_and_a_key_that_holds_no_more_get_none() {
 
 #[test]
 fn only_a_key_has_a_successor_and_only_by_post() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let token = format!("Bearer {}", app.token("ada", "user"));
     refused(&app, &rotate(&app, &[("authorization", &token)]), 403, "forbidden");
     refused(&app, &rotate(&app, &[]), 401, "missing_credential");
@@ -132,7 +132,7 @@ fn only_a_key_has_a_successor_and_only_by_post() {
 
 #[test]
 fn of_many_who_ask_at_once_one_is_told_a_key() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (old, key) = due(&app);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..8)
@@ -155,7 +155,7 @@ fn of_many_who_ask_at_once_one_is_told_a_key() {
 
 #[test]
 fn a_successor_is_worth_no_more_than_its_owner_is_by_then() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     app.account("ada", &["user"], true);
     let (old, _) = due(&app);
     until("the account is known", super::support::SOON, || Rpc::weather().key(&old).send(&app).status == 200);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     SOON,
-    app::TestApp,
+    app::{TestApp, without_limits},
     http::Reply,
     keys::{DAY, made, request, rotated},
     output,
@@ -43,7 +43,7 @@ fn near(key: &str, shared: usize) -> String {
 /// What is compared is a digest, in which nothing of the text's beginning is left: there is no "closer".
 #[test]
 fn k1_a_key_that_begins_like_a_real_one_is_no_closer_than_any_other() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (key, _) = app.key("ada", &["weather:read"]);
     let real = *KeyDigest::of(&key).unwrap().as_bytes();
     let mut connection = app.connect();
@@ -64,7 +64,7 @@ fn k1_a_key_that_begins_like_a_real_one_is_no_closer_than_any_other() {
 
 #[test]
 fn k2_every_key_that_does_not_hold_is_told_the_same() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     app.account("gone", &["user"], false);
     let stores = app.stores();
     let now = Timestamp::now();
@@ -100,7 +100,7 @@ fn k2_every_key_that_does_not_hold_is_told_the_same() {
 
 #[test]
 fn k3_a_key_has_one_spelling() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (key, _) = app.key("ada", &["weather:read"]);
     Rpc::weather().key(&key).send(&app).result();
     let at = key.char_indices().skip(4).find(|(_, c)| c.is_ascii_alphabetic()).unwrap().0;
@@ -138,7 +138,7 @@ fn k3_a_key_has_one_spelling() {
 
 #[test]
 fn k4_a_key_is_read_nowhere_but_in_its_headers() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (key, _) = app.key("ada", &["weather:read"]);
     for rpc in [
         Rpc::weather().target(&format!("/mcp?api_key={key}")),
@@ -159,7 +159,7 @@ fn k4_a_key_is_read_nowhere_but_in_its_headers() {
 
 #[test]
 fn k6_a_key_is_shown_nowhere() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (good, key) = app.key("quiet-as-a-mouse", &["weather:read"]);
     let (next, _) = rotated(&app.stores(), key.id, DAY);
     let wrong = near(&good, 20);
@@ -198,7 +198,7 @@ fn k6_a_key_is_shown_nowhere() {
 
 #[test]
 fn k7_the_old_key_holds_for_the_grace_and_says_so() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (old, key) = app.key("ada", &["weather:read"]);
     let mut connection = app.connect();
     let rpc = Rpc::weather().key(&old);
@@ -230,7 +230,7 @@ fn k7_the_old_key_holds_for_the_grace_and_says_so() {
 
 #[test]
 fn k8_of_a_lineage_only_the_last_two_live() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (first, key) = app.key("ada", &["weather:read"]);
     Rpc::weather().key(&first).send(&app).result();
     let (second, _) = rotated(&app.stores(), key.id, DAY);
@@ -251,7 +251,10 @@ fn k8_of_a_lineage_only_the_last_two_live() {
 fn k9_ten_thousand_uses_at_once_are_counted_as_ten_thousand() {
     const CALLERS: u64 = 20;
     const USES: u64 = 10_000;
-    let app = TestApp::start_with(|settings| settings.audit.durability = Durability::Buffered);
+    let app = TestApp::start_with(|settings| {
+        without_limits(settings);
+        settings.audit.durability = Durability::Buffered;
+    });
     let (text, key) = app.key("ada", &["weather:read"]);
     thread::scope(|scope| {
         for _ in 0..CALLERS {
@@ -274,7 +277,7 @@ fn k9_ten_thousand_uses_at_once_are_counted_as_ten_thousand() {
 
 #[test]
 fn k11_a_key_is_worth_nothing_without_its_owner_beyond_its_date_or_outside_its_scope() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     app.account("ada", &["admin"], true);
     let (text, _) = app.key("ada", &["weather:read"]);
     let denied = Rpc::call("list_users", json!({})).key(&text).send(&app);
@@ -292,7 +295,7 @@ fn k11_a_key_is_worth_nothing_without_its_owner_beyond_its_date_or_outside_its_s
 
 #[test]
 fn k12_a_key_beside_a_token_is_neither() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let ((key, _), token) = (app.key("ada", &["weather:read"]), app.token("bob", "user"));
     for rpc in [
         Rpc::weather().key(&key).bearer(&token),

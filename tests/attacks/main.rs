@@ -16,6 +16,7 @@ mod keys;
 mod logins;
 mod map;
 mod mcp;
+mod rates;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]

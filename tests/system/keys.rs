@@ -51,7 +51,7 @@ async fn until_answered(server: &Server, key: &str, status: u16) {
 
 #[tokio::test]
 async fn a_key_is_made_listed_disabled_rotated_and_revoked_beside_a_running_server() {
-    let home = Home::new("key_verbs");
+    let home = Home::for_load("key_verbs");
     let server = Server::start(&home).await;
     let said =
         home.cli(&["key", "create", "--user", "ci", "--name", "n", "--permission", "weather:read"]).await;

@@ -9,6 +9,7 @@ mod key_rows;
 mod keys;
 mod migrations;
 mod place;
+mod quota;
 mod reader;
 mod revocations;
 mod rings;
