@@ -131,4 +131,22 @@ pub trait Coded: std::error::Error + Send + Sync + 'static {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+
+    /// The limit that was reached, if that is the failure.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+}
+
+/// A limit as callers are told of it, in the fields of draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Whose it is: `address`, `user`, `key` or `tool`.
+    pub name: &'static str,
+    /// Most calls at once.
+    pub capacity: u64,
+    /// Seconds in which all of them come back, rounded up.
+    pub window_secs: u64,
+    /// Calls that are left.
+    pub remaining: u64,
 }

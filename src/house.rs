@@ -1,5 +1,6 @@
 //! What a request can reach: finished parts, made once by `app` or by a test.
 
+mod toll;
 mod views;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use hmac::Hmac;
 use parking_lot::Mutex;
 use sha2::Sha256;
+pub use toll::toll;
 pub use views::Views;
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
+        limiter::{Limiter, Turnstile},
         tokens::Tokens,
         users::Users,
     },
@@ -73,6 +76,8 @@ pub struct Services {
     pub users: Users,
     /// The audit log.
     pub audit: Audit,
+    /// Who has had how much.
+    pub limiter: Limiter,
     /// The store's change feed.
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
@@ -88,7 +93,8 @@ impl Services {
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        vec![self.tokens.vitals(), self.users.vitals(), audit, self.feed.vitals()]
+        let (tokens, users, limiter) = (self.tokens.vitals(), self.users.vitals(), self.limiter.vitals());
+        vec![tokens, users, audit, self.feed.vitals(), limiter]
     }
 }
 
@@ -164,6 +170,8 @@ pub struct Worker {
     pub house: Arc<House>,
     /// Tokens that this worker has verified.
     pub cache: RefCell<TokenCache>,
+    /// This worker's way through the limits.
+    pub turnstile: Turnstile,
     /// This worker's way into the audit log.
     pub lane: Lane,
 }
@@ -172,6 +180,7 @@ impl Worker {
     /// A worker of `house`, with nothing in its cache.
     pub fn new(house: Arc<House>) -> Self {
         let lane = house.services.audit.lane();
-        Self { house, cache: RefCell::default(), lane }
+        let turnstile = house.services.limiter.turnstile();
+        Self { house, cache: RefCell::default(), turnstile, lane }
     }
 }

@@ -22,7 +22,7 @@ use std::{
 use futures_util::future::join;
 use portcullis::{
     domain::Timestamp,
-    store::{self, ChangeKind, FeedWatch, Revocation, RevocationTarget, StoreError, Stores, User},
+    store::{self, ChangeKind, FeedWatch, Level, Revocation, RevocationTarget, StoreError, Stores, User},
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -229,6 +229,36 @@ fn a_feed_that_ends_before_what_was_read_is_another_store() {
     }
 }
 
+fn level(id: u8, spent: u64, until: u64) -> Level {
+    let (at, until) = (Timestamp::from_secs(1), Timestamp::from_secs(until));
+    Level { scope: "user".into(), id: [id; 16], spent, at, until }
+}
+
+/// The levels that are not full at `now`, by id.
+fn levels(stores: &Stores, now: u64) -> Vec<Level> {
+    let mut levels = wait(stores.quota.levels(Timestamp::from_secs(now))).unwrap();
+    levels.sort_by_key(|level| (level.id, level.scope.clone()));
+    levels
+}
+
+#[test]
+fn a_level_takes_the_place_of_the_one_before_and_goes_when_it_is_full() {
+    for Backend { name, stores, .. } in backends() {
+        let save = |levels: &[Level], now| {
+            wait(stores.quota.save(levels.to_vec(), Timestamp::from_secs(now))).unwrap();
+        };
+        let key = Level { scope: "key".into(), ..level(1, 3, 30) };
+        save(&[level(1, 5, 10), level(2, u64::MAX >> 1, 20), key.clone()], 0);
+        save(&[level(1, 7, 12)], 2);
+        assert_eq!(levels(&stores, 9), [key.clone(), level(1, 7, 12), level(2, u64::MAX >> 1, 20)], "{name}");
+        assert_eq!(levels(&stores, 12).len(), 2, "{name}: full at its end");
+        save(&[], 20);
+        assert_eq!(levels(&stores, 0), std::slice::from_ref(&key), "{name}: what is full is dropped");
+        let told = wait(stores.feed.latest());
+        assert_eq!(told, Ok(0), "{name}: nobody else needs to know");
+    }
+}
+
 #[test]
 fn a_shared_secret_is_made_once_by_name() {
     for Backend { name, stores, .. } in backends() {
@@ -245,6 +275,7 @@ fn what_was_answered_survives_reopening() {
     let stores = sqlite(dir.path());
     wait(stores.users.put(&ann)).unwrap();
     wait(stores.revocations.revoke(&gone)).unwrap();
+    wait(stores.quota.save(vec![level(1, 5, 10)], Timestamp::from_secs(1))).unwrap();
     let secret = wait(stores.rings.secret("digests")).unwrap();
     drop(stores);
     assert!(!dir.path().join("inner/p.db-wal").exists(), "the log was folded in at closing");
@@ -252,6 +283,7 @@ fn what_was_answered_survives_reopening() {
     let stores = sqlite(dir.path());
     assert_eq!(wait(stores.users.find(&ann.username)), Ok(Some(ann)));
     assert_eq!(live(&stores, 0), [gone].into());
+    assert_eq!(levels(&stores, 1), [level(1, 5, 10)]);
     assert_eq!(wait(stores.rings.secret("digests")), Ok(secret));
     assert_eq!(wait(stores.feed.latest()), Ok(2));
 }

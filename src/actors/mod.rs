@@ -4,5 +4,6 @@ pub mod audit;
 pub mod epoch;
 pub mod feed;
 pub mod kit;
+pub mod limiter;
 pub mod tokens;
 pub mod users;

@@ -17,6 +17,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "tokens" => services.tokens.fault()?,
         "users" => services.users.fault()?,
         "feed" => services.feed.fault()?,
+        "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }

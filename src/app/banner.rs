@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::settings::{Durability, Settings};
+use crate::settings::{Durability, LimitMode, Settings};
 
 /// What is served and how well it is guarded; every weakening by its name; what to type next.
 pub fn banner(settings: &Settings, mcp_url: &str, admin_url: &str) -> String {
@@ -11,6 +11,11 @@ pub fn banner(settings: &Settings, mcp_url: &str, admin_url: &str) -> String {
         Durability::Buffered => "buffered (an answer does not wait for its record)",
     };
     let transport = if settings.server.tls.files().is_some() { "TLS" } else { "plain HTTP" };
+    let limits = match settings.limits.mode {
+        LimitMode::Enforce => ", limits",
+        LimitMode::Shadow => "; limits only watched",
+        LimitMode::UnsafeOff => "",
+    };
     let weakenings = settings.weakenings();
     let weakened = if weakenings.is_empty() { "nothing".to_owned() } else { weakenings.join(", ") };
     let mut text = String::new();
@@ -22,7 +27,7 @@ pub fn banner(settings: &Settings, mcp_url: &str, admin_url: &str) -> String {
          \x20 admin     {admin_url}\n\
          \x20 store     {store}\n\
          \x20 audit     {durability}\n\
-         \x20 enforced  authentication, revocation, authorisation, input schemas, audit\n\
+         \x20 enforced  authentication, revocation, authorisation, input schemas, audit{limits}\n\
          \x20 weakened  {weakened}",
         version = env!("CARGO_PKG_VERSION"),
         profile = settings.profile.name(),

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, io, path::PathBuf};
 
 use crate::{
-    actors::{audit::AuditError, kit::ActorError, tokens::TokenError, users::UsersError},
+    actors::{
+        audit::AuditError, kit::ActorError, limiter::LimitError, tokens::TokenError, users::UsersError,
+    },
     domain::InvalidPermission,
     policy::InvalidRoles,
     settings::{Problem, generated::GeneratedError},
@@ -86,6 +88,12 @@ pub enum AppError {
     /// The roles cannot be worked out.
     #[error(transparent)]
     Roles(#[from] InvalidRoles),
+    /// Limits that cannot hold, or that nothing could ever pass.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Limits(Vec<Problem>),
+    /// The limiter does not start.
+    #[error(transparent)]
+    Limiter(#[from] LimitError),
     /// A permission cannot be declared.
     #[error("permissions.extra: {0}")]
     Permission(#[from] InvalidPermission),
@@ -95,8 +103,21 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// Everything that an operator has to change.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Limits(problems) => problems.clone(),
+            _ => vec![self.problem()],
+        }
+    }
+
     /// The same for an operator: the key to change, what is wrong with it, and what to do.
     pub fn problem(&self) -> Problem {
+        if let Self::Limits(problems) = self
+            && let Some(first) = problems.first()
+        {
+            return first.clone();
+        }
         let (key, fix) = self.cure();
         let text = self.to_string();
         // Some texts begin with the key, for a log that shows nothing else.
@@ -119,13 +140,14 @@ impl AppError {
             Self::Tokens(TokenError::Retired) => ("jwt.keys", "put a new key first"),
             Self::Tokens(TokenError::Keys) => ("jwt.keys", "give each key a kid of its own"),
             Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
-            Self::Store(_) | Self::Users(_) => {
+            Self::Limits(_) => ("limits", "correct it"),
+            Self::Store(_) | Self::Users(_) | Self::Limiter(LimitError::Store(_)) => {
                 ("store.url", "name a store that this user can read and write")
             }
             Self::OtherStore(_) => ("store.url", "put the right store back"),
             Self::Weather(_) => ("tools.weather", "correct it"),
             Self::Permission(_) => ("permissions.extra", "write resource:action in lower case"),
-            Self::Tokens(_) | Self::Actor(_) | Self::Serving(_) => {
+            Self::Tokens(_) | Self::Limiter(_) | Self::Actor(_) | Self::Serving(_) => {
                 ("server", "see the log and start it again")
             }
         };

@@ -18,7 +18,7 @@ use super::{AppError, furnish::first_scopes, tls};
 use crate::{
     admin, credentials,
     edge::{self, Guard, HostRule, STRICT_TRANSPORT},
-    house::{House, Worker},
+    house::{House, Worker, toll},
     mcp,
     oauth::{self, ResourceMetadata},
     settings::Settings,
@@ -68,6 +68,7 @@ pub(super) fn main_server(
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         // Middleware costs every request that passes it: the endpoint does the same by itself.
         let others = web::scope("")
+            .wrap(from_fn(toll))
             .wrap_fn(edge::hold_chunked)
             .wrap(Condition::new(with_tls, strict))
             .configure(credentials::routes)

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     AppError, bootstrap,
     furnish::house,
+    limits::limits,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
     parts,
@@ -68,10 +69,11 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
     let registry = parts::registry(settings, &stores, &roles, more)?;
+    let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, &stores, &mut threads, &metrics).await?;
+    let services = services(settings, &stores, &mut threads, (&metrics, &limits)).await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
@@ -156,6 +158,7 @@ impl Server {
         });
         self.house.closing.store(true, Ordering::Release);
         drain(&handles, self.grace).await;
+        self.house.services.limiter.close().await;
         // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
         // record as it goes: the log must not end before they have.
         if !self.house.services.audit.settled(SETTLE_WITHIN).await {

@@ -10,6 +10,7 @@ use crate::{
         audit::{Audit, AuditConfig},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
+        limiter::{Limiter, LimiterConfig},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
@@ -44,7 +45,7 @@ pub(super) async fn services(
     settings: &Settings,
     stores: &Stores,
     threads: &mut Threads,
-    metrics: &Arc<Metrics>,
+    (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
 ) -> Result<Services, AppError> {
     let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
@@ -55,12 +56,14 @@ pub(super) async fn services(
     let tokens =
         Tokens::start(&threads.add(), keys::keyring(settings)?, (stores, position), (on_stale, &epoch))
             .await?;
+    let recorded = (audit.lane(), &epoch, metrics);
+    let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let hasher = Arc::new(Hasher::new(HashCost::default())?);
     let users = Users::start(&threads.add(), (stores, position), (hasher, &epoch)).await?;
     let listeners =
         Listeners { copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone())], lane: audit.lane() };
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, users, audit, feed, epoch })
+    Ok(Services { tokens, users, audit, feed, limiter, epoch })
 }
 
 /// How the audit log of these settings is kept.

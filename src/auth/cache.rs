@@ -45,6 +45,11 @@ impl<V> Cache<V> {
         Self { half, young: Generation::default(), old: Generation::default() }
     }
 
+    /// The entry of `digest`, which does not become younger.
+    pub(super) fn peek(&self, digest: &Digest) -> Option<&V> {
+        self.young.get(digest).or_else(|| self.old.get(digest))
+    }
+
     /// The entry of `digest`, which becomes young.
     pub(super) fn find(&mut self, digest: &Digest) -> Option<&mut V> {
         if !self.old.is_empty() && !self.young.contains_key(digest) {

@@ -160,7 +160,21 @@ fn principal(claims: &AccessClaims, against: Against<'_>) -> Result<(Principal, 
     Ok((principal, unknown))
 }
 
+impl Seen {
+    /// Whether it was this token, byte for byte.
+    fn is(&self, token: &str) -> bool {
+        verify_slices_are_equal(self.text.as_bytes(), token.as_bytes()).is_ok()
+    }
+}
+
 impl TokenCache {
+    /// Whether this worker has verified `credential` and not found it ended since; nothing is verified.
+    pub fn knows(&self, credential: Credential<'_>) -> bool {
+        let Credential::Bearer(token) = credential else { return false };
+        let seen = token.as_bytes().last_chunk().and_then(|place| self.0.peek(place));
+        seen.is_some_and(|seen| seen.is(token))
+    }
+
     /// The principal of a token that this worker has verified before.
     fn known(
         &mut self,
@@ -168,9 +182,7 @@ impl TokenCache {
         against: Against<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<Principal>>, TokenError> {
-        let is_it =
-            |seen: &&mut Seen| verify_slices_are_equal(seen.text.as_bytes(), token.as_bytes()).is_ok();
-        let Some(seen) = self.0.find(place).filter(is_it) else { return Ok(None) };
+        let Some(seen) = self.0.find(place).filter(|seen| seen.is(token)) else { return Ok(None) };
         let epoch = against.epoch.now();
         let holds = if has_ended(seen.claims.exp, against.tokens.leeway(), now) {
             Err(TokenError::Expired)

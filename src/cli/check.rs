@@ -37,7 +37,7 @@ impl Check {
             Err(invalid) => (Vec::new(), invalid.problems, Vec::new()),
             Ok(loaded) => match parts(&loaded.settings) {
                 Ok(parts) => (access(&parts)?, Vec::new(), loaded.warnings),
-                Err(error) => (Vec::new(), vec![error.problem()], loaded.warnings),
+                Err(error) => (Vec::new(), error.problems(), loaded.warnings),
             },
         };
         let ok = problems.is_empty();
@@ -59,6 +59,7 @@ fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     app::check_tls(settings)?;
     let roles = app::roles(settings)?;
     let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+    app::limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     Ok((roles, registry))
 }
 

@@ -15,6 +15,8 @@ pub enum EventCode {
     ToolDenied,
     /// A credential was refused.
     AuthFailed,
+    /// Requests were refused because a bucket was empty: one record for a second of them.
+    RateLimited,
     /// A credential was seen for the first time by this process and holds.
     AuthSucceeded,
     /// A token was minted.
@@ -47,11 +49,12 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
         Self::AuthFailed,
+        Self::RateLimited,
         Self::AuthSucceeded,
         Self::TokenIssued,
         Self::TokenRefreshed,
@@ -75,6 +78,7 @@ impl EventCode {
             Self::ToolStarted => "tool.started",
             Self::ToolDenied => "tool.denied",
             Self::AuthFailed => "auth.failed",
+            Self::RateLimited => "rate.limited",
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
             Self::TokenRefreshed => "token.refreshed",
@@ -102,6 +106,8 @@ pub enum Outcome {
     Error,
     /// The caller may not.
     Denied,
+    /// A bucket was empty.
+    Limited,
     /// The client left first.
     Cancelled,
     /// The deadline came first.
@@ -112,8 +118,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::Error, Self::Denied, Self::Cancelled, Self::Timeout, Self::Failed];
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Error, Self::Denied, Self::Limited, Self::Cancelled, Self::Timeout, Self::Failed];
 
     /// The word for it in records and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -121,6 +127,7 @@ impl Outcome {
             Self::Ok => "ok",
             Self::Error => "error",
             Self::Denied => "denied",
+            Self::Limited => "limited",
             Self::Cancelled => "cancelled",
             Self::Timeout => "timeout",
             Self::Failed => "failed",

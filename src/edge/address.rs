@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use actix_web::HttpRequest;
 use ipnet::IpNet;
 
+use super::forwarded::{self, Station};
+
 /// The address of the client, as far as we can trust anybody about it.
 pub type ClientAddress = Option<IpAddr>;
 
@@ -18,24 +20,41 @@ impl Proxies {
         Self(trusted)
     }
 
-    /// The client of `request`: the peer, or, if that is a trusted proxy, the right-most address of
-    /// `X-Forwarded-For` that is none. From anybody else that header is noise.
+    /// The client of `request`: the peer, or, if that is a trusted proxy, the right-most address that is none
+    /// of `X-Forwarded-For` or of `Forwarded`. From anybody else these headers are noise.
+    ///
+    /// A proxy that writes one of them may pass the other on as the client wrote it, so where both stand and
+    /// do not agree neither is believed: the request then counts as the proxy's own.
     pub fn client_of(&self, request: &HttpRequest) -> ClientAddress {
         let peer = request.peer_addr()?.ip().to_canonical();
         if self.0.is_empty() || !self.trusts(peer) {
             return Some(peer);
         }
-        let hops = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-        let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
-        for hop in hops.iter().rev() {
-            match hop.parse::<IpAddr>() {
-                Ok(address) if self.trusts(address.to_canonical()) => {}
-                Ok(address) => return Some(address.to_canonical()),
+        let named = |name: &str, read: fn(&str) -> Vec<Station>| {
+            let lines = request.headers().get_all(name);
+            // Bytes that are no text are a station that says nothing.
+            let stations = lines.flat_map(|line| line.to_str().map_or_else(|_| vec![None], read));
+            self.client_among(&stations.collect::<Vec<_>>(), peer)
+        };
+        let one = named("x-forwarded-for", forwarded::x_forwarded_for);
+        let other = named("forwarded", forwarded::forwarded);
+        match (one, other) {
+            (Some(one), Some(other)) if one != other => Some(peer),
+            (one, other) => Some(one.or(other).unwrap_or(peer)),
+        }
+    }
+
+    /// The right-most of `stations` that is no trusted proxy; `None` if there are no stations at all.
+    fn client_among(&self, stations: &[Station], peer: IpAddr) -> Option<IpAddr> {
+        for station in stations.iter().rev() {
+            match station.map(|address| address.to_canonical()) {
+                Some(address) if self.trusts(address) => {}
+                Some(address) => return Some(address),
                 // Whatever stands left of nonsense was written by whoever wrote the nonsense.
-                Err(_) => return Some(peer),
+                None => return Some(peer),
             }
         }
-        Some(peer)
+        (!stations.is_empty()).then_some(peer)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -69,5 +88,24 @@ mod tests {
         assert_eq!(client("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", &["10.0.0.0/8"]), "1.2.3.4");
         assert_eq!(client("10.0.0.1", "6.6.6.6, nonsense", &["10.0.0.0/8"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", "10.0.0.9", &["10.0.0.0/8"]), "10.0.0.1");
+    }
+    fn by(headers: &[(&'static str, &str)]) -> String {
+        let request = TestRequest::default().peer_addr("10.0.0.1:9".parse().unwrap());
+        let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+        let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        proxies.client_of(&request.to_http_request()).unwrap().to_string()
+    }
+
+    #[test]
+    fn both_headers_count_alone_and_together_only_if_they_agree() {
+        let (old, new) = ("x-forwarded-for", "forwarded");
+        assert_eq!(by(&[(new, "for=6.6.6.6, for=\"1.2.3.4:80\", for=10.0.0.2")]), "1.2.3.4");
+        assert_eq!(by(&[(new, "for=6.6.6.6"), (new, "for=1.2.3.4")]), "1.2.3.4", "lines are one list");
+        assert_eq!(by(&[(old, "1.2.3.4:80"), (new, "for=1.2.3.4")]), "1.2.3.4");
+        assert_eq!(by(&[(old, "1.2.3.4"), (new, "for=6.6.6.6")]), "10.0.0.1", "one of them is a lie");
+        assert_eq!(by(&[(new, "for=6.6.6.6, for=unknown")]), "10.0.0.1");
+        assert_eq!(by(&[(new, "for=6.6.6.6, for=_hidden")]), "10.0.0.1");
+        assert_eq!(by(&[(old, "::ffff:1.2.3.4")]), "1.2.3.4");
+        assert_eq!(by(&[]), "10.0.0.1");
     }
 }

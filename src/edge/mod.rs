@@ -3,10 +3,12 @@
 mod address;
 mod body;
 mod connections;
+mod forwarded;
 mod guard;
 mod headers;
 mod held;
 mod problem;
+mod quota;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
@@ -16,6 +18,7 @@ pub use guard::{Guard, HostRule};
 pub use headers::{Field, Headers};
 pub use held::{Hold, hold_chunked};
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
+pub use quota::tell_quota;
 pub use status::status_of;
 
 use actix_web::{HttpResponseBuilder, http::header};

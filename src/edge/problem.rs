@@ -8,7 +8,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{Busy, harden, status_of};
+use super::{Busy, harden, status_of, tell_quota};
 use crate::{
     domain::RequestId,
     error::{Code, Coded},
@@ -87,6 +87,13 @@ impl<E: Coded> From<E> for HttpError {
     }
 }
 
+impl HttpError {
+    /// The answer to a request that has an id already.
+    pub fn with_id(cause: impl Coded, request_id: RequestId) -> Self {
+        Self { cause: Box::new(cause), request_id }
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
@@ -141,12 +148,16 @@ pub fn problem(cause: &dyn Coded, request_id: RequestId) -> HttpResponse {
     let id = request_id.to_string();
     answer.insert_header(("x-request-id", id.as_str()));
     answer.content_type("application/problem+json");
-    answer.json(json!({
+    let mut answer = answer.json(json!({
         "type": "about:blank",
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "detail": status.is_client_error().then(|| cause.to_string()),
         "reason": cause.code().reason(),
         "request_id": id,
-    }))
+    }));
+    if let Some(quota) = cause.quota() {
+        tell_quota(answer.headers_mut(), &quota, cause.retry_after().unwrap_or_default());
+    }
+    answer
 }

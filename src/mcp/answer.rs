@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use crate::{
     domain::{Outcome, RequestId},
     edge,
-    error::Code,
+    error::{Code, Quota},
     house::House,
     protocol::Id,
 };
@@ -30,7 +30,8 @@ pub(super) struct Answer {
     /// Why, if not well.
     pub(super) code: Option<Code>,
     retry_after: Option<Duration>,
-    challenge: Option<HeaderValue>,
+    challenge: Option<Box<HeaderValue>>,
+    quota: Option<Quota>,
     close: bool,
 }
 
@@ -44,6 +45,7 @@ impl Answer {
             code: None,
             retry_after: None,
             challenge: None,
+            quota: None,
             close: false,
         }
     }
@@ -67,8 +69,14 @@ impl Answer {
             code: Some(refusal.code),
             retry_after: refusal.retry_after,
             challenge: refusal.challenge.clone(),
+            quota: refusal.quota,
             close: closes(refusal.code),
         }
+    }
+
+    /// Whether the limiter refused, which records that itself.
+    pub(super) fn is_over_a_limit(&self) -> bool {
+        self.quota.is_some()
     }
 
     /// The same, as the last one on its connection: whatever stands unread on it is not a request.
@@ -94,8 +102,11 @@ impl Answer {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(code) = self.code {
-            let challenge = self.challenge.as_ref().or_else(|| house.challenges.for_code(code));
+            let challenge = self.challenge.as_deref().or_else(|| house.challenges.for_code(code));
             explain(headers, code, self.retry_after, challenge);
+        }
+        if let Some(quota) = &self.quota {
+            edge::tell_quota(headers, quota, self.retry_after.unwrap_or_default());
         }
         if self.close {
             response.head_mut().set_connection_type(ConnectionType::Close);
@@ -148,6 +159,7 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::Forbidden
         | Code::OriginForbidden
         | Code::HostForbidden => Outcome::Denied,
+        Code::RateLimited => Outcome::Limited,
         Code::RequestTimeout => Outcome::Timeout,
         Code::Overloaded
         | Code::StoreUnavailable

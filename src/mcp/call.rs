@@ -116,7 +116,7 @@ fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Princi
         // Another token of the same account could do it: the client can ask for one by itself.
         WhenDenied::Explain if caller.reach.contains(denied.missing) => {
             let message = format!("{} needs a token with the scope {missing}", entry.spec().name);
-            let challenge = house.challenges.for_scope(&missing);
+            let challenge = house.challenges.for_scope(&missing).map(Box::new);
             Refusal { challenge, ..Refusal::new(Code::InsufficientScope, message) }
                 .with("missing", json!(missing))
         }

@@ -11,9 +11,9 @@ use actix_web::{
 
 use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
 use crate::{
-    actors::audit::AuditError,
+    actors::{audit::AuditError, limiter::Visit},
     domain::{RequestId, Timestamp},
-    edge::{Busy, Headers, Hold},
+    edge::{self, Busy, Headers, Hold},
     error::Code,
     house::Worker,
 };
@@ -51,16 +51,39 @@ async fn exchange(
     mut payload: Payload,
     mut record: Record,
 ) -> (Answer, &'static str) {
+    let ip = worker.house.proxies.client_of(request);
+    let visit = Visit {
+        request: record.id(),
+        time: record.time(),
+        clock: record.started(),
+        ip,
+        path: request.path(),
+    };
+    if let Err(over) = worker.turnstile.address(&visit).await {
+        // Neither its headers nor its credential are looked at.
+        let whole = edge::discard(&mut payload).await;
+        let answer = Answer::refused(&over.into(), None, record.id());
+        return settle(record, if whole { answer } else { answer.and_close() }, "none").await;
+    }
     let headers = Headers::of(request.headers());
-    record.describe(request.path(), headers.user_agent, worker.house.proxies.client_of(request));
-    let mut exchange = Exchange { worker, request, headers, record, label: "none" };
+    record.describe(request.path(), headers.user_agent, ip);
+    let mut exchange = Exchange { worker, request, headers, visit, record, label: "none" };
     let answer = if request.method() == Method::POST {
         exchange.post(&mut payload).await
     } else {
-        exchange.other_method()
+        exchange.other_method().await
     };
-    let (id, label) = (exchange.record.id(), exchange.label);
-    let receipt = exchange.record.close(answer.outcome, answer.code.map(Code::reason));
+    settle(exchange.record, answer, exchange.label).await
+}
+
+/// Closes the record of what was answered; an answer that cannot be recorded is none.
+async fn settle(record: Record, answer: Answer, label: &'static str) -> (Answer, &'static str) {
+    let id = record.id();
+    if answer.is_over_a_limit() {
+        record.withdraw();
+        return (answer, label);
+    }
+    let receipt = record.close(answer.outcome, answer.code.map(Code::reason));
     match receipt.committed().await {
         Ok(()) => (answer, label),
         Err(error) => (unrecorded(error, id), label),

@@ -12,11 +12,13 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
+    actors::limiter::{InFlight, Visit},
     auth::{Authenticated, Credential, authenticate},
     domain::{EventCode, Principal, Timestamp},
     edge::{self, EdgeError, Headers},
     error::{Code, Coded},
     house::{House, Worker},
+    policy::{self, CallTool},
     protocol::{Envelope, Id, Params, check_text},
 };
 
@@ -28,6 +30,8 @@ pub(super) struct Exchange<'a> {
     pub(super) request: &'a HttpRequest,
     /// Its headers, as far as they decide anything.
     pub(super) headers: Headers<'a>,
+    /// The same as far as limits are concerned.
+    pub(super) visit: Visit<'a>,
     /// What will be written of it.
     pub(super) record: Record,
     /// What metrics call its method.
@@ -54,7 +58,7 @@ impl<'a> Exchange<'a> {
 
     /// Answers a POST. Whatever happens, there is an answer; the record says the same as it.
     pub(super) async fn post(&mut self, payload: &mut Payload) -> Answer {
-        let principal = match self.admit() {
+        let principal = match self.admit().await {
             Ok(principal) => principal,
             Err(refusal) => {
                 let whole = !closes(refusal.code) && edge::discard(payload).await;
@@ -68,27 +72,38 @@ impl<'a> Exchange<'a> {
             Ok(body) => body,
             Err(error) => return self.refused(&error.into(), None).and_close(),
         };
+        if body.waited {
+            // What was there when the head came may be gone, and time that passed gives nothing twice.
+            (self.visit.time, self.visit.clock) = (Timestamp::now(), Instant::now());
+        }
         let principal = match if body.waited { self.admit_again() } else { Ok(principal) } {
             Ok(principal) => principal,
             Err(refusal) => return self.refused(&refusal, None),
         };
         match check_text(&body.bytes).map_err(|e| (e, None)).and_then(Envelope::parse) {
             Ok(envelope) => self.message(principal, envelope).await,
-            Err((error, id)) => self.refused(&error.into(), id),
+            Err((error, id)) => match self.charge(&principal, None).await {
+                Ok(_) => self.refused(&error.into(), id),
+                Err(over) => self.refused(&over, id),
+            },
         }
     }
 
     /// Answers any other method. A client of an older revision that begins with GET must find the challenge
     /// first; a modern one knows better (§6.3, ruling 7).
-    pub(super) fn other_method(&mut self) -> Answer {
-        let refusal = self.guard().map_err(Refusal::from).and_then(|()| {
-            if !era::may_be_legacy(self.request.method(), &self.headers) {
-                return Ok(());
-            }
-            self.check_size()?;
-            self.identify().map(drop)
-        });
-        self.refused(&refusal.err().unwrap_or_else(|| EdgeError::Method.into()), None)
+    pub(super) async fn other_method(&mut self) -> Answer {
+        let refusal = self.admit_other().await.err();
+        self.refused(&refusal.unwrap_or_else(|| EdgeError::Method.into()), None)
+    }
+
+    async fn admit_other(&mut self) -> Result<(), Refusal> {
+        self.guard()?;
+        if !era::may_be_legacy(self.request.method(), &self.headers) {
+            return Ok(());
+        }
+        self.check_size()?;
+        let principal = self.identify().await?;
+        self.charge(&principal, None).await.map(drop)
     }
 
     /// A refusal of this request.
@@ -97,7 +112,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The rungs before the body: host, origin, sizes, media types, credential.
-    fn admit(&mut self) -> Result<Arc<Principal>, Refusal> {
+    async fn admit(&mut self) -> Result<Arc<Principal>, Refusal> {
         self.guard()?;
         self.check_size()?;
         edge::refuse_encoding(&self.headers)?;
@@ -105,7 +120,7 @@ impl<'a> Exchange<'a> {
         if self.headers.announced_length().is_some_and(|length| length > most) {
             return Err(EdgeError::Body(most).into());
         }
-        self.identify()
+        self.identify().await
     }
 
     /// The same once more, when the body has taken its time: a token that was revoked meanwhile must not run
@@ -129,13 +144,42 @@ impl<'a> Exchange<'a> {
     }
 
     /// Finds out who is calling, from headers alone; failures and first sights are recorded as what they are.
-    fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
-        let seen = self.authenticated((self.record.time(), self.record.started()), false)?;
+    ///
+    /// Where many have failed, only a credential that this worker has verified is looked at: whoever shares
+    /// an address with a flood of bad ones goes on, and no flood is verified.
+    async fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
+        let turnstile = &self.worker.turnstile;
+        if turnstile.has_failed_often(&self.visit) && !self.needs_no_look() {
+            turnstile.may_try(&self.visit)?;
+        }
+        let seen = match self.authenticated((self.record.time(), self.record.started()), false) {
+            Err(refusal) if is_failure(refusal.code) => {
+                turnstile.failed(&self.visit).await?;
+                return Err(refusal);
+            }
+            seen => seen?,
+        };
         self.record.principal(&seen.principal);
         if let Some(unknown) = seen.first_sight {
             self.first_sight(&seen.principal, &unknown)?;
         }
         Ok(seen.principal)
+    }
+
+    /// Whether there is nothing to verify: no credential, or one that this worker has verified before.
+    fn needs_no_look(&self) -> bool {
+        let credential = Credential::of(&self.headers, self.request.query_string());
+        credential.map_or(true, |credential| self.worker.cache.borrow().knows(credential))
+    }
+
+    /// Takes what this request costs its caller: the cost of `tool`, or one. What comes with success is to be
+    /// held while the tool runs.
+    async fn charge(
+        &self,
+        principal: &Arc<Principal>,
+        tool: Option<&'static str>,
+    ) -> Result<Option<InFlight>, Refusal> {
+        Ok(self.worker.turnstile.principal(&self.visit, principal, tool).await?)
     }
 
     fn authenticated(&mut self, clocks: (Timestamp, Instant), again: bool) -> Result<Authenticated, Refusal> {
@@ -178,17 +222,35 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
+    /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it
+    /// takes nothing from those who may.
+    fn priced(&self, principal: &Arc<Principal>, tool: &str) -> Option<&'static str> {
+        let entry = self.house().registry.find(tool)?;
+        policy::decide::<CallTool>(principal, entry.needs()).is_ok().then(|| entry.spec().name)
+    }
+
     /// The rungs from the envelope on.
     async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
         let method = Method::find(&envelope.method);
         self.label = method.map_or("other", Method::name);
         self.record.method(method, &envelope.method);
+        let checked = match envelope.id {
+            Some(_) => era::check(&envelope, &self.headers).map(Some),
+            None => Ok(None),
+        };
+        let tool = checked.as_ref().ok().and_then(|tool| self.priced(&principal, tool.as_deref()?));
+        let _running = match self.charge(&principal, tool).await {
+            Ok(running) => running,
+            Err(over) => return self.refused(&over, envelope.id),
+        };
         let Some(id) = envelope.id else {
             // The core defines no client notification over HTTP: taken, and dropped (T13).
             return Answer::accepted();
         };
-        let checked = era::check(&envelope, &self.headers);
-        let asked = checked.map(|tool| Asked { principal, id, params: envelope.params, tool });
+        let asked = checked.map(|tool| {
+            let tool = tool.unwrap_or_default();
+            Asked { principal, id, params: envelope.params, tool }
+        });
         let answer = match (asked, method) {
             (Ok(asked), Some(method)) => method.answer(self, asked).await,
             (Ok(_), None) => {
@@ -199,6 +261,20 @@ impl<'a> Exchange<'a> {
         };
         answer.unwrap_or_else(|refusal| self.refused(&refusal, Some(id)))
     }
+}
+
+/// Whether a refusal counts as a failed authentication: something was shown, looked at, and does not hold.
+const fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidToken
+            | Code::ExpiredToken
+            | Code::RevokedToken
+            | Code::WrongTokenType
+            | Code::WrongAudience
+            | Code::UnknownIssuer
+            | Code::InvalidApiKey
+    )
 }
 
 /// Why a credential proves nothing; one that could not be checked is our failure, not the caller's.

@@ -120,6 +120,11 @@ impl Record {
         self.write(outcome).unwrap_or_default()
     }
 
+    /// Takes it back: the request was over a limit, and the limiter records that.
+    pub(super) fn withdraw(mut self) {
+        self.slot = None;
+    }
+
     fn write(&mut self, outcome: Outcome) -> Option<Receipt> {
         let slot = self.slot.take()?;
         self.event.outcome = outcome;

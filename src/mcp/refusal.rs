@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::RequestId,
     edge::status_of,
-    error::{Code, Coded},
+    error::{Code, Coded, Quota},
     protocol::{self, Id, code},
 };
 
@@ -23,8 +23,10 @@ pub(super) struct Refusal {
     pub(super) data: Map<String, Value>,
     /// The wait that helps.
     pub(super) retry_after: Option<Duration>,
-    /// `WWW-Authenticate`, where it is not that of the class.
-    pub(super) challenge: Option<HeaderValue>,
+    /// `WWW-Authenticate`, where it is not that of the class; boxed, since next to none has it.
+    pub(super) challenge: Option<Box<HeaderValue>>,
+    /// The limit that was reached.
+    pub(super) quota: Option<Quota>,
     /// The status, where it is not that of the class.
     pub(super) status: StatusCode,
 }
@@ -33,7 +35,8 @@ impl Refusal {
     /// A refusal of `code`, said in `message`.
     pub(super) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of(code);
-        Self { code, message: message.into(), data: Map::new(), retry_after: None, challenge: None, status }
+        let (message, data) = (message.into(), Map::new());
+        Self { code, message, data, retry_after: None, challenge: None, quota: None, status }
     }
 
     /// With another member of `data`.
@@ -74,8 +77,7 @@ impl<E: Coded> From<E> for Refusal {
             Code::AuditUnavailable => Cow::Borrowed("nothing can be recorded right now, so nothing is done"),
             _ => Cow::Owned(cause.to_string()),
         };
-        let retry_after = cause.retry_after();
-        Self { retry_after, ..Self::new(code, message) }
+        Self { retry_after: cause.retry_after(), quota: cause.quota(), ..Self::new(code, message) }
     }
 }
 

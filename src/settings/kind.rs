@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Flag,
     /// A whole number within these bounds.
     Whole(u64, u64),
+    /// A number, whole or not, within these bounds.
+    Number(f64, f64),
     /// A duration within these bounds.
     Span(Duration, Duration),
     /// A size in bytes within these bounds.
@@ -62,6 +64,7 @@ impl Kind {
             Self::Optional => text().is_some(),
             Self::Flag => matches!(value.kind, ValueKind::Boolean(_)),
             Self::Whole(least, most) => whole(value).is_some_and(|n| (least..=most).contains(&n)),
+            Self::Number(least, most) => number(value).is_some_and(|n| (least..=most).contains(&n)),
             Self::Span(least, most) => {
                 text().and_then(units::duration).is_some_and(|span| (least..=most).contains(&span))
             }
@@ -87,6 +90,7 @@ impl Kind {
             Self::Optional | Self::Form(_) => "a text".into(),
             Self::Flag => "true or false".into(),
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Number(least, most) => format!("a number from {least} to {most}"),
             Self::Span(least, most) => {
                 format!("a duration from {} to {}", units::show_duration(least), units::show_duration(most))
             }
@@ -107,7 +111,7 @@ impl Kind {
         match self {
             Self::Text | Self::Optional | Self::Form(_) => "write it in double quotes",
             Self::Flag => "write true or false without quotes",
-            Self::Whole(..) => "write it in digits without quotes",
+            Self::Whole(..) | Self::Number(..) => "write it in digits without quotes",
             Self::Span(..) => {
                 "write a number and a unit, such as \"250ms\", \"30s\", \"15m\", \"24h\" or \"7d\""
             }
@@ -131,6 +135,7 @@ impl Kind {
                 _ => None,
             },
             Self::Whole(..) => digits(text).map(ValueKind::from),
+            Self::Number(..) => text.parse::<f64>().ok().map(ValueKind::from),
             Self::Texts | Self::Networks => list(text),
             Self::Tables(_) => toml_list(text),
             _ => None,
@@ -157,6 +162,14 @@ fn whole(value: &Value) -> Option<u64> {
         ValueKind::I64(n) => n.try_into().ok(),
         ValueKind::U64(n) => Some(n),
         _ => None,
+    }
+}
+
+/// A whole number is one too. What is no number (`nan`) lies within no bounds.
+fn number(value: &Value) -> Option<f64> {
+    match value.kind {
+        ValueKind::Float(n) => Some(n),
+        _ => whole(value).map(|n| n as f64),
     }
 }
 

@@ -9,6 +9,7 @@ mod guard;
 mod jwt;
 mod kind;
 mod layers;
+mod limits;
 mod load;
 mod nearest;
 mod policy;
@@ -32,6 +33,7 @@ pub use admin::AdminSettings;
 pub use audit::{AuditSettings, Durability};
 pub use jwt::JwtSettings;
 pub use layers::Source;
+pub use limits::{LimitMode, LimitsSettings, OnQuotaLoss, RateSettings, ToolLimitSettings};
 pub use load::{Loaded, load};
 pub use policy::{Denied, PolicySettings};
 pub use problem::{InvalidSettings, Problem};
@@ -53,6 +55,11 @@ pub use crate::domain::Algorithm;
 /// What it should look like.
 pub fn parse_duration(text: &str) -> Result<std::time::Duration, &'static str> {
     units::duration(text).ok_or("write a whole number and one of ms, s, m, h, d, for example 30m")
+}
+
+/// The candidate most like `name`: what somebody who mistyped it most likely meant.
+pub fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest::name(name, candidates)
 }
 
 /// The settings in force: plain data, every rule checked. `Debug` shows no secret.
@@ -83,6 +90,8 @@ pub struct Settings {
     pub permissions: PermissionsSettings,
     /// `[policy]`.
     pub policy: PolicySettings,
+    /// `[limits]`.
+    pub limits: LimitsSettings,
     /// `[audit]`.
     pub audit: AuditSettings,
     /// `[tools]`.
@@ -114,6 +123,11 @@ impl Settings {
                 self.revocation.on_store_loss == OnStoreLoss::UnsafeAllow,
                 "revocation.on_store_loss = \"unsafe_allow\"",
             ),
+            (self.limits.mode == LimitMode::UnsafeOff, "limits.mode = \"unsafe_off\""),
+            (
+                self.limits.on_store_loss == OnQuotaLoss::UnsafeAllow,
+                "limits.on_store_loss = \"unsafe_allow\"",
+            ),
         ]
         .into_iter()
         .filter_map(|(in_force, name)| in_force.then_some(name))
@@ -127,6 +141,7 @@ impl Settings {
         self.store.check(report);
         self.jwt.check(report);
         self.revocation.check(report);
+        self.limits.check(report);
         self.tools.weather.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{kind::Kind, nearest, problem::Report, profile, schema::Key};
+use super::{kind::Kind, limits, nearest, problem::Report, profile, schema::Key};
 use crate::domain::Catalogue;
 
 /// Most roles one server can have.
@@ -19,6 +19,17 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new("roles.<name>.inherits", Kind::Texts, "Roles whose permissions it has too."),
     Key::new(
+        "roles.<name>.capacity",
+        Kind::Whole(1, limits::MOST),
+        "Calls at once of a principal whose largest role this is, 1 to 1000000000; without it that of \
+         limits.default.",
+    ),
+    Key::new(
+        "roles.<name>.refill_per_second",
+        Kind::Number(limits::LEAST_REFILL, limits::MOST_REFILL),
+        "Calls that come back to it in a second, 0.000001 to 1000000000; without it that of limits.default.",
+    ),
+    Key::new(
         "permissions.extra",
         Kind::Texts,
         "Permissions of your own tools beside the built-in ones, each resource:action in lower case.",
@@ -29,13 +40,17 @@ pub(super) const KEYS: &[Key] = &[
 pub type Roles = BTreeMap<String, RoleSettings>;
 
 /// `[roles.<name>]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleSettings {
     /// What it may do: `resource:action`, `resource:*` or `*`.
     pub permissions: Vec<String>,
     /// Roles whose permissions it has too. Without a cycle.
     pub inherits: Vec<String>,
+    /// Calls at once; those of `limits.default` if `None`.
+    pub capacity: Option<u32>,
+    /// Calls that come back in a second, likewise.
+    pub refill_per_second: Option<f64>,
 }
 
 /// `[permissions]`.

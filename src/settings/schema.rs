@@ -1,8 +1,8 @@
 //! Every key there is: the one table that reading, checking and `default.toml` are held to.
 
 use super::{
-    admin, audit, jwt, kind::Kind, nearest, policy, problem::printable, revocation, roles, server, store,
-    telemetry, tools,
+    admin, audit, jwt, kind::Kind, limits, nearest, policy, problem::printable, revocation, roles, server,
+    store, telemetry, tools,
 };
 
 /// One key that an operator can set.
@@ -57,6 +57,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         revocation::KEYS,
         roles::KEYS,
         policy::KEYS,
+        limits::KEYS,
         audit::KEYS,
         tools::KEYS,
         telemetry::KEYS,

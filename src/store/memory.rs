@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use self::{families::FamilyTables, users::Kept};
 use super::{
-    Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Revocation, RevocationTarget, Revocations, Rings,
-    StoreError, StoreFuture, feed, rings,
+    Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, Quota, Revocation, RevocationTarget, Revocations,
+    Rings, StoreError, StoreFuture, feed, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
@@ -26,6 +26,7 @@ struct Tables {
     revocations: HashMap<RevocationTarget, Revocation>,
     users: BTreeMap<Subject, Kept>,
     families: FamilyTables,
+    quotas: HashMap<(String, [u8; 16]), Level>,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
 }
@@ -86,6 +87,23 @@ impl Revocations for Memory {
         Box::pin(async move {
             let ended = self.0.lock().revocations.extract_if(|_, kept| !kept.is_live(now)).count();
             Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+    }
+}
+
+impl Quota for Memory {
+    fn save(&self, levels: Vec<Level>, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let quotas = &mut self.0.lock().quotas;
+            quotas.retain(|_, kept| kept.until > now);
+            quotas.extend(levels.into_iter().map(|level| ((level.scope.clone(), level.id), level)));
+            Ok(())
+        })
+    }
+
+    fn levels(&self, now: Timestamp) -> StoreFuture<'_, Vec<Level>> {
+        Box::pin(async move {
+            Ok(self.0.lock().quotas.values().filter(|kept| kept.until > now).cloned().collect())
         })
     }
 }

@@ -8,6 +8,7 @@ mod error;
 mod families;
 mod feed;
 mod memory;
+mod quota;
 mod revocations;
 mod rings;
 mod sqlite;
@@ -18,6 +19,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 pub use error::StoreError;
 pub use families::{Families, Family, FamilyAccess, FamilyOf, Rotated, Rotation};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
+pub use quota::{Level, Quota};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
@@ -34,6 +36,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 pub struct Stores {
     /// Credentials that were taken back before their end.
     pub revocations: Arc<dyn Revocations>,
+    /// How much of each limit is used up.
+    pub quota: Arc<dyn Quota>,
     /// Accounts.
     pub users: Arc<dyn Users>,
     /// Refresh families.
@@ -48,10 +52,11 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Users + Families + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Quota + Users + Families + Feed + Rings + 'static>(backend: B) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
+            quota: Arc::<B>::clone(&backend),
             users: Arc::<B>::clone(&backend),
             families: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),

@@ -16,6 +16,8 @@ use prometheus_client::{
 use super::StoreFailures;
 use crate::domain::Outcome;
 
+/// Whose limits there are.
+const SCOPES: [&str; 5] = ["address", "failures", "user", "key", "tool"];
 /// What a credential can be.
 const KINDS: [&str; 5] = ["jwt", "api_key", "password", "refresh", "none"];
 
@@ -69,6 +71,7 @@ pub struct Metrics {
     auth: Family<Labels<3>, Counter>,
     auth_ok: Vec<(&'static str, Counter, Histogram)>,
     denials: Family<[(&'static str, String); 1], Counter>,
+    rate_limited: Family<Labels<1>, Counter>,
     tools: Vec<Meter>,
     audit_events: Counter,
     audit_commit: Histogram,
@@ -120,6 +123,7 @@ impl Metrics {
             auth,
             auth_ok: auth_ok.into(),
             denials: Family::default(),
+            rate_limited: Family::default(),
             audit_events: Counter::default(),
             audit_commit: seconds(),
             mailbox_depth: Family::default(),
@@ -138,6 +142,8 @@ impl Metrics {
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let r = &mut self.registry;
         r.register("denials", "Known callers that lacked a permission", self.denials.clone());
+        r.register("rate_limited", "Requests over a limit", self.rate_limited.clone());
+        SCOPES.iter().for_each(|scope| drop(self.rate_limited.get_or_create(&[("scope", *scope)])));
         r.register("audit_events", "Audit records committed", self.audit_events.clone());
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
@@ -171,6 +177,11 @@ impl Metrics {
     /// A known caller lacked `permission`.
     pub fn denial(&self, permission: &str) {
         self.denials.get_or_create(&[("permission", permission.to_owned())]).inc();
+    }
+
+    /// A request was over the limit of `scope`; also where limits are only watched.
+    pub fn rate_limited(&self, scope: &'static str) {
+        self.rate_limited.get_or_create(&[("scope", scope)]).inc();
     }
 
     /// A tool ran.
@@ -220,6 +231,7 @@ mod tests {
         metrics.request("tools/call", Outcome::Ok, Duration::from_millis(1));
         metrics.auth("jwt", Some("invalid_token"), Duration::ZERO);
         metrics.denial("admin:users");
+        metrics.rate_limited("user");
         metrics.tool_call("get_weather", Outcome::Ok, Duration::ZERO);
         metrics.audit_commit(3, Duration::ZERO);
         metrics.actor("audit", 2, 0);
@@ -233,6 +245,8 @@ mod tests {
             "portcullis_request_duration_seconds_count{method=\"tools/call\"} 1",
             "portcullis_auth_total{kind=\"jwt\",outcome=\"failed\",reason=\"invalid_token\"} 1",
             "portcullis_denials_total{permission=\"admin:users\"} 1",
+            "portcullis_rate_limited_total{scope=\"user\"} 1",
+            "portcullis_rate_limited_total{scope=\"failures\"} 0",
             "portcullis_tool_calls_total{tool=\"get_weather\",outcome=\"ok\"} 1",
             "portcullis_audit_events_total 3",
             "portcullis_audit_commit_seconds_count 1",

@@ -15,6 +15,7 @@ mod ladder;
 mod limits;
 mod lists;
 mod login;
+mod rates;
 mod refresh;
 mod refusals;
 mod regressions;

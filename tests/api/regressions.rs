@@ -29,7 +29,7 @@ fn elsewhere(app: &TestApp) -> Stores {
 /// were revoked while the actor kept dying, 46 still got in.
 #[test]
 fn no_revocation_is_lost_while_its_actor_keeps_dying() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let users: Vec<String> = (0..60).map(|n| format!("u{n}")).collect();
     let tokens: Vec<String> = users.iter().map(|user| app.token(user, "user")).collect();
     let mut connection = app.connect();
@@ -59,7 +59,7 @@ fn no_revocation_is_lost_while_its_actor_keeps_dying() {
 /// its time carried a revoked token past the promised second.
 #[test]
 fn a_token_revoked_while_its_body_drips_runs_nothing() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let token = app.token("bob", "user");
     let bytes = Rpc::weather().bearer(&token).bytes();
     let (last, most) = bytes.split_last().unwrap();

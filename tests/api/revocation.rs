@@ -49,7 +49,7 @@ fn works_everywhere(connections: &mut [Connection], token: &str) {
 
 #[test]
 fn a_token_taken_back_by_another_process_is_refused_everywhere_within_a_second() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let ((token, jti), (other, _)) =
         (app.minted("ada", &["user"], &[], "desk"), app.minted("ada", &["user"], &[], "desk"));
     let mut connections = everywhere(&app);
@@ -61,7 +61,7 @@ fn a_token_taken_back_by_another_process_is_refused_everywhere_within_a_second()
 
 #[test]
 fn a_user_taken_back_may_come_again_with_a_new_token() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (token, other) = (app.token("ada", "user"), app.token("bob", "user"));
     let mut connections = everywhere(&app);
     works_everywhere(&mut connections, &token);
@@ -77,7 +77,7 @@ fn a_user_taken_back_may_come_again_with_a_new_token() {
 
 #[test]
 fn a_client_taken_back_takes_the_tokens_of_all_its_users() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let token = |user, client| app.minted(user, &["user"], &[], client).0;
     let (one, two, safe) = (token("ada", "lost-phone"), token("bob", "lost-phone"), token("ada", "desk"));
     let mut connections = everywhere(&app);
@@ -90,7 +90,7 @@ fn a_client_taken_back_takes_the_tokens_of_all_its_users() {
 
 #[test]
 fn a_token_that_no_worker_has_seen_is_refused_at_first_sight() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (token, jti) = app.minted("ada", &["user"], &[], "desk");
     revoke(&elsewhere(&app), RevocationTarget::Jti(jti));
     refused_everywhere(&mut everywhere(&app), &token);
@@ -98,7 +98,7 @@ fn a_token_that_no_worker_has_seen_is_refused_at_first_sight() {
 
 #[test]
 fn what_the_server_itself_takes_back_is_refused_at_once() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let (token, jti) = app.minted("ada", &["user"], &[], "desk");
     let mut connections = everywhere(&app);
     works_everywhere(&mut connections, &token);
@@ -110,7 +110,7 @@ fn what_the_server_itself_takes_back_is_refused_at_once() {
 
 #[test]
 fn a_restart_forgets_no_revocation() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let ((token, jti), other) = (app.minted("ada", &["user"], &[], "desk"), app.token("bob", "user"));
     block_on(app.tokens.revoke(RevocationTarget::Jti(jti), Duration::from_secs(600))).unwrap();
     let app = app.restart();
@@ -120,7 +120,7 @@ fn a_restart_forgets_no_revocation() {
 
 #[test]
 fn many_revocations_at_once_all_arrive() {
-    let app = TestApp::start();
+    let app = TestApp::start_roomy();
     let tokens: Vec<_> = (0..200).map(|n| app.minted(&format!("u{n}"), &["user"], &[], "desk")).collect();
     let mut connection = app.connect();
     for (token, _) in &tokens {

@@ -15,6 +15,7 @@ mod jwt;
 mod logins;
 mod map;
 mod mcp;
+mod rates;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]

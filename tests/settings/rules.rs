@@ -23,6 +23,21 @@ fn numbers_durations_and_sizes_have_bounds() {
         ("jwt.max_ttl", &["\"30m\"", "\"30d\""], &["\"0s\"", "\"721h\""]),
         ("jwt.leeway", &["\"0s\"", "\"60s\""], &["\"61s\""]),
         ("revocation.grace", &["\"1ms\"", "\"10m\""], &["\"0s\"", "\"601s\""]),
+        (
+            "limits.default.capacity",
+            &["1", "1000000000"],
+            &["0", "-1", "1000000001", "1000000000000000000", "1.5"],
+        ),
+        (
+            "limits.ip.refill_per_second",
+            &["0.000001", "1", "1000000000", "1e9"],
+            &["0", "0.0", "-0.5", "1000000001", "1e18", "nan", "-nan", "inf", "\"1\""],
+        ),
+        ("limits.failures.capacity", &["1", "1000000000"], &["0"]),
+        ("roles.guest.capacity", &["1", "1000000000"], &["0", "nan"]),
+        ("roles.guest.refill_per_second", &["0.000001", "1000000000"], &["0", "nan"]),
+        ("limits.tools.x.cost", &["1", "1000000000"], &["0"]),
+        ("limits.tools.x.max_in_flight", &["1", "1000000000"], &["0"]),
         ("audit.checkpoint_every", &["1", "1000000"], &["0", "1000001"]),
         ("tools.weather.timeout", &["\"1ms\"", "\"1m\""], &["\"0ms\"", "\"61s\""]),
     ] {
@@ -45,6 +60,8 @@ fn words_are_those_of_the_contract() {
         ("jwt.algorithm", &["HS256", "ES256", "EdDSA", "RS256"][..]),
         ("revocation.on_store_loss", &["deny", "grace", "unsafe_allow"]),
         ("policy.denied", &["explain", "hide"]),
+        ("limits.mode", &["enforce", "shadow", "unsafe_off"]),
+        ("limits.on_store_loss", &["local_share", "deny", "unsafe_allow"]),
         ("audit.durability", &["durable", "buffered"]),
         ("tools.weather.provider", &["open_meteo", "fixed"]),
         ("telemetry.format", &["auto", "pretty", "json"]),
@@ -132,6 +149,7 @@ fn off_loopback_the_allowed_hosts_name_somebody_else() {
 #[test]
 fn production_refuses_what_weakens_it_most() {
     Desk::production().flag("admin.unsafe_faults", "true").problem("admin.unsafe_faults");
+    Desk::production().flag("limits.mode", "unsafe_off").problem("limits.mode");
     Desk::production().flag("store.url", "memory:").problem("store.url");
     Desk::production().flag("admin.host", "0.0.0.0").problem("admin.host");
     for profile in ["development", "loadtest"] {
@@ -142,9 +160,11 @@ fn production_refuses_what_weakens_it_most() {
 
 #[test]
 fn production_warns_of_every_other_weakening() {
-    for (key, value) in
-        [("admin.unsafe_metrics_on_main", "true"), ("revocation.on_store_loss", "unsafe_allow")]
-    {
+    for (key, value) in [
+        ("admin.unsafe_metrics_on_main", "true"),
+        ("revocation.on_store_loss", "unsafe_allow"),
+        ("limits.on_store_loss", "unsafe_allow"),
+    ] {
         let loaded = Desk::production().flag(key, value).loaded();
         let keys: Vec<_> = loaded.warnings.iter().map(|warning| warning.key.as_str()).collect();
         assert_eq!(keys, [key]);
@@ -244,6 +264,33 @@ fn roles_name_what_exists_in_every_profile() {
             .flag("permissions.extra", "tickets:close")
             .loaded();
     }
+}
+
+#[test]
+fn limits_of_a_tool_are_whole_and_can_be_kept() {
+    let at = "[limits.tools.x]";
+    accepts(&format!("{at}\ncapacity = 10\nrefill_per_second = 0.5\ncost = 10\nmax_in_flight = 1"));
+    for (text, key, words) in [
+        ("capacity = 10", "limits.tools.x", "without the other"),
+        ("refill_per_second = 1", "limits.tools.x", "without the other"),
+        (
+            "capacity = 9\nrefill_per_second = 1\ncost = 10",
+            "limits.tools.x.capacity",
+            "is below its cost: no call could ever run",
+        ),
+        ("coast = 1", "limits.tools.x.coast", "limits.tools.x.cost"),
+    ] {
+        let problem = Desk::new("development").file("local.toml", &format!("{at}\n{text}")).problem(key);
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+    let settings = Desk::new("development")
+        .variable("PORTCULLIS__LIMITS__IP__REFILL_PER_SECOND", "0.5")
+        .loaded()
+        .settings;
+    assert!((settings.limits.ip.refill_per_second - 0.5).abs() < 1e-9);
+    Desk::new("development")
+        .variable("PORTCULLIS__LIMITS__IP__REFILL_PER_SECOND", "NaN")
+        .problem("limits.ip.refill_per_second");
 }
 
 #[test]

@@ -33,6 +33,11 @@ async fn the_audit_actor_may_panic_under_load() {
 }
 
 #[tokio::test]
+async fn the_limiter_may_panic_under_load() {
+    LocalSet::new().run_until(panic_under_load("limiter", "fault_limiter")).await;
+}
+
+#[tokio::test]
 async fn faults_cannot_be_asked_for_unless_the_setting_says_so() {
     let home = Home::new("fault_off");
     let server = Server::start(&home).await;

@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 2] = [FIRST, FAMILIES];
+const STEPS: [&str; 3] = [FIRST, QUOTAS, FAMILIES];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -42,6 +42,19 @@ const FIRST: &str = "
         name   TEXT NOT NULL PRIMARY KEY,
         secret BLOB NOT NULL CHECK (length(secret) = 32)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// How much of each limit is used up.
+const QUOTAS: &str = "
+    CREATE TABLE quotas (
+        scope TEXT NOT NULL,
+        id    BLOB NOT NULL CHECK (length(id) = 16),
+        spent INTEGER NOT NULL CHECK (spent >= 0),
+        at    INTEGER NOT NULL CHECK (at >= 0),
+        until INTEGER NOT NULL CHECK (until >= 0),
+        PRIMARY KEY (scope, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX quotas_by_end ON quotas (until);
 ";
 
 /// Refresh families, what of each was exchanged a moment ago, and its access tokens.
@@ -77,7 +90,7 @@ const FAMILIES: &str = "
 ";
 
 /// The schema that this program writes.
-const KNOWN: i64 = STEPS.len() as i64;
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
 /// Checks that the file is empty or ours, and not of a newer program; changes nothing.
 ///

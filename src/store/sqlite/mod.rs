@@ -7,6 +7,7 @@ mod fault;
 mod feed;
 mod migrations;
 mod place;
+mod quota;
 mod reader;
 mod revocations;
 mod rings;

@@ -11,7 +11,7 @@ use portcullis::{
     },
     app::{self, AppError},
     domain::SigningSecret,
-    settings::Settings,
+    settings::{RateSettings, Settings},
     tools::AnyTool,
 };
 use serde_json::Value;
@@ -54,6 +54,11 @@ impl TestApp {
     /// A server with settings of its own.
     pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::with(change, Vec::new())
+    }
+
+    /// A server that a test may flood: no limit is ever reached, as in the profile `loadtest`.
+    pub(crate) fn start_roomy() -> Self {
+        Self::start_with(without_limits)
     }
 
     /// A server with settings and tools of its own.
@@ -133,6 +138,11 @@ impl TestApp {
     /// A new connection to the main listener.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.main)
+    }
+
+    /// A new connection to the main listener from another address of this machine.
+    pub(crate) fn connect_from(&self, source: &str) -> Connection {
+        Connection::open_from(source.parse().unwrap(), self.main)
     }
 
     /// One request on a connection of its own.
@@ -216,6 +226,16 @@ pub(crate) fn settings(dir: &Path) -> Settings {
     settings.admin.unsafe_faults = true;
     settings.jwt.secret = Some(secret());
     settings
+}
+
+/// Lifts every limit, as the profile `loadtest` does: for a test that floods its server.
+pub(crate) fn without_limits(settings: &mut Settings) {
+    let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
+    let limits = &mut settings.limits;
+    (limits.default, limits.ip, limits.failures) = (most, most, most);
+    for role in settings.roles.values_mut() {
+        (role.capacity, role.refill_per_second) = (None, None);
+    }
 }
 
 /// A new signing secret, noted.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -77,7 +77,22 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap())
+    }
+
+    /// One that comes from `source`, an address of this machine.
+    pub(crate) fn open_from(source: IpAddr, address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(source, 0)).unwrap();
+            socket.connect(address).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        Self::on(stream)
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -133,6 +148,15 @@ impl Connection {
             reply.body = self.unread.drain(..length).collect();
             return Some(reply);
         }
+    }
+
+    /// Whether something of an answer is there already; does not wait.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut one = [0; 1];
+        let there = self.stream.peek(&mut one).is_ok_and(|read| read > 0);
+        self.stream.set_nonblocking(false).unwrap();
+        there || !self.unread.is_empty()
     }
 
     /// Whether the server has closed, with nothing more said.

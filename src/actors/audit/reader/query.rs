@@ -52,8 +52,15 @@ impl Filter {
             && is(&self.credential, who.map(|who| who.credential.as_str()))
             && is(&self.tool, record.tool.as_deref())
             && is(&self.outcome, Some(&record.outcome))
-            && is(&self.request_id, record.request_id.as_deref())
+            && self.request_id.as_deref().is_none_or(|wanted| concerns(record, wanted))
     }
+}
+
+/// Whether `record` is of that request, or sums several up of which it is one.
+fn concerns(record: &Record, request_id: &str) -> bool {
+    let summed_up = || record.detail.as_ref()?.get("request_ids")?.as_array();
+    record.request_id.as_deref() == Some(request_id)
+        || summed_up().is_some_and(|ids| ids.iter().any(|id| id.as_str() == Some(request_id)))
 }
 
 fn event_fits(wanted: &str, event: &str) -> bool {
