@@ -140,5 +140,5 @@ class Portcullis(Server):
         for file in self.data.glob("audit/*/*.jsonl"):
             for line in file.open("rb"):
                 if needle in line:
-                    total += json.loads(line)["detail"]["count"] if event == "rate.limited" else 1
+                    total += json.loads(line)["count"] if event == "rate.limited" else 1
         return total

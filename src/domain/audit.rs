@@ -168,8 +168,21 @@ pub struct AuditEvent {
     pub duration_us: Option<u64>,
     /// Whether something that stands here was cut before.
     pub truncated: bool,
+    /// What is summed up, where one record stands for several requests.
+    pub summary: Option<Box<Summary>>,
     /// Further members that only this kind of event has: a JSON object's text, without secrets.
     pub detail: Option<Box<str>>,
+}
+
+/// Several requests in one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Which limit they reached.
+    pub scope: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The ids of the first ones.
+    pub request_ids: Vec<RequestId>,
 }
 
 impl AuditEvent {
@@ -191,6 +204,7 @@ impl AuditEvent {
             request_id: None,
             duration_us: None,
             truncated: false,
+            summary: None,
             detail: None,
         }
     }

@@ -9,7 +9,7 @@ mod secret;
 mod signing;
 mod time;
 
-pub use audit::{AuditEvent, EventCode, Outcome};
+pub use audit::{AuditEvent, EventCode, Outcome, Summary};
 pub use claims::{
     AccessClaims, Audience, REFRESH_HEADER_TYPE, RefreshClaims, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS,
     TOKEN_TYPE_REFRESH,

@@ -99,9 +99,7 @@ fn r9_a_flood_of_refusals_is_a_handful_of_records() {
     let limited = Filter { event: Some("rate.limited".into()), ..Filter::default() };
     let counted = || {
         let records = app.records(limited.clone());
-        let count =
-            |record: &portcullis::actors::audit::Record| record.detail.as_ref().unwrap()["count"].as_u64();
-        (records.len(), records.iter().filter_map(count).sum::<u64>())
+        (records.len(), records.iter().filter_map(|record| record.count).sum::<u64>())
     };
     until("all of them are in the log", SOON, || counted().1 == refused);
     assert!(counted().0 <= 30, "{} records", counted().0);

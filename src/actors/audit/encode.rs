@@ -6,7 +6,7 @@ use super::{
     head::{Head, SignedHead, link},
     text::{cut, digit, push_hex, push_json, push_number, quote},
 };
-use crate::domain::{AuditEvent, Principal, Timestamp};
+use crate::domain::{AuditEvent, Principal, RequestId, Summary, Timestamp};
 
 /// Longest record, its line end included, bytes.
 pub(super) const MAX_RECORD: usize = 16 * 1024;
@@ -46,6 +46,9 @@ impl Encoder {
         self.happened(out, event);
         push_who(out, event, &mut truncated);
         push_what(out, event, &mut truncated);
+        if let Some(summary) = &event.summary {
+            push_summary(out, summary);
+        }
         match checkpoint {
             Some(signed) => push_checkpoint(out, signed),
             None => truncated |= !push_detail(out, start, event.detail.as_deref()),
@@ -148,6 +151,22 @@ fn push_what(out: &mut Vec<u8>, event: &AuditEvent, truncated: &mut bool) {
     }
 }
 
+/// `scope count request_ids` of a record that stands for several requests.
+fn push_summary(out: &mut Vec<u8>, summary: &Summary) {
+    out.extend_from_slice(b",\"scope\":");
+    quote(out, summary.scope);
+    out.extend_from_slice(b",\"count\":");
+    push_number(out, summary.count);
+    out.extend_from_slice(b",\"request_ids\":[");
+    for (at, id) in summary.request_ids.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_id(out, *id);
+    }
+    out.push(b']');
+}
+
 /// `detail` where there is one; false if it had to be left out.
 fn push_detail(out: &mut Vec<u8>, start: usize, detail: Option<&str>) -> bool {
     let Some(detail) = detail else { return true };
@@ -199,11 +218,7 @@ fn push_request(out: &mut Vec<u8>, event: &AuditEvent) {
     }
     out.extend_from_slice(b",\"request_id\":");
     match event.request_id {
-        Some(id) => {
-            out.push(b'"');
-            out.extend_from_slice(id.encode(&mut [0; 36]).as_bytes());
-            out.push(b'"');
-        }
+        Some(id) => push_id(out, id),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"duration_us\":");
@@ -211,6 +226,12 @@ fn push_request(out: &mut Vec<u8>, event: &AuditEvent) {
         Some(micros) => push_number(out, micros),
         None => out.extend_from_slice(b"null"),
     }
+}
+
+fn push_id(out: &mut Vec<u8>, id: RequestId) {
+    out.push(b'"');
+    out.extend_from_slice(id.encode(&mut [0; 36]).as_bytes());
+    out.push(b'"');
 }
 
 fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {

@@ -4,12 +4,11 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use serde_json::json;
 
 use super::{Scope, Visit, table::Id};
 use crate::{
     actors::audit::{AuditError, Lane, Slot},
-    domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Timestamp},
+    domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Summary, Timestamp},
     error::Code,
 };
 
@@ -42,8 +41,7 @@ struct Open {
 struct Sum {
     slot: Slot,
     second: u64,
-    count: u64,
-    named: Vec<RequestId>,
+    summary: Summary,
     event: AuditEvent,
 }
 
@@ -119,22 +117,20 @@ impl Sum {
             event.ip = visit.ip;
             event.tool = refused.tool.filter(|_| refused.scope == Scope::Tool).map(Cow::Borrowed);
         }
-        event.detail = Some(refused.scope.as_str().into());
-        Self { slot, second, count: 0, named: Vec::new(), event }
+        let summary = Summary { scope: refused.scope.as_str(), count: 0, request_ids: Vec::new() };
+        Self { slot, second, summary, event }
     }
 
     fn add(&mut self, request: RequestId) {
-        self.count += 1;
-        if self.named.len() < NAMED {
-            self.named.push(request);
+        self.summary.count += 1;
+        if self.summary.request_ids.len() < NAMED {
+            self.summary.request_ids.push(request);
         }
     }
 
     fn write(self) {
-        let Self { slot, count, named, mut event, .. } = self;
-        let ids: Vec<String> = named.iter().map(ToString::to_string).collect();
-        let scope = event.detail.take();
-        event.detail = Some(json!({ "scope": scope, "count": count, "request_ids": ids }).to_string().into());
+        let Self { slot, summary, mut event, .. } = self;
+        event.summary = Some(Box::new(summary));
         drop(slot.write(event));
     }
 }

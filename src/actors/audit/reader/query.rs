@@ -58,9 +58,7 @@ impl Filter {
 
 /// Whether `record` is of that request, or sums several up of which it is one.
 fn concerns(record: &Record, request_id: &str) -> bool {
-    let summed_up = || record.detail.as_ref()?.get("request_ids")?.as_array();
-    record.request_id.as_deref() == Some(request_id)
-        || summed_up().is_some_and(|ids| ids.iter().any(|id| id.as_str() == Some(request_id)))
+    record.request_id.as_deref() == Some(request_id) || record.request_ids.iter().any(|id| id == request_id)
 }
 
 fn event_fits(wanted: &str, event: &str) -> bool {
