@@ -15,7 +15,8 @@ use bytes::Bytes;
 
 use super::record::Record;
 use crate::{
-    domain::{EventCode, Outcome, RequestId, Rotated},
+    actors::limiter::Visit,
+    domain::{EventCode, Outcome, RequestId, Rotated, Timestamp},
     edge::{self, EdgeError, Headers},
     error::{Code, Coded},
     house::{House, Worker},
@@ -100,7 +101,8 @@ pub(super) async fn serve(
         payload: &mut payload,
         is_read: false,
     };
-    let done = match exchange.admit() {
+    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path };
+    let done = match exchange.admit(&visit) {
         Ok(()) => {
             let limit = worker.house.limits.request_timeout;
             tokio::time::timeout(limit, deed(&mut exchange)).await.unwrap_or_else(|_| Err(boxed(Late)))
@@ -108,15 +110,20 @@ pub(super) async fn serve(
         Err(refused) => Err(refused),
     };
     count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
-    if let Err(refused) = &done {
-        exchange.failed(refused.code());
-    }
+    let done = match done {
+        Err(refused) => Err(exchange.failed(refused, &visit).await),
+        done => done,
+    };
     let whole = exchange.is_read || edge::discard(exchange.payload).await;
     let (outcome, code) = match &done {
         Ok(_) => (Outcome::Ok, None),
         Err(refused) => (outcome_of(refused.code()), Some(refused.code())),
     };
     let rotated = exchange.rotated;
+    if done.as_ref().is_err_and(|refused| refused.quota().is_some()) {
+        exchange.record.withdraw();
+        return answer(&worker.house, done, (id, whole));
+    }
     let receipt = exchange.record.close(outcome, code.map(Code::reason));
     if let Err(error) = receipt.committed().await {
         return edge::problem(&error, id);
@@ -134,8 +141,8 @@ impl<'a> Exchange<'a> {
         &self.worker.house
     }
 
-    /// The rungs before anything is looked at. Whatever counts requests of an address stands here, first.
-    fn admit(&self) -> Result<(), Refused> {
+    /// The rungs before anything is looked at; the address has paid for the request already.
+    fn admit(&self, visit: &Visit<'_>) -> Result<(), Refused> {
         let house = self.house();
         if house.is_closing() {
             return Err(Box::new(EdgeError::Closing));
@@ -144,17 +151,25 @@ impl<'a> Exchange<'a> {
         if self.headers.bytes > edge::MAX_HEADER_BYTES {
             return Err(Box::new(EdgeError::Headers));
         }
-        Ok(())
+        self.worker.turnstile.may_try(visit).map_err(boxed)
     }
 
-    /// Takes note of a refusal. Whatever counts failures of an address stands here: a credential was refused
-    /// if the code is one of [`is_failed_proof`].
-    fn failed(&mut self, code: Code) {
+    /// Takes note of a refusal, and takes a failed proof from the address; gives what is to be answered.
+    async fn failed(&mut self, refused: Refused, visit: &Visit<'_>) -> Refused {
+        let code = refused.code();
         if code == Code::Internal {
             tracing::error!(request.ip = ?self.ip, "a request for credentials failed by our fault");
         }
-        if is_failed_proof(code) {
-            self.record.event_unless_told(EventCode::AuthFailed);
+        let charged = if costs(code) { self.worker.turnstile.failed(visit).await } else { Ok(()) };
+        match charged {
+            // What was found out must be recorded, whoever floods.
+            Err(over) if !self.record.is_told() => boxed(over),
+            _ => {
+                if is_failed_proof(code) {
+                    self.record.event_unless_told(EventCode::AuthFailed);
+                }
+                refused
+            }
         }
     }
 
@@ -196,6 +211,12 @@ pub(super) const fn is_failed_proof(code: Code) -> bool {
             | Code::InvalidApiKey
             | Code::RateLimited
     )
+}
+
+/// Whether the address pays for it: something was shown that we had to look at. A wait has been paid for.
+const fn costs(code: Code) -> bool {
+    is_failed_proof(code)
+        && !matches!(code, Code::MissingCredential | Code::MalformedCredential | Code::RateLimited)
 }
 
 /// Counts a password or a refresh token that was looked at; other failures say nothing of credentials.
@@ -243,6 +264,7 @@ fn answer(house: &House, done: Result<Done, Refused>, (id, whole): (RequestId, b
 /// How the record says that a refusal of this class ended.
 fn outcome_of(code: Code) -> Outcome {
     match code {
+        Code::RateLimited => Outcome::Limited,
         _ if is_failed_proof(code) => Outcome::Denied,
         Code::OriginForbidden | Code::HostForbidden | Code::Forbidden => Outcome::Denied,
         Code::RequestTimeout => Outcome::Timeout,

@@ -50,11 +50,21 @@ impl Record {
         self.event.event = event;
     }
 
+    /// Whether it is known what it turned out to be.
+    pub(super) fn is_told(&self) -> bool {
+        self.event.event != EventCode::RequestServed
+    }
+
     /// Keeps what it turned out to be, unless that is known already.
     pub(super) fn event_unless_told(&mut self, event: EventCode) {
-        if self.event.event == EventCode::RequestServed {
+        if !self.is_told() {
             self.event.event = event;
         }
+    }
+
+    /// Takes it back: the request was over a limit, and the limiter records that.
+    pub(super) fn withdraw(mut self) {
+        self.slot = None;
     }
 
     /// Keeps who is calling, or whose credential was shown.

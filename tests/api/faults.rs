@@ -9,7 +9,14 @@ use std::{
 
 use portcullis::actors::audit::{self, Filter};
 
-use super::support::{app::TestApp, auth::PASSWORD, block_on, http::Reply, rpc::Rpc, until};
+use super::support::{
+    app::{TestApp, without_limits},
+    auth::PASSWORD,
+    block_on,
+    http::Reply,
+    rpc::Rpc,
+    until,
+};
 
 /// The promise: back within this of the fault.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
@@ -139,7 +146,7 @@ fn the_feed_reader_panics_under_load() {
 
 #[test]
 fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once() {
-    let app = TestApp::start();
+    let app = TestApp::start_with(without_limits);
     app.person("ann", &["user"]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use serde_json::json;
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
     rpc::Rpc,
     until,
@@ -76,7 +76,7 @@ fn o24_what_can_be_no_password_is_refused_before_any_work() {
 
 #[test]
 fn o25_two_hundred_logins_at_once_take_turns_and_everybody_else_is_served() {
-    let app = TestApp::start();
+    let app = TestApp::start_with(without_limits);
     let token = app.token("robot", "user");
     let statuses: Vec<u16> = thread::scope(|scope| {
         let app = &app;
@@ -110,4 +110,28 @@ fn o26_a_digest_of_a_gibibyte_in_the_store_is_refused_unread() {
     refused(&app.login("nobody", PASSWORD), 401, "invalid_login");
     let token = app.token("robot", "user");
     Rpc::call("get_weather", json!({ "city": "Oslo" })).bearer(&token).send(&app).result();
+}
+
+#[test]
+fn o23_an_address_that_fails_too_often_is_refused_before_any_digest_and_others_are_not() {
+    let app = TestApp::start_with(|settings| {
+        settings.limits.failures.capacity = 8;
+        settings.limits.failures.refill_per_second = 0.001;
+    });
+    app.person("ann", &["user"]);
+    let pair = Pair::of(&app.login("ann", PASSWORD));
+    for n in 0..8 {
+        refused(&app.login(&format!("nobody{n}"), PASSWORD), 401, "invalid_login");
+    }
+    let before = app.users.hasher().runs();
+    let over = app.login("ann", PASSWORD);
+    refused(&over, 429, "rate_limited");
+    assert!(over.header("retry-after").is_some() && over.header("ratelimit").is_some());
+    refused(&app.refresh(&pair.refresh), 429, "rate_limited");
+    assert_eq!(app.users.hasher().runs(), before);
+    Rpc::weather().bearer(&pair.access).send(&app);
+    let id = over.header("x-request-id").unwrap().to_owned();
+    let of_it = portcullis::actors::audit::Filter { request_id: Some(id), ..Default::default() };
+    until("the limiter has recorded it", Duration::from_secs(5), || !app.records(of_it.clone()).is_empty());
+    assert!(app.records(of_it).iter().all(|record| record.event == "rate.limited"));
 }
