@@ -75,6 +75,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .await?;
         println!("{}", minted.token);
         eprintln!("{}", app::banner(&settings, server.mcp_url(), server.admin_url()));
+        if let Some(password) = server.first_password() {
+            eprintln!("{}", app::first_account(password));
+        }
         server.run().await?;
         Ok(())
     })

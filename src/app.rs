@@ -2,6 +2,7 @@
 //! the same way back.
 
 mod banner;
+mod bootstrap;
 mod directory;
 mod error;
 mod furnish;
@@ -17,7 +18,8 @@ mod stop;
 mod stores;
 mod tls;
 
-pub use banner::banner;
+pub use banner::{banner, first_account};
+pub use bootstrap::administrators;
 pub use error::AppError;
 pub use keys::keyring;
 pub use limits::limits;

@@ -6,9 +6,11 @@ mod completions;
 mod context;
 mod operator;
 mod output;
+mod password;
 mod policy;
 mod serve;
 mod token;
+mod user;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -51,6 +53,9 @@ enum Verb {
     /// Issue, revoke and inspect access tokens.
     #[command(subcommand)]
     Token(token::TokenVerb),
+    /// Make, list and change accounts.
+    #[command(subcommand)]
+    User(user::UserVerb),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -70,6 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Serve => serve::run(&context),
         Verb::Check(check) => check.run(&context),
         Verb::Token(verb) => verb.run(&context),
+        Verb::User(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => verb.run(&context),
         Verb::Completions(completions) => completions.run(),

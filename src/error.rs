@@ -49,6 +49,10 @@ pub enum Code {
     UnknownIssuer,
     /// An API key that is unknown, over or revoked: one word for all of them.
     InvalidApiKey,
+    /// The username or the password is wrong, or the account is disabled: one word for all of them.
+    InvalidLogin,
+    /// A token that is narrower than its account: one with more scope could do it.
+    InsufficientScope,
     /// A known caller that may not do this.
     Forbidden,
     /// The `Origin` is not on the list.
@@ -100,6 +104,8 @@ impl Code {
             Self::WrongAudience => "wrong_audience",
             Self::UnknownIssuer => "unknown_issuer",
             Self::InvalidApiKey => "invalid_api_key",
+            Self::InvalidLogin => "invalid_login",
+            Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::OriginForbidden => "origin_forbidden",
             Self::HostForbidden => "host_forbidden",

@@ -27,8 +27,9 @@ use crate::{
         kit::Vitals,
         limiter::{Limiter, Turnstile},
         tokens::Tokens,
+        users::Users,
     },
-    auth::{Challenges, TokenCache},
+    auth::{Against, Challenges, Grants, TokenCache},
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -71,6 +72,8 @@ pub struct Limits {
 pub struct Services {
     /// The JWT manager.
     pub tokens: Tokens,
+    /// The accounts.
+    pub users: Users,
     /// The audit log.
     pub audit: Audit,
     /// Who has had how much.
@@ -90,7 +93,8 @@ impl Services {
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        vec![self.tokens.vitals(), audit, self.feed.vitals(), self.limiter.vitals()]
+        let (tokens, users, limiter) = (self.tokens.vitals(), self.users.vitals(), self.limiter.vitals());
+        vec![tokens, users, audit, self.feed.vitals(), limiter]
     }
 }
 
@@ -98,6 +102,8 @@ impl Services {
 pub struct House {
     /// Handles to the actors.
     pub services: Services,
+    /// Gives, exchanges and ends token pairs.
+    pub grants: Grants,
     /// Who may do what.
     pub roles: Roles,
     /// The tools.
@@ -127,6 +133,12 @@ pub struct House {
 }
 
 impl House {
+    /// What credentials are held against.
+    pub fn against(&self) -> Against<'_> {
+        let Services { tokens, users, epoch, .. } = &self.services;
+        Against { tokens, users, roles: &self.roles, epoch }
+    }
+
     /// Whether the server is stopping: nothing new is begun.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)

@@ -5,6 +5,7 @@ mod admin;
 pub mod app;
 pub mod auth;
 pub mod cli;
+mod credentials;
 pub mod domain;
 pub mod edge;
 pub mod error;

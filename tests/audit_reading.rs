@@ -38,6 +38,7 @@ fn of(user: &str, credential: &str) -> Option<Arc<Principal>> {
         credential: credential.into(),
         roles: Vec::new(),
         permissions: PermissionSet::EMPTY,
+        reach: PermissionSet::EMPTY,
     }))
 }
 

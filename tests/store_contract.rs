@@ -1,6 +1,11 @@
 //! One contract for every backend of the store, and what a file adds to it: reopening, other processes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[path = "store_contract/accounts.rs"]
+mod accounts;
+#[path = "store_contract/families.rs"]
+mod families;
+
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -170,6 +175,26 @@ fn pages_show_every_user_once_by_name_and_clamp_what_is_absurd() {
         assert_eq!(page(1, 0).len(), 1, "{name}");
         assert_eq!(page(1, u64::MAX).len(), 7, "{name}");
         assert!(page(u64::MAX, u64::MAX).is_empty() && page(4, 3).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn all_accounts_are_read_by_going_on_behind_the_last_one() {
+    for Backend { name, stores, .. } in backends() {
+        let mut expected: Vec<_> = (0..1_500).map(|n| user(&format!("u{n}"))).collect();
+        for some in expected.chunks(500) {
+            wait(futures_util::future::try_join_all(some.iter().map(|one| stores.users.put(one)))).unwrap();
+        }
+        expected.sort_by(|a, b| a.username.cmp(&b.username));
+        let (mut all, mut last) = (Vec::new(), None);
+        loop {
+            let page = wait(stores.users.after(last.as_ref())).unwrap();
+            let Some(end) = page.last() else { break };
+            assert!(page.len() <= 1_000, "{name}: a page");
+            last = Some(end.username.clone());
+            all.extend(page);
+        }
+        assert!(all == expected, "{name}: {} of {} accounts", all.len(), expected.len());
     }
 }
 

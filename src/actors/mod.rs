@@ -6,3 +6,4 @@ pub mod feed;
 pub mod kit;
 pub mod limiter;
 pub mod tokens;
+pub mod users;

@@ -15,6 +15,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
     let services = &house.services;
     match actor.as_str() {
         "tokens" => services.tokens.fault()?,
+        "users" => services.users.fault()?,
         "feed" => services.feed.fault()?,
         "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,

@@ -21,7 +21,8 @@ pub(super) async fn ready(request: HttpRequest, house: Data<House>) -> HttpRespo
     let services = &house.services;
     let store = services.feed.is_reachable();
     let audit = services.audit.status() == Status::Healthy;
-    let revocation = services.tokens.check_fresh(Instant::now()).is_ok();
+    let now = Instant::now();
+    let revocation = services.tokens.check_fresh(now, services.users.staleness(now)).is_ok();
     let actors = services.vitals().iter().all(|actor| actor.alive);
     let ready = store && audit && revocation && actors && !house.is_closing();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

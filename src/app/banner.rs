@@ -42,3 +42,12 @@ pub fn banner(settings: &Settings, mcp_url: &str, admin_url: &str) -> String {
     }
     text
 }
+
+/// The account that this start has made, and its password: shown this once, kept nowhere.
+pub fn first_account(password: &str) -> String {
+    format!(
+        "The first account, shown this once:\n\
+         \x20 user admin, password {password}\n\
+         \x20 change it with target/release/portcullis user passwd admin\n"
+    )
+}

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, io, path::PathBuf};
 
 use crate::{
-    actors::{audit::AuditError, kit::ActorError, limiter::LimitError, tokens::TokenError},
+    actors::{
+        audit::AuditError, kit::ActorError, limiter::LimitError, tokens::TokenError, users::UsersError,
+    },
     domain::InvalidPermission,
     policy::InvalidRoles,
     settings::{Problem, generated::GeneratedError},
@@ -71,6 +73,9 @@ pub enum AppError {
     /// The JWT manager does not start.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// The accounts cannot be read.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// An actor does not start.
     #[error(transparent)]
     Actor(#[from] ActorError),
@@ -136,7 +141,7 @@ impl AppError {
             Self::Tokens(TokenError::Keys) => ("jwt.keys", "give each key a kid of its own"),
             Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
             Self::Limits(_) => ("limits", "correct it"),
-            Self::Store(_) | Self::Limiter(LimitError::Store(_)) => {
+            Self::Store(_) | Self::Users(_) | Self::Limiter(LimitError::Store(_)) => {
                 ("store.url", "name a store that this user can read and write")
             }
             Self::OtherStore(_) => ("store.url", "put the right store back"),

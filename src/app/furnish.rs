@@ -7,12 +7,13 @@ use sha2::Sha256;
 
 use super::AppError;
 use crate::{
-    auth::Challenges,
+    auth::{Challenges, Grants, grants::Lives},
     edge::{Guard, HostRule, Proxies},
     house::{House, Limits, Services, Sights, Views},
     oauth,
     policy::Roles,
     settings::Settings,
+    store::Stores,
     telemetry::Metrics,
     tools::Registry,
 };
@@ -26,6 +27,7 @@ pub(super) fn house(
     services: Services,
     (roles, registry): (Roles, Registry),
     (metrics, digest_key): (Arc<Metrics>, [u8; 32]),
+    stores: &Stores,
 ) -> Result<House, AppError> {
     let hosts = settings.server.allowed_hosts.iter().map(|host| {
         HostRule::parse(host).ok_or_else(|| wrong("server.allowed_hosts", &format!("`{host}` is no host")))
@@ -33,7 +35,14 @@ pub(super) fn house(
     let scopes = first_scopes(&roles);
     let metadata = format!("{}{}", settings.server.public_url, oauth::PATHS[1]);
     let challenges = Challenges::new(&metadata, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    let lives = Lives {
+        access: settings.jwt.access_ttl,
+        refresh: settings.jwt.refresh_ttl,
+        grace: settings.jwt.refresh_grace,
+    };
+    let actors = (services.tokens.clone(), services.users.clone());
     Ok(House {
+        grants: Grants::new(actors, roles.clone(), stores, lives),
         services,
         views: Views::new(&settings.server.name, &registry),
         guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),

@@ -16,7 +16,7 @@ use actix_web::{
 
 use super::{AppError, furnish::first_scopes, tls};
 use crate::{
-    admin,
+    admin, credentials,
     edge::{self, Guard, HostRule, STRICT_TRANSPORT},
     house::{House, Worker, toll},
     mcp,
@@ -71,6 +71,7 @@ pub(super) fn main_server(
             .wrap(from_fn(toll))
             .wrap_fn(edge::hold_chunked)
             .wrap(Condition::new(with_tls, strict))
+            .configure(credentials::routes)
             .configure(oauth::routes)
             .configure(|app| admin::main_routes(app, with_metrics))
             .default_service(web::to(edge::nothing_here));

@@ -10,8 +10,10 @@ use actix_web::{
     web::Data,
 };
 
+use zeroize::Zeroizing;
+
 use super::{
-    AppError,
+    AppError, bootstrap,
     furnish::house,
     limits::limits,
     listeners::{admin_server, bind, main_server},
@@ -23,7 +25,7 @@ use super::{
     stores,
 };
 use crate::{
-    actors::tokens::Tokens,
+    actors::{tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
     mcp,
@@ -44,6 +46,7 @@ pub struct Server {
     listeners: [ActixServer; 2],
     mcp_url: String,
     admin_url: String,
+    first_password: Option<Zeroizing<String>>,
     grace: Duration,
     threads: Threads,
     _run_file: RunFile,
@@ -71,8 +74,10 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
     let services = services(settings, &stores, &mut threads, (&metrics, &limits)).await?;
+    let makers = (services.users.hasher(), &services.audit);
+    let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
-    let house = house(settings, services, (roles, registry), (metrics, digest_key))?;
+    let house = house(settings, services, (roles, registry), (metrics, digest_key), &stores)?;
     let house = Data::new(house);
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
@@ -80,7 +85,17 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     started.detail = Some(started_detail(settings, &house.services.tokens).into());
     house.services.audit.record(started).await?;
     let grace = settings.server.shutdown_grace;
-    Ok(Server { house, listeners, mcp_url, admin_url, grace, threads, _run_file: run_file, _lock: lock })
+    Ok(Server {
+        house,
+        listeners,
+        mcp_url,
+        admin_url,
+        first_password,
+        grace,
+        threads,
+        _run_file: run_file,
+        _lock: lock,
+    })
 }
 
 impl Server {
@@ -94,9 +109,19 @@ impl Server {
         &self.admin_url
     }
 
+    /// The password of the account `admin`, if this start made it: nobody else knows it.
+    pub fn first_password(&self) -> Option<&str> {
+        self.first_password.as_ref().map(|password| password.as_str())
+    }
+
     /// The JWT manager, to mint and revoke tokens from the same process.
     pub fn tokens(&self) -> &Tokens {
         &self.house.services.tokens
+    }
+
+    /// The accounts.
+    pub fn users(&self) -> &Users {
+        &self.house.services.users
     }
 
     /// Serves until SIGTERM or SIGINT: then takes nothing new, finishes what is in flight within

@@ -12,6 +12,7 @@ use crate::{
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
         tokens::{OnStale, Tokens},
+        users::{HashCost, Hasher, Users},
     },
     house::Services,
     settings::Settings,
@@ -57,9 +58,12 @@ pub(super) async fn services(
             .await?;
     let recorded = (audit.lane(), &epoch, metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
-    let listeners = Listeners { copies: vec![Arc::new(tokens.clone())], lane: audit.lane() };
+    let hasher = Arc::new(Hasher::new(HashCost::default())?);
+    let users = Users::start(&threads.add(), (stores, position), (hasher, &epoch)).await?;
+    let listeners =
+        Listeners { copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone())], lane: audit.lane() };
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, audit, feed, limiter, epoch })
+    Ok(Services { tokens, users, audit, feed, limiter, epoch })
 }
 
 /// How the audit log of these settings is kept.

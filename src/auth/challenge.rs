@@ -9,6 +9,7 @@ use crate::error::Code;
 pub struct Challenges {
     missing: HeaderValue,
     invalid: HeaderValue,
+    metadata: String,
 }
 
 impl Challenges {
@@ -22,7 +23,14 @@ impl Challenges {
         Some(Self {
             missing: HeaderValue::from_str(&format!("Bearer {rest}")).ok()?,
             invalid: HeaderValue::from_str(&format!("Bearer error=\"invalid_token\", {rest}")).ok()?,
+            metadata: format!("resource_metadata=\"{metadata_url}\""),
         })
+    }
+
+    /// The challenge of a token that is narrower than its account: it names every scope that the call needs.
+    pub fn for_scope(&self, scope: &str) -> Option<HeaderValue> {
+        let text = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\", {}", self.metadata);
+        HeaderValue::from_str(&text).ok()
     }
 
     /// The challenge that goes with a refusal; `None` where authenticating again would not help.
@@ -30,7 +38,7 @@ impl Challenges {
     /// Without a credential there is no `error` in it: nothing was wrong yet.
     pub fn for_code(&self, code: Code) -> Option<&HeaderValue> {
         match code {
-            Code::MissingCredential => Some(&self.missing),
+            Code::MissingCredential | Code::InvalidLogin => Some(&self.missing),
             Code::InvalidToken
             | Code::ExpiredToken
             | Code::RevokedToken

@@ -17,10 +17,11 @@ use crate::{
     actors::{
         epoch::Epoch,
         tokens::{TokenError, Tokens, Verified, has_ended},
+        users::Users,
     },
     domain::{AccessClaims, Principal, PrincipalKind, Timestamp},
     error::{Code, Coded},
-    policy::Roles,
+    policy::{Roles, Standing, standing},
 };
 
 /// Half of the entries that one worker's cache may hold: 8 192 in all, about 2 KiB each.
@@ -38,7 +39,20 @@ impl fmt::Debug for TokenCache {
     }
 }
 
-/// A token that verified, as of an epoch of the revocations.
+/// What credentials are held against: handles to what the actors own, read without asking anybody.
+#[derive(Clone, Copy)]
+pub struct Against<'a> {
+    /// Signatures and revocations.
+    pub tokens: &'a Tokens,
+    /// The accounts behind the subjects.
+    pub users: &'a Users,
+    /// What roles give.
+    pub roles: &'a Roles,
+    /// Moves whenever one of these may have changed.
+    pub epoch: &'a Epoch,
+}
+
+/// A token that verified, as of an epoch.
 struct Seen {
     /// The token itself: to compare it takes a twentieth of the time of a digest. Whoever can read it here
     /// can read the keys that mint such tokens, too.
@@ -96,13 +110,13 @@ impl Coded for AuthError {
 /// Finds out who shows `credential`.
 ///
 /// A known token still answers three questions each time: has it ended, may our knowledge of revocations
-/// be stale, and, only if the epoch has moved, was it revoked.
+/// and accounts be stale, and, only if the epoch has moved, was it revoked and what is its account worth now.
 ///
 /// # Errors
 /// Why it proves nothing, as an [`AuthError`]; nothing about the failure is kept.
 pub fn authenticate(
     credential: Credential<'_>,
-    (tokens, roles, epoch): (&Tokens, &Roles, &Epoch),
+    against: Against<'_>,
     cache: &mut TokenCache,
     (now, clock): (Timestamp, Instant),
 ) -> Result<Authenticated, AuthError> {
@@ -110,29 +124,40 @@ pub fn authenticate(
         Credential::Bearer(token) if !token.starts_with("mcp_") => token,
         Credential::Bearer(_) | Credential::ApiKey(_) => return Err(AuthError::ApiKey),
     };
-    tokens.check_fresh(clock)?;
+    against.tokens.check_fresh(clock, against.users.staleness(clock))?;
     if token.len() > crate::actors::tokens::MAX_TOKEN_BYTES {
         return Err(TokenError::Malformed.into());
     }
     let place: Digest = *token.as_bytes().last_chunk().ok_or(TokenError::Malformed)?;
-    if let Some(principal) = cache.known((&place, token), (tokens, epoch.now()), now)? {
+    if let Some(principal) = cache.known((&place, token), against, now)? {
         return Ok(Authenticated { principal, first_sight: None });
     }
     // Read before the check, so a revocation in between is seen at the next use.
-    let epoch = epoch.now();
-    let Verified { claims, until } = tokens.first_sight(token, now)?;
-    let grant = roles.grant(&claims.roles, &claims.permissions);
-    let principal = Arc::new(Principal {
+    let epoch = against.epoch.now();
+    let Verified { claims, until } = against.tokens.first_sight(token, now)?;
+    let (principal, unknown) = principal(&claims, against)?;
+    let principal = Arc::new(principal);
+    let text = Zeroizing::new(token.into());
+    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, until, epoch });
+    Ok(Authenticated { principal, first_sight: Some(unknown) })
+}
+
+/// Who the token with these claims is at present, and what of the claims means nothing here.
+fn principal(claims: &AccessClaims, against: Against<'_>) -> Result<(Principal, Vec<Box<str>>), TokenError> {
+    let account = against.users.find(&claims.sub);
+    let standing = standing(against.roles, account.as_deref(), (&claims.roles, &claims.permissions));
+    let Standing { roles, permissions, reach, unknown } =
+        standing.map_err(|_disabled| TokenError::Revoked)?;
+    let principal = Principal {
         id: claims.sub.parse().map_err(|_| TokenError::Claims)?,
         kind: PrincipalKind::Jwt,
         client: claims.client_id.as_str().into(),
         credential: claims.jti.as_str().into(),
-        roles: grant.roles,
-        permissions: grant.permissions,
-    });
-    let text = Zeroizing::new(token.into());
-    cache.0.add(place, Seen { text, principal: Arc::clone(&principal), claims, until, epoch });
-    Ok(Authenticated { principal, first_sight: Some(grant.unknown) })
+        roles,
+        permissions,
+        reach,
+    };
+    Ok((principal, unknown))
 }
 
 impl Seen {
@@ -154,28 +179,42 @@ impl TokenCache {
     fn known(
         &mut self,
         (place, token): (&Digest, &str),
-        (tokens, epoch): (&Tokens, u64),
+        against: Against<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<Principal>>, TokenError> {
         let Some(seen) = self.0.find(place).filter(|seen| seen.is(token)) else { return Ok(None) };
-        let failure = if has_ended(seen.claims.exp, tokens.leeway(), now) {
-            Some(TokenError::Expired)
+        let epoch = against.epoch.now();
+        let holds = if has_ended(seen.claims.exp, against.tokens.leeway(), now) {
+            Err(TokenError::Expired)
         } else if seen.until.is_some_and(|until| until <= now) {
-            Some(TokenError::UnknownKey)
-        } else if seen.epoch != epoch && tokens.is_revoked(&seen.claims) {
-            Some(TokenError::Revoked)
+            Err(TokenError::UnknownKey)
+        } else if seen.epoch == epoch {
+            Ok(())
         } else {
-            None
+            seen.renew(against, epoch)
         };
-        match failure {
-            Some(failure) => {
+        match holds {
+            Ok(()) => Ok(Some(Arc::clone(&seen.principal))),
+            Err(failure) => {
                 self.0.remove(place);
                 Err(failure)
             }
-            None => {
-                seen.epoch = epoch;
-                Ok(Some(Arc::clone(&seen.principal)))
-            }
         }
+    }
+}
+
+impl Seen {
+    /// Holds the token against what has changed since it was last looked at.
+    fn renew(&mut self, against: Against<'_>, epoch: u64) -> Result<(), TokenError> {
+        if against.tokens.is_revoked(&self.claims) {
+            return Err(TokenError::Revoked);
+        }
+        let (principal, _) = principal(&self.claims, against)?;
+        // Most changes are somebody else's: then everybody goes on with the same one.
+        if principal != *self.principal {
+            self.principal = Arc::new(principal);
+        }
+        self.epoch = epoch;
+        Ok(())
     }
 }

@@ -3,8 +3,10 @@
 mod cache;
 mod challenge;
 mod credential;
+pub mod grants;
 mod jwt;
 
 pub use challenge::Challenges;
 pub use credential::{Credential, CredentialError};
-pub use jwt::{AuthError, Authenticated, TokenCache, authenticate};
+pub use grants::{GrantError, Grants};
+pub use jwt::{Against, AuthError, Authenticated, TokenCache, authenticate};

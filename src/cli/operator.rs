@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Arbiter;
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
@@ -25,6 +26,7 @@ pub(super) fn principal(grant: Grant) -> anyhow::Result<Arc<Principal>> {
         credential: "local".into(),
         roles: grant.roles,
         permissions: grant.permissions,
+        reach: grant.permissions,
     }))
 }
 
@@ -33,13 +35,30 @@ pub(super) fn principal(grant: Grant) -> anyhow::Result<Arc<Principal>> {
 /// # Errors
 /// If it cannot be recorded: then it must not be done, or not be told.
 pub(super) async fn record(settings: &Settings, event: EventCode, detail: &Value) -> anyhow::Result<()> {
+    recorded(settings, event, detail, async { Ok(()) }).await
+}
+
+/// Does `work` and records it, with how it ended; its place in the log is reserved before.
+///
+/// # Errors
+/// Those of `work`, and if it cannot be recorded: before, then nothing was done; afterwards, then it says so.
+pub(super) async fn recorded(
+    settings: &Settings,
+    event: EventCode,
+    detail: &Value,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let arbiter = Arbiter::new();
     let audit = Audit::start(&arbiter.handle(), app::audit_config(settings)).await?;
-    let mut record = AuditEvent::new(Timestamp::now(), event, Outcome::Ok);
+    let slot = audit.lane().reserve()?;
+    let done = work.await;
+    let outcome = if done.is_ok() { Outcome::Ok } else { Outcome::Error };
+    let mut record = AuditEvent::new(Timestamp::now(), event, outcome);
     record.principal = Some(principal(Grant::default())?);
     record.detail = Some(detail.to_string().into());
-    audit.record(record).await?;
-    audit.close().await?;
+    let kept = slot.write(record).committed().await;
+    let closed = audit.close().await;
     arbiter.stop();
-    Ok(())
+    done?;
+    kept.and(closed).context("it is done, but not recorded")
 }

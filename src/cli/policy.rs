@@ -64,12 +64,16 @@ impl Explain {
     async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let roles = app::roles(settings)?;
         let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
-        let (subject, held) = self.held(settings, &roles).await?;
+        let (subject, held, active) = self.held(settings, &roles).await?;
         let principal = operator::principal(roles.grant(&held, &[]))?;
         for entry in self.wanted(&registry)? {
             let name = entry.spec().name;
-            let (allowed, rule) = explain(&roles, &principal, entry);
-            let missing = if allowed { None } else { Some(roles.catalogue().name(entry.needs())) };
+            let (allowed, rule) = if active {
+                explain(&roles, &principal, entry)
+            } else {
+                (false, "the account is disabled".to_owned())
+            };
+            let missing = if allowed || !active { None } else { Some(roles.catalogue().name(entry.needs())) };
             if self.json {
                 let line = json!({ "subject": subject, "tool": name, "allowed": allowed, "rule": rule, "missing": missing });
                 output::say(&line.to_string())?;
@@ -81,19 +85,19 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The subject as it is shown, and the roles that it holds.
-    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Vec<String>)> {
+    /// The subject as it is shown, the roles that it holds, and whether it is let in at all.
+    async fn held(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<(String, Vec<String>, bool)> {
         if let Some(user) = &self.subject.user {
             let Some(account) = app::open_store(settings).await?.users.find(user).await? else {
                 bail!("there is no account {user}")
             };
-            return Ok((format!("user:{user}"), account.roles));
+            return Ok((format!("user:{user}"), account.roles, account.active));
         }
         let role = self.subject.role.clone().unwrap_or_default();
         if roles.permissions_of(&role).is_none() {
             bail!("there is no role {role}; known: {}", roles.names().collect::<Vec<_>>().join(", "));
         }
-        Ok((format!("role:{role}"), vec![role]))
+        Ok((format!("role:{role}"), vec![role], true))
     }
 
     fn wanted<'a>(&self, registry: &'a Registry) -> anyhow::Result<Vec<&'a Entry>> {

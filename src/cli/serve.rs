@@ -28,6 +28,9 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
     in_system(async {
         let server = app::start(&settings, Vec::new()).await?;
         output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()))?;
+        if let Some(password) = server.first_password() {
+            output::say(&app::first_account(password))?;
+        }
         server.run().await?;
         Ok(ExitCode::SUCCESS)
     })

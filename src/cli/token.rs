@@ -13,10 +13,11 @@ use super::{
 use crate::{
     actors::{
         audit,
-        tokens::{MintRequest, TokenError, is_id, is_in_force},
+        tokens::{Keyring, MintRequest, MintedPair, TokenError, is_id, is_in_force},
     },
     app,
-    domain::{EventCode, Subject, Timestamp},
+    auth::grants,
+    domain::{AccessClaims, EventCode, Subject, Timestamp},
     error::Coded,
     settings::{Settings, parse_duration},
     store::{Revocation, RevocationTarget},
@@ -54,6 +55,9 @@ pub(super) struct Issue {
     /// The client that gets it.
     #[arg(long, value_name = "C", default_value = "cli", value_parser = id)]
     client: String,
+    /// Mint a refresh token too, and print the whole pair as JSON.
+    #[arg(long)]
+    refresh: bool,
     /// Print {"access_token","token_type","expires_in"}.
     #[arg(long)]
     json: bool,
@@ -122,20 +126,14 @@ impl Issue {
             self.roles
         };
         let ttl = self.ttl.unwrap_or(settings.jwt.access_ttl);
-        let request = MintRequest {
-            subject: self.user,
-            client: self.client,
-            roles,
-            permissions: self.permissions,
-            ttl,
-        };
-        let minted = app::keyring(settings)?.mint(&request, Timestamp::now())?;
-        let claims = &minted.claims;
-        let detail = json!({
-            "sub": claims.sub, "jti": claims.jti, "exp": claims.exp, "client_id": claims.client_id,
-            "roles": claims.roles, "permissions": claims.permissions,
-        });
-        operator::record(settings, EventCode::TokenIssued, &detail)
+        let (subject, client, permissions) = (self.user, self.client, self.permissions);
+        let request = MintRequest { subject, client, roles, permissions, ttl };
+        let keyring = app::keyring(settings)?;
+        if self.refresh {
+            return output::say(&pair(settings, &keyring, &request).await?).map(drop);
+        }
+        let minted = keyring.mint(&request, Timestamp::now())?;
+        operator::record(settings, EventCode::TokenIssued, &detail(&minted.claims))
             .await
             .context("the token is not issued")?;
         if self.json {
@@ -147,6 +145,31 @@ impl Issue {
         }
         Ok(())
     }
+}
+
+/// What a record says of a token.
+fn detail(claims: &AccessClaims) -> Value {
+    json!({
+        "sub": claims.sub, "jti": claims.jti, "exp": claims.exp, "client_id": claims.client_id,
+        "roles": claims.roles, "permissions": claims.permissions,
+    })
+}
+
+/// A pair and the family that begins with it, as the text to print.
+async fn pair(settings: &Settings, keyring: &Keyring, request: &MintRequest) -> anyhow::Result<String> {
+    let (stores, now) = (app::open_store(settings).await?, Timestamp::now());
+    let access = keyring.mint(request, now)?;
+    let family = grants::new_family();
+    let refresh = keyring.mint_refresh(&request.subject, &family, settings.jwt.refresh_ttl, now)?;
+    let minted = MintedPair { access, refresh };
+    let has_account = stores.users.find(&request.subject).await?.is_some();
+    let (family, first) = grants::founded(&minted, has_account, settings.jwt.leeway)?;
+    let detail = json!({ "family": family.id, "access": detail(&minted.access.claims) });
+    let founding = async { Ok(stores.families.found(&family, &first).await?) };
+    operator::recorded(settings, EventCode::TokenIssued, &detail, founding)
+        .await
+        .context("the pair is not issued")?;
+    Ok(grants::pair_body(&minted))
 }
 
 impl Revoke {

@@ -21,8 +21,16 @@ pub enum EventCode {
     AuthSucceeded,
     /// A token was minted.
     TokenIssued,
+    /// A refresh token was exchanged for its successors.
+    TokenRefreshed,
     /// A token, user or client was revoked.
     TokenRevoked,
+    /// A refresh token was used twice: somebody has a copy.
+    TokenReuseDetected,
+    /// An account was made, disabled, enabled, or has another password.
+    UserChanged,
+    /// An account has other roles.
+    RoleChanged,
     /// The server began to serve.
     ServerStarted,
     /// The server stopped.
@@ -41,7 +49,7 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
@@ -49,7 +57,11 @@ impl EventCode {
         Self::RateLimited,
         Self::AuthSucceeded,
         Self::TokenIssued,
+        Self::TokenRefreshed,
         Self::TokenRevoked,
+        Self::TokenReuseDetected,
+        Self::UserChanged,
+        Self::RoleChanged,
         Self::ServerStarted,
         Self::ServerStopped,
         Self::StoreLost,
@@ -69,7 +81,11 @@ impl EventCode {
             Self::RateLimited => "rate.limited",
             Self::AuthSucceeded => "auth.succeeded",
             Self::TokenIssued => "token.issued",
+            Self::TokenRefreshed => "token.refreshed",
             Self::TokenRevoked => "token.revoked",
+            Self::TokenReuseDetected => "token.reuse_detected",
+            Self::UserChanged => "user.changed",
+            Self::RoleChanged => "role.changed",
             Self::ServerStarted => "server.started",
             Self::ServerStopped => "server.stopped",
             Self::StoreLost => "store.lost",

@@ -2,6 +2,7 @@
 
 mod audit;
 mod claims;
+mod password;
 mod permission;
 mod principal;
 mod secret;
@@ -13,6 +14,7 @@ pub use claims::{
     AccessClaims, Audience, REFRESH_HEADER_TYPE, RefreshClaims, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS,
     TOKEN_TYPE_REFRESH,
 };
+pub use password::{Password, UnfitPassword};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
 pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
 pub use secret::{SigningSecret, WeakSecret};

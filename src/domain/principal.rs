@@ -91,6 +91,9 @@ pub struct Principal {
     pub roles: Vec<Box<str>>,
     /// Everything that it may do, roles and single permissions together.
     pub permissions: PermissionSet,
+    /// Everything that a wider token of the same subject could give it. The same as its permissions where a
+    /// wider credential would not help.
+    pub reach: PermissionSet,
 }
 
 /// The id of one request, ours and never the client's; finds the audit record.

@@ -25,8 +25,11 @@ pub const fn status_of(code: Code) -> StatusCode {
         | Code::WrongTokenType
         | Code::WrongAudience
         | Code::UnknownIssuer
-        | Code::InvalidApiKey => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => StatusCode::FORBIDDEN,
+        | Code::InvalidApiKey
+        | Code::InvalidLogin => StatusCode::UNAUTHORIZED,
+        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
+            StatusCode::FORBIDDEN
+        }
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

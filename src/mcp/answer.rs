@@ -13,7 +13,6 @@ use actix_web::{
 
 use super::refusal::Refusal;
 use crate::{
-    auth::Challenges,
     domain::{Outcome, RequestId},
     edge,
     error::{Code, Quota},
@@ -31,6 +30,7 @@ pub(super) struct Answer {
     /// Why, if not well.
     pub(super) code: Option<Code>,
     retry_after: Option<Duration>,
+    challenge: Option<Box<HeaderValue>>,
     quota: Option<Quota>,
     close: bool,
 }
@@ -44,6 +44,7 @@ impl Answer {
             outcome: Outcome::Ok,
             code: None,
             retry_after: None,
+            challenge: None,
             quota: None,
             close: false,
         }
@@ -67,6 +68,7 @@ impl Answer {
             outcome: outcome_of(refusal.code),
             code: Some(refusal.code),
             retry_after: refusal.retry_after,
+            challenge: refusal.challenge.clone(),
             quota: refusal.quota,
             close: closes(refusal.code),
         }
@@ -100,7 +102,8 @@ impl Answer {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(code) = self.code {
-            explain(headers, code, self.retry_after, &house.challenges);
+            let challenge = self.challenge.as_deref().or_else(|| house.challenges.for_code(code));
+            explain(headers, code, self.retry_after, challenge);
         }
         if let Some(quota) = &self.quota {
             edge::tell_quota(headers, quota, self.retry_after.unwrap_or_default());
@@ -113,8 +116,13 @@ impl Answer {
 }
 
 /// Adds the headers that only refusals have.
-fn explain(headers: &mut HeaderMap, code: Code, retry_after: Option<Duration>, challenges: &Challenges) {
-    if let Some(challenge) = challenges.for_code(code) {
+fn explain(
+    headers: &mut HeaderMap,
+    code: Code,
+    retry_after: Option<Duration>,
+    challenge: Option<&HeaderValue>,
+) {
+    if let Some(challenge) = challenge {
         headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
     }
     if let Some(wait) = retry_after {
@@ -145,6 +153,8 @@ const fn outcome_of(code: Code) -> Outcome {
         | Code::WrongAudience
         | Code::UnknownIssuer
         | Code::InvalidApiKey
+        | Code::InvalidLogin
+        | Code::InsufficientScope
         | Code::MalformedCredential
         | Code::Forbidden
         | Code::OriginForbidden

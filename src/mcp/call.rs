@@ -14,7 +14,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    domain::{EventCode, Outcome},
+    domain::{EventCode, Outcome, Principal},
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
@@ -39,7 +39,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     };
     exchange.record.tool(entry.spec().name);
     let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
-        .map_err(|denied| refuse(exchange, entry, denied))?;
+        .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = parse_value(raw)?;
@@ -106,13 +106,20 @@ async fn run(
 }
 
 /// What a caller without the permission is told, and what the record says.
-fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, denied: Denied) -> Refusal {
+fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
     let house = exchange.house();
     let missing = house.roles.catalogue().name(denied.missing).to_owned();
     exchange.record.denied(&missing);
     house.metrics.denial(&missing);
     match house.when_denied {
         WhenDenied::Hide => unknown(entry.spec().name),
+        // Another token of the same account could do it: the client can ask for one by itself.
+        WhenDenied::Explain if caller.reach.contains(denied.missing) => {
+            let message = format!("{} needs a token with the scope {missing}", entry.spec().name);
+            let challenge = house.challenges.for_scope(&missing).map(Box::new);
+            Refusal { challenge, ..Refusal::new(Code::InsufficientScope, message) }
+                .with("missing", json!(missing))
+        }
         WhenDenied::Explain => {
             let message = format!("{} needs the permission {missing}", entry.spec().name);
             Refusal::new(Code::Forbidden, message).with("missing", json!(missing))

@@ -191,9 +191,8 @@ impl<'a> Exchange<'a> {
             Err(_) => "none",
         };
         let seen = credential.map_err(Refusal::from).and_then(|credential| {
-            let by = (&house.services.tokens, &house.roles, &house.services.epoch);
             let mut cache = self.worker.cache.borrow_mut();
-            authenticate(credential, by, &mut cache, clocks).map_err(|error| unproved(&error))
+            authenticate(credential, house.against(), &mut cache, clocks).map_err(|error| unproved(&error))
         });
         let reason = seen.as_ref().err().map(|refusal| refusal.code.reason());
         // Asking the same credential again counts only if the answer has changed.

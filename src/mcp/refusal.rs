@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::HeaderValue};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Refusal {
     pub(super) data: Map<String, Value>,
     /// The wait that helps.
     pub(super) retry_after: Option<Duration>,
+    /// `WWW-Authenticate`, where it is not that of the class; boxed, since next to none has it.
+    pub(super) challenge: Option<Box<HeaderValue>>,
     /// The limit that was reached.
     pub(super) quota: Option<Quota>,
     /// The status, where it is not that of the class.
@@ -33,7 +35,8 @@ impl Refusal {
     /// A refusal of `code`, said in `message`.
     pub(super) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of(code);
-        Self { code, message: message.into(), data: Map::new(), retry_after: None, quota: None, status }
+        let (message, data) = (message.into(), Map::new());
+        Self { code, message, data, retry_after: None, challenge: None, quota: None, status }
     }
 
     /// With another member of `data`.
@@ -98,8 +101,11 @@ const fn rpc_code(class: Code) -> i32 {
         | Code::WrongTokenType
         | Code::WrongAudience
         | Code::UnknownIssuer
-        | Code::InvalidApiKey => code::UNAUTHENTICATED,
-        Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => code::FORBIDDEN,
+        | Code::InvalidApiKey
+        | Code::InvalidLogin => code::UNAUTHENTICATED,
+        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
+            code::FORBIDDEN
+        }
         Code::RateLimited => code::RATE_LIMITED,
         Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
             code::UNAVAILABLE

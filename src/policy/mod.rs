@@ -5,8 +5,10 @@
 
 mod permit;
 mod roles;
+mod standing;
 
 #[cfg(test)]
 pub(crate) use permit::permit_for_tests;
 pub use permit::{CallTool, Denied, Permit, decide};
 pub use roles::{Grant, InvalidRoles, RoleRule, Roles};
+pub use standing::{Account, Disabled, Standing, standing};

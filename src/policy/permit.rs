@@ -65,6 +65,7 @@ pub(crate) fn permit_for_tests<D>() -> Permit<D> {
         credential: "none".into(),
         roles: Vec::new(),
         permissions: [needs].into_iter().collect(),
+        reach: [needs].into_iter().collect(),
     };
     decide(&Arc::new(ada), needs).unwrap()
 }

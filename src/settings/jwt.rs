@@ -49,6 +49,17 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Span(SECOND, DAY.saturating_mul(30)),
         "Longest life of an access token, 1s to 30d; one that claims more is refused.",
     ),
+    Key::new(
+        "jwt.refresh_ttl",
+        Kind::Span(SECOND, DAY.saturating_mul(366)),
+        "Life of a refresh token, 1s to 366d; each exchange gives a new one.",
+    ),
+    Key::new(
+        "jwt.refresh_grace",
+        Kind::Span(Duration::ZERO, Duration::from_secs(10)),
+        "Time after the first use of a refresh token in which it is given the same successors again, 0s to \
+         10s; later it counts as stolen.",
+    ),
     Key::new("jwt.issuer", Kind::Optional, "The claim iss; empty is server.public_url."),
     Key::new(
         "jwt.audience",
@@ -84,6 +95,12 @@ pub struct JwtSettings {
     /// Longest life of an access token, at most 30 days.
     #[serde(deserialize_with = "units::read_duration")]
     pub max_ttl: Duration,
+    /// Life of a refresh token, at most 366 days.
+    #[serde(deserialize_with = "units::read_duration")]
+    pub refresh_ttl: Duration,
+    /// How long after its first use a refresh token is given the same successors again, at most 10 s.
+    #[serde(deserialize_with = "units::read_duration")]
+    pub refresh_grace: Duration,
     /// The claim `iss`, by default the public URL.
     pub issuer: String,
     /// The claim `aud`, never empty, by default the public URL with `/mcp` after it.

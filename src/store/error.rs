@@ -22,6 +22,12 @@ pub enum StoreError {
     /// What must be unique is somebody else's already.
     #[error("{0} is taken")]
     Taken(&'static str),
+    /// What should be changed is not there.
+    #[error("there is no {0}")]
+    Missing(&'static str),
+    /// Nobody could administer the server any more.
+    #[error("this is the last active administrator: give somebody else that role first")]
+    LastAdministrator,
     /// Written by a newer version of this program; nothing was touched.
     #[error("the store has schema {found}, this program knows up to {known}: use the newer program")]
     Newer {
@@ -41,7 +47,11 @@ impl Coded for StoreError {
             // A record that does not read may have been a revocation: the check cannot be made.
             Self::Unavailable(_) | Self::Corrupt(_) => Code::StoreUnavailable,
             Self::Busy => Code::Overloaded,
-            Self::Taken(_) | Self::Newer { .. } | Self::Config(_) => Code::Internal,
+            Self::Taken(_)
+            | Self::Missing(_)
+            | Self::LastAdministrator
+            | Self::Newer { .. }
+            | Self::Config(_) => Code::Internal,
         }
     }
 

@@ -1,5 +1,8 @@
 //! The in-memory backend: for tests, and the plainest statement of what every backend must do.
 
+mod families;
+mod users;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -7,9 +10,10 @@ use std::{
 
 use parking_lot::Mutex;
 
+use self::{families::FamilyTables, users::Kept};
 use super::{
     Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, Quota, Revocation, RevocationTarget, Revocations,
-    Rings, StoreError, StoreFuture, User, Users, feed, rings, users,
+    Rings, StoreError, StoreFuture, feed, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
@@ -20,7 +24,8 @@ pub(super) struct Memory(Arc<Mutex<Tables>>);
 #[derive(Default)]
 struct Tables {
     revocations: HashMap<RevocationTarget, Revocation>,
-    users: BTreeMap<Subject, User>,
+    users: BTreeMap<Subject, Kept>,
+    families: FamilyTables,
     quotas: HashMap<(String, [u8; 16]), Level>,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
@@ -32,15 +37,6 @@ impl Tables {
         kept.widen(revocation);
         let kept = kept.clone();
         self.tell(ChangeKind::Revoked(kept), Timestamp::now());
-    }
-
-    fn put(&mut self, user: &User) -> Result<(), StoreError> {
-        if self.users.values().any(|other| other.id == user.id && other.username != user.username) {
-            return Err(StoreError::Taken("the user's id"));
-        }
-        self.users.insert(user.username.clone(), user.clone());
-        self.tell(ChangeKind::User(user.username.clone()), Timestamp::now());
-        Ok(())
     }
 
     fn tell(&mut self, what: ChangeKind, at: Timestamp) {
@@ -74,7 +70,9 @@ impl Tables {
 impl Revocations for Memory {
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            self.0.lock().revoke(revocation);
+            let mut tables = self.0.lock();
+            tables.revoke(revocation);
+            tables.end_families_of(&revocation.target, revocation.at);
             Ok(())
         })
     }
@@ -107,26 +105,6 @@ impl Quota for Memory {
         Box::pin(async move {
             Ok(self.0.lock().quotas.values().filter(|kept| kept.until > now).cloned().collect())
         })
-    }
-}
-
-impl Users for Memory {
-    fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
-        Box::pin(async { Ok(self.0.lock().users.get(username).cloned()) })
-    }
-
-    fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
-        let (skipped, shown) = users::window(page, size);
-        let at_most = |count| usize::try_from(count).unwrap_or(usize::MAX);
-        Box::pin(async move {
-            let tables = self.0.lock();
-            let shown = tables.users.values().skip(at_most(skipped)).take(at_most(shown)).cloned().collect();
-            Ok((shown, u64::try_from(tables.users.len()).unwrap_or(u64::MAX)))
-        })
-    }
-
-    fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()> {
-        Box::pin(async { self.0.lock().put(user) })
     }
 }
 

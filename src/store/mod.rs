@@ -5,6 +5,7 @@
 //! dropping the future after that gives up the answer, not the write.
 
 mod error;
+mod families;
 mod feed;
 mod memory;
 mod quota;
@@ -16,11 +17,12 @@ mod users;
 use std::{fmt, pin::Pin, sync::Arc};
 
 pub use error::StoreError;
+pub use families::{Families, Family, FamilyAccess, FamilyOf, Rotated, Rotation};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use quota::{Level, Quota};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
-pub use users::{PAGE_SIZE_MAX, User, Users};
+pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
 
 use crate::telemetry::StoreFailures;
 
@@ -38,6 +40,8 @@ pub struct Stores {
     pub quota: Arc<dyn Quota>,
     /// Accounts.
     pub users: Arc<dyn Users>,
+    /// Refresh families.
+    pub families: Arc<dyn Families>,
     /// What changed, for every process that holds a copy in memory.
     pub feed: Arc<dyn Feed>,
     /// Secrets that all processes on this store share.
@@ -48,12 +52,13 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Quota + Users + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Quota + Users + Families + Feed + Rings + 'static>(backend: B) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
             quota: Arc::<B>::clone(&backend),
             users: Arc::<B>::clone(&backend),
+            families: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             rings: backend,
             failures: StoreFailures::default(),

@@ -19,7 +19,7 @@ use crate::domain::Outcome;
 /// Whose limits there are.
 const SCOPES: [&str; 5] = ["address", "failures", "user", "key", "tool"];
 /// What a credential can be.
-const KINDS: [&str; 3] = ["jwt", "api_key", "none"];
+const KINDS: [&str; 5] = ["jwt", "api_key", "password", "refresh", "none"];
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
@@ -159,7 +159,7 @@ impl Metrics {
         count(&self.requests, method, (outcome, took));
     }
 
-    /// One credential of `kind` (`jwt`, `api_key`, `none`) was looked at; `reason` says why it does not hold.
+    /// One credential of `kind` (`jwt`, `api_key`, `password`, `refresh`, `none`) was looked at; `reason` says why it does not hold.
     pub fn auth(&self, kind: &'static str, reason: Option<&'static str>, took: Duration) {
         let Some((_, held, duration)) = self.auth_ok.iter().find(|(known, ..)| *known == kind) else {
             return;

@@ -9,7 +9,14 @@ use std::{
 
 use portcullis::actors::audit::{self, Filter};
 
-use super::support::{app::TestApp, block_on, http::Reply, rpc::Rpc, until};
+use super::support::{
+    app::{TestApp, without_limits},
+    auth::PASSWORD,
+    block_on,
+    http::Reply,
+    rpc::Rpc,
+    until,
+};
 
 /// The promise: back within this of the fault.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
@@ -116,6 +123,11 @@ fn the_jwt_manager_panics_under_load() {
 }
 
 #[test]
+fn the_keeper_of_accounts_panics_under_load() {
+    panics_under_load("users");
+}
+
+#[test]
 fn the_audit_writer_panics_under_load() {
     panics_under_load("audit");
 }
@@ -128,6 +140,30 @@ fn the_feed_reader_panics_under_load() {
 #[test]
 fn the_limiter_panics_under_load() {
     panics_under_load("limiter");
+}
+
+#[test]
+fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once() {
+    let app = TestApp::start_with(without_limits);
+    app.person("ann", &["user"]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let faults = scope.spawn(|| {
+            for n in 1..=FAULTS {
+                app.fault("users");
+                until("one panic, one restart", BACK_WITHIN, || restarts(&app, "users") >= f64::from(n));
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+        while !stop.load(Ordering::SeqCst) {
+            let wrong = app.login("ann", "wrong horse battery");
+            // A panic forgives tries, a wait is a 429.
+            assert!(matches!(wrong.status, 401 | 429 | 503), "{}", wrong.text());
+        }
+        faults.join().unwrap();
+    });
+    assert!(app.users.find("ann").is_some());
+    until("it logs in", Duration::from_secs(5), || app.login("ann", PASSWORD).status == 200);
 }
 
 #[test]

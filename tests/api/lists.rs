@@ -126,6 +126,7 @@ proptest! {
                 credential: "x".into(),
                 roles: grant.roles,
                 permissions: grant.permissions,
+                reach: grant.permissions,
             });
             // By names alone, without the sets of bits that the house works with.
             let held = roles.catalogue().names(caller.permissions);

@@ -7,13 +7,16 @@
     reason = "a test may panic"
 )]
 
+mod accounts;
 mod calls;
 mod denied;
 mod faults;
 mod ladder;
 mod limits;
 mod lists;
+mod login;
 mod rates;
+mod refresh;
 mod refusals;
 mod regressions;
 mod revocation;
@@ -23,3 +26,4 @@ mod store_loss;
 mod support;
 mod surroundings;
 mod tls;
+mod users_cli;

@@ -196,7 +196,7 @@ fn other_paths_are_not_there_and_say_so_in_one_shape() {
         "/dashboard",
         "/admin/api/v1/users",
         "/mcp/",
-        "/auth/login",
+        "/auth/nothing",
         "/.well-known/openid-configuration",
     ] {
         let reply = app.get(path);

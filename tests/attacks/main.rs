@@ -12,6 +12,7 @@ mod config;
 mod credentials;
 mod http;
 mod jwt;
+mod logins;
 mod map;
 mod mcp;
 mod rates;

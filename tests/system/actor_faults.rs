@@ -23,6 +23,11 @@ async fn the_tokens_actor_may_panic_under_load() {
 }
 
 #[tokio::test]
+async fn the_users_actor_may_panic_under_load() {
+    LocalSet::new().run_until(panic_under_load("users", "fault_users")).await;
+}
+
+#[tokio::test]
 async fn the_audit_actor_may_panic_under_load() {
     LocalSet::new().run_until(panic_under_load("audit", "fault_audit")).await;
 }

@@ -167,17 +167,18 @@ impl Tokens {
         self.shared.revoked.contains(&TokenIds::of(claims))
     }
 
-    /// Refuses to go on where revocations may be stale beyond what the settings allow.
+    /// Refuses to go on where revocations, or whatever else is `others` old, may be stale beyond what the
+    /// settings allow.
     ///
     /// # Errors
     /// [`TokenError::Stale`].
-    pub fn check_fresh(&self, now: Instant) -> Result<(), TokenError> {
+    pub fn check_fresh(&self, now: Instant, others: Duration) -> Result<(), TokenError> {
         let bound = match self.on_stale {
             OnStale::Deny => REVOCATION_BOUND,
             OnStale::Grace(grace) => REVOCATION_BOUND + grace,
             OnStale::Allow => return Ok(()),
         };
-        if self.staleness(now) > bound { Err(TokenError::Stale) } else { Ok(()) }
+        if self.staleness(now).max(others) > bound { Err(TokenError::Stale) } else { Ok(()) }
     }
 
     /// How old our knowledge of revocations is.
@@ -225,11 +226,16 @@ impl Tokens {
         let now = self.shared.steady.at(Timestamp::now()).reached;
         let revocation = Revocation { target, at: now, until: now.plus(life) };
         self.failures.note("revocations.revoke", self.store.revoke(&revocation).await)?;
+        self.enforce(vec![revocation]).await;
+        Ok(())
+    }
+
+    /// Puts revocations in force here that the store has taken already, without waiting for the feed.
+    pub async fn enforce(&self, revocations: Vec<Revocation>) {
         // Once it is stored it holds: the feed brings it too, so a dead actor delays it by one look at most.
-        if let Err(error) = self.seat.ask(Apply { revocations: vec![revocation], upto: None }).await {
+        if let Err(error) = self.seat.ask(Apply { revocations, upto: None }).await {
             tracing::warn!(%error, "a stored revocation comes into force by the feed");
         }
-        Ok(())
     }
 
     /// Makes the actor panic.

@@ -10,8 +10,9 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 2] = [
-    "
+const STEPS: [&str; 3] = [FIRST, QUOTAS, FAMILIES];
+
+const FIRST: &str = "
     CREATE TABLE revocations (
         kind   TEXT NOT NULL CHECK (kind IN ('jti', 'subject', 'client')),
         target TEXT NOT NULL,
@@ -41,8 +42,10 @@ const STEPS: [&str; 2] = [
         name   TEXT NOT NULL PRIMARY KEY,
         secret BLOB NOT NULL CHECK (length(secret) = 32)
     ) STRICT, WITHOUT ROWID;
-",
-    "
+";
+
+/// How much of each limit is used up.
+const QUOTAS: &str = "
     CREATE TABLE quotas (
         scope TEXT NOT NULL,
         id    BLOB NOT NULL CHECK (length(id) = 16),
@@ -52,8 +55,39 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (scope, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX quotas_by_end ON quotas (until);
-",
-];
+";
+
+/// Refresh families, what of each was exchanged a moment ago, and its access tokens.
+const FAMILIES: &str = "
+    CREATE TABLE families (
+        id          TEXT NOT NULL PRIMARY KEY,
+        subject     TEXT NOT NULL,
+        client      TEXT NOT NULL,
+        roles       TEXT NOT NULL CHECK (json_valid(roles)),
+        permissions TEXT NOT NULL CHECK (json_valid(permissions)),
+        has_account INTEGER NOT NULL CHECK (has_account IN (0, 1)),
+        refresh     TEXT NOT NULL,
+        expires_at  INTEGER NOT NULL CHECK (expires_at >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX families_by_subject ON families (subject);
+    CREATE INDEX families_by_client ON families (client);
+    CREATE INDEX families_by_end ON families (expires_at);
+
+    CREATE TABLE family_used (
+        jti     TEXT NOT NULL PRIMARY KEY,
+        family  TEXT NOT NULL,
+        used_at INTEGER NOT NULL CHECK (used_at >= 0),
+        sealed  BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX family_used_by_family ON family_used (family);
+
+    CREATE TABLE family_access (
+        jti    TEXT NOT NULL PRIMARY KEY,
+        family TEXT NOT NULL,
+        until  INTEGER NOT NULL CHECK (until >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX family_access_by_family ON family_access (family);
+";
 
 /// The schema that this program writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;

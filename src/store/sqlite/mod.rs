@@ -2,6 +2,7 @@
 
 mod columns;
 mod connection;
+mod families;
 mod fault;
 mod feed;
 mod migrations;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::{
     Sqlite,
     columns::{from_moment, moment},
-    feed,
+    families, feed,
 };
 use crate::{
     domain::Timestamp,
@@ -21,8 +21,8 @@ impl Revocations for Sqlite {
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
         let revocation = revocation.clone();
         self.writer.ask(move |conn| {
-            let kept = add(conn, &revocation)?;
-            feed::append(conn, &ChangeKind::Revoked(kept), Timestamp::now())
+            revoke(conn, &revocation)?;
+            families::end_of(conn, &revocation.target, revocation.at)
         })
     }
 
@@ -51,6 +51,15 @@ impl Revocations for Sqlite {
             }
         })
     }
+}
+
+/// Adds or widens, and tells the feed.
+///
+/// # Errors
+/// [`StoreError`]; whatever belongs to it must then not stand either.
+pub(super) fn revoke(conn: &Connection, revocation: &Revocation) -> Result<(), StoreError> {
+    let kept = add(conn, revocation)?;
+    feed::append(conn, &ChangeKind::Revoked(kept), Timestamp::now())
 }
 
 /// Adds or widens; the entry as it now stands.

@@ -1,16 +1,16 @@
 //! The port [`Users`] on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use uuid::Uuid;
 
 use super::{
     Sqlite,
     columns::{count, from_count, from_moment, moment},
-    feed,
+    families, feed, revocations,
 };
 use crate::{
     domain::{Subject, Timestamp},
-    store::{ChangeKind, StoreError, StoreFuture, User, Users, users},
+    store::{ChangeKind, StoreError, StoreFuture, User, UserChange, Users, users, users::administers},
 };
 
 /// Where a column that does not read was found.
@@ -19,13 +19,7 @@ const TABLE: &str = "an account";
 impl Users for Sqlite {
     fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
         let username = username.clone();
-        self.reader.ask(move |conn| {
-            let sql =
-                "SELECT id, username, roles, active, created_at, last_login FROM users WHERE username = ?1";
-            let mut statement = conn.prepare_cached(sql)?;
-            let mut rows = statement.query([username.as_str()])?;
-            rows.next()?.map(read).transpose()
-        })
+        self.reader.ask(move |conn| self::find(conn, &username))
     }
 
     fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
@@ -40,6 +34,18 @@ impl Users for Sqlite {
         })
     }
 
+    fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>> {
+        // No name is empty, so the empty text is before all of them.
+        let last = last.map_or_else(String::new, |last| last.as_str().to_owned());
+        self.reader.ask(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, username, roles, active, created_at, last_login FROM users
+                 WHERE username > ?1 ORDER BY username LIMIT ?2",
+            )?;
+            gather(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?)
+        })
+    }
+
     fn put<'a>(&'a self, user: &'a User) -> StoreFuture<'a, ()> {
         let user = user.clone();
         self.writer.ask(move |conn| {
@@ -47,6 +53,112 @@ impl Users for Sqlite {
             feed::append(conn, &ChangeKind::User(user.username), Timestamp::now())
         })
     }
+
+    fn add<'a>(&'a self, user: &'a User, hash: &'a str, alone: bool) -> StoreFuture<'a, bool> {
+        let (user, hash) = (user.clone(), hash.to_owned());
+        self.writer.ask(move |conn| {
+            let exists = |sql: &str, name: &[&str]| -> Result<bool, StoreError> {
+                Ok(conn.prepare_cached(sql)?.exists(rusqlite::params_from_iter(name))?)
+            };
+            if alone && exists("SELECT 1 FROM users LIMIT 1", &[])? {
+                return Ok(false);
+            }
+            if exists("SELECT 1 FROM users WHERE username = ?1", &[user.username.as_str()])? {
+                return Err(StoreError::Taken("the username"));
+            }
+            put(conn, &user)?;
+            set_password(conn, &user.username, &hash)?;
+            feed::append(conn, &ChangeKind::User(user.username), Timestamp::now())?;
+            Ok(true)
+        })
+    }
+
+    fn change<'a>(
+        &'a self,
+        username: &'a Subject,
+        change: &'a UserChange,
+        administrators: &'a [String],
+    ) -> StoreFuture<'a, ()> {
+        let (username, change, administrators) =
+            (username.clone(), change.clone(), administrators.to_owned());
+        self.writer.ask(move |conn| self::change(conn, &username, &change, &administrators))
+    }
+
+    fn proof<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<(User, Option<String>)>> {
+        let username = username.clone();
+        self.reader.ask(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, username, roles, active, created_at, last_login, password_hash
+                 FROM users WHERE username = ?1",
+            )?;
+            let mut rows = statement.query([username.as_str()])?;
+            rows.next()?.map(|row| Ok((read(row)?, row.get(6)?))).transpose()
+        })
+    }
+
+    fn note_login<'a>(
+        &'a self,
+        username: &'a Subject,
+        hash: &'a str,
+        at: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        let (username, hash) = (username.clone(), hash.to_owned());
+        self.writer.ask(move |conn| {
+            let sql = "UPDATE users SET last_login = ?3 WHERE username = ?1 AND password_hash = ?2";
+            let given = params![username.as_str(), hash, from_moment(at)];
+            Ok(conn.prepare_cached(sql)?.execute(given)? == 1)
+        })
+    }
+}
+
+fn change(
+    conn: &Connection,
+    username: &Subject,
+    change: &UserChange,
+    administrators: &[String],
+) -> Result<(), StoreError> {
+    let before = find(conn, username)?.ok_or(StoreError::Missing("such account"))?;
+    let mut user = before.clone();
+    match change {
+        UserChange::Roles(roles) => user.roles.clone_from(roles),
+        UserChange::Active(active) => user.active = *active,
+        UserChange::Password { hash, revocation } => {
+            set_password(conn, username, hash)?;
+            revocations::revoke(conn, revocation)?;
+            families::end_of(conn, &revocation.target, revocation.at)?;
+        }
+    }
+    let resigns = administers(&before, administrators) && !administers(&user, administrators);
+    if resigns && !has_other_administrator(conn, username, administrators)? {
+        return Err(StoreError::LastAdministrator);
+    }
+    put(conn, &user)?;
+    feed::append(conn, &ChangeKind::User(user.username), Timestamp::now())
+}
+
+fn has_other_administrator(
+    conn: &Connection,
+    username: &Subject,
+    administrators: &[String],
+) -> Result<bool, StoreError> {
+    let roles = serde_json::to_string(administrators).map_err(|_unwritable| StoreError::Corrupt(TABLE))?;
+    let sql = "SELECT 1 FROM users, json_each(users.roles) AS role
+               WHERE users.active = 1 AND users.username <> ?1
+                 AND role.value IN (SELECT value FROM json_each(?2)) LIMIT 1";
+    Ok(conn.prepare_cached(sql)?.exists(params![username.as_str(), roles])?)
+}
+
+fn set_password(conn: &Connection, username: &Subject, hash: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE users SET password_hash = ?2 WHERE username = ?1")?
+        .execute(params![username.as_str(), hash])?;
+    Ok(())
+}
+
+fn find(conn: &Connection, username: &Subject) -> Result<Option<User>, StoreError> {
+    let sql = "SELECT id, username, roles, active, created_at, last_login FROM users WHERE username = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([username.as_str()])?;
+    rows.next()?.map(read).transpose()
 }
 
 fn list(conn: &Connection, skipped: u64, shown: u64) -> Result<Vec<User>, StoreError> {
@@ -54,7 +166,10 @@ fn list(conn: &Connection, skipped: u64, shown: u64) -> Result<Vec<User>, StoreE
         "SELECT id, username, roles, active, created_at, last_login FROM users
          ORDER BY username LIMIT ?1 OFFSET ?2",
     )?;
-    let mut rows = statement.query([from_count(shown), from_count(skipped)])?;
+    gather(statement.query([from_count(shown), from_count(skipped)])?)
+}
+
+fn gather(mut rows: Rows<'_>) -> Result<Vec<User>, StoreError> {
     let mut list = Vec::new();
     while let Some(row) = rows.next()? {
         list.push(read(row)?);

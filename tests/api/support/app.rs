@@ -7,6 +7,7 @@ use portcullis::{
     actors::{
         audit::{self, Filter, Record},
         tokens::{Keyring, Tokens},
+        users::Users,
     },
     app::{self, AppError},
     domain::SigningSecret,
@@ -33,6 +34,10 @@ pub(crate) struct TestApp {
     pub(crate) settings: Settings,
     /// The JWT manager of the running server.
     pub(crate) tokens: Tokens,
+    /// The accounts of the running server.
+    pub(crate) users: Users,
+    /// The password of the account that its first start has made.
+    pub(crate) first_password: Option<String>,
     /// Signs what the server would sign.
     pub(crate) keyring: Keyring,
     stop: Option<oneshot::Sender<()>>,
@@ -73,15 +78,29 @@ impl TestApp {
             actix::System::new().block_on(async move {
                 let server = app::start(&given, tools).await?;
                 let urls = [server.mcp_url(), server.admin_url()].map(address);
-                started.send((urls, server.tokens().clone())).unwrap();
+                let handles = (server.tokens().clone(), server.users().clone());
+                let password = server.first_password().map(str::to_owned);
+                started.send((urls, handles, password)).unwrap();
                 server.run_until(async { drop(stopped.await) }).await
             })
         });
-        let Ok(([main, admin], tokens)) = ready.recv() else {
+        let Ok(([main, admin], (tokens, users), first_password)) = ready.recv() else {
             panic!("the server does not start: {:?}", thread.join().unwrap());
         };
+        first_password.iter().for_each(|password| output::secret(password));
         let keyring = app::keyring(&settings).unwrap();
-        Self { main, admin, settings, tokens, keyring, stop: Some(stop), thread: Some(thread), home }
+        Self {
+            main,
+            admin,
+            settings,
+            tokens,
+            users,
+            first_password,
+            keyring,
+            stop: Some(stop),
+            thread: Some(thread),
+            home,
+        }
     }
 
     /// Stops it and starts another one on the same data directory, with the same settings.

@@ -1,6 +1,7 @@
 //! What both crates of behaviour tests share: whole servers, raw clients, tokens, tools, records.
 
 pub(crate) mod app;
+pub(crate) mod auth;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod rpc;

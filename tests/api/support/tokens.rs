@@ -4,16 +4,42 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use portcullis::{actors::tokens::MintRequest, domain::Timestamp};
+use portcullis::{
+    actors::tokens::MintRequest,
+    domain::Timestamp,
+    store::{self, Stores, User},
+};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use uuid::Uuid;
 
-use super::{app::TestApp, output};
+use super::{app::TestApp, block_on, output};
 
 /// The header of our access tokens.
 pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 
 impl TestApp {
+    /// Makes or changes an account, as another process on the same store would.
+    pub(crate) fn account(&self, name: &str, roles: &[&str], active: bool) {
+        let stores = self.stores();
+        let username = name.parse().unwrap();
+        let known = block_on(stores.users.find(&username)).unwrap();
+        let user = User {
+            id: known.map_or_else(Uuid::now_v7, |known| known.id),
+            username,
+            roles: roles.iter().map(|&role| role.into()).collect(),
+            active,
+            created_at: Timestamp::now(),
+            last_login: None,
+        };
+        block_on(stores.users.put(&user)).unwrap();
+    }
+
+    /// The server's store, opened once more, as by another process.
+    pub(crate) fn stores(&self) -> Stores {
+        store::open(&self.settings.store.url.to_string()).unwrap()
+    }
+
     /// A token for `user` with one role, as the server itself would mint it.
     pub(crate) fn token(&self, user: &str, role: &str) -> String {
         self.minted(user, &[role], &[], "tests").0

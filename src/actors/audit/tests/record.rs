@@ -21,6 +21,7 @@ fn alice() -> Principal {
         credential: "0192-jti".into(),
         roles: vec!["user".into(), "premium".into()],
         permissions: PermissionSet::EMPTY,
+        reach: PermissionSet::EMPTY,
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn principal(id: &str, role: &str) -> Arc<Principal> {
         credential: "j".into(),
         roles: vec![role.into()],
         permissions: PermissionSet::EMPTY,
+        reach: PermissionSet::EMPTY,
     })
 }
 

@@ -1,0 +1,39 @@
+//! What the actor of accounts is told.
+
+use std::time::Duration;
+
+use actix::Message;
+
+use super::accounts::Table;
+use crate::domain::Subject;
+
+/// Read these accounts again, because the feed says that they have changed; with none of them, only: the
+/// feed was read to its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Refresh {
+    /// Whose accounts.
+    pub(super) names: Vec<Subject>,
+    /// The row of the feed up to which nothing is missing then.
+    pub(super) upto: u64,
+}
+
+/// Put all accounts, read anew, in the place of what is known.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Replace {
+    /// All accounts.
+    pub(super) table: Table,
+    /// The row of the feed up to which nothing is missing then.
+    pub(super) upto: u64,
+}
+
+/// Somebody is about to try a password for this name: may they, or how long must they wait.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Duration>")]
+pub(super) struct Attempt(pub(super) Box<str>);
+
+/// The password for this name was right.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Succeed(pub(super) Box<str>);

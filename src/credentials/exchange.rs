@@ -1,0 +1,257 @@
+//! One request's way through: record reserved, admitted, read, done, recorded, answered.
+
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{ConnectionType, StatusCode, header},
+};
+use bytes::Bytes;
+
+use super::record::Record;
+use crate::{
+    actors::limiter::Visit,
+    domain::{EventCode, Outcome, RequestId, Timestamp},
+    edge::{self, EdgeError, Headers},
+    error::{Code, Coded},
+    house::{House, Worker},
+};
+
+/// Largest body: a password, or the longest token, with room to spare.
+const MAX_BODY: usize = 16 * 1024;
+
+/// Why a request is not done.
+pub(super) type Refused = Box<dyn Coded>;
+
+/// Whatever the request waits for does not come within `server.request_timeout`.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is overloaded")]
+struct Late;
+
+impl Coded for Late {
+    fn code(&self) -> Code {
+        Code::Overloaded
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// This JSON text.
+    Json(String),
+    /// Nothing to say.
+    Empty,
+}
+
+/// One request under way.
+pub(super) struct Exchange<'a> {
+    /// The worker that serves it.
+    pub(super) worker: &'a Rc<Worker>,
+    /// The request itself.
+    pub(super) request: &'a HttpRequest,
+    /// Its headers, as far as they decide anything.
+    pub(super) headers: Headers<'a>,
+    /// What will be written of it.
+    pub(super) record: Record,
+    /// From where it comes.
+    pub(super) ip: Option<IpAddr>,
+    payload: &'a mut Payload,
+    is_read: bool,
+}
+
+/// Serves one request on `path`: `deed` does it, everything around it happens here.
+pub(super) async fn serve(
+    path: &'static str,
+    request: &HttpRequest,
+    mut payload: Payload,
+    deed: impl AsyncFnOnce(&mut Exchange<'_>) -> Result<Done, Refused>,
+) -> HttpResponse {
+    let Some(worker) = request.app_data::<Rc<Worker>>() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let (id, started) = (RequestId::new(), Instant::now());
+    let _busy = edge::Busy::with(request);
+    let mut record = match Record::open(&worker.lane, id) {
+        Ok(record) => record,
+        Err(error) => return edge::problem(&error, id),
+    };
+    let headers = Headers::of(request.headers());
+    let ip = worker.house.proxies.client_of(request);
+    record.describe(path, headers.user_agent, ip);
+    let mut exchange =
+        Exchange { worker, request, headers, record, ip, payload: &mut payload, is_read: false };
+    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path };
+    let done = match exchange.admit(&visit) {
+        Ok(()) => {
+            let limit = worker.house.limits.request_timeout;
+            tokio::time::timeout(limit, deed(&mut exchange)).await.unwrap_or_else(|_| Err(boxed(Late)))
+        }
+        Err(refused) => Err(refused),
+    };
+    count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
+    let done = match done {
+        Err(refused) => Err(exchange.failed(refused, &visit).await),
+        done => done,
+    };
+    let whole = exchange.is_read || edge::discard(exchange.payload).await;
+    let (outcome, code) = match &done {
+        Ok(_) => (Outcome::Ok, None),
+        Err(refused) => (outcome_of(refused.code()), Some(refused.code())),
+    };
+    if done.as_ref().is_err_and(|refused| refused.quota().is_some()) {
+        exchange.record.withdraw();
+        return answer(&worker.house, done, (id, whole));
+    }
+    let receipt = exchange.record.close(outcome, code.map(Code::reason));
+    if let Err(error) = receipt.committed().await {
+        return edge::problem(&error, id);
+    }
+    answer(&worker.house, done, (id, whole))
+}
+
+impl<'a> Exchange<'a> {
+    /// The house that serves it.
+    pub(super) fn house(&self) -> &'a House {
+        &self.worker.house
+    }
+
+    /// The rungs before anything is looked at; the address has paid for the request already.
+    fn admit(&self, visit: &Visit<'_>) -> Result<(), Refused> {
+        let house = self.house();
+        if house.is_closing() {
+            return Err(Box::new(EdgeError::Closing));
+        }
+        house.guard.check(&self.headers, self.request.uri()).map_err(boxed)?;
+        if self.headers.bytes > edge::MAX_HEADER_BYTES {
+            return Err(Box::new(EdgeError::Headers));
+        }
+        self.worker.turnstile.may_try(visit).map_err(boxed)
+    }
+
+    /// Takes note of a refusal, and takes a failed proof from the address; gives what is to be answered.
+    async fn failed(&mut self, refused: Refused, visit: &Visit<'_>) -> Refused {
+        let code = refused.code();
+        if code == Code::Internal {
+            tracing::error!(request.ip = ?self.ip, "a request for credentials failed by our fault");
+        }
+        let charged = if costs(code) { self.worker.turnstile.failed(visit).await } else { Ok(()) };
+        match charged {
+            // What was found out must be recorded, whoever floods.
+            Err(over) if !self.record.is_told() => boxed(over),
+            _ => {
+                if is_failed_proof(code) {
+                    self.record.event_unless_told(EventCode::AuthFailed);
+                }
+                refused
+            }
+        }
+    }
+
+    /// The whole body of a request that must be JSON.
+    ///
+    /// # Errors
+    /// [`EdgeError`].
+    pub(super) async fn json(&mut self) -> Result<Bytes, EdgeError> {
+        edge::refuse_encoding(&self.headers)?;
+        if self.headers.announced_length().is_some_and(|length| length > MAX_BODY) {
+            return Err(EdgeError::Body(MAX_BODY));
+        }
+        let deadline = edge::BODY_DEADLINE.min(self.house().limits.request_timeout);
+        let body = edge::read_body(self.payload, MAX_BODY, deadline).await?;
+        self.is_read = true;
+        Ok(body.bytes)
+    }
+}
+
+/// For `map_err`: the same, without its type.
+pub(super) fn boxed(cause: impl Coded) -> Refused {
+    Box::new(cause)
+}
+
+/// Whether somebody showed a credential that does not hold, as opposed to a request that we could not read or
+/// serve.
+pub(super) const fn is_failed_proof(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidLogin
+            | Code::MissingCredential
+            | Code::MalformedCredential
+            | Code::InvalidToken
+            | Code::ExpiredToken
+            | Code::RevokedToken
+            | Code::WrongTokenType
+            | Code::WrongAudience
+            | Code::UnknownIssuer
+            | Code::InvalidApiKey
+            | Code::RateLimited
+    )
+}
+
+/// Whether the address pays for it: something was shown that we had to look at. A wait has been paid for.
+const fn costs(code: Code) -> bool {
+    is_failed_proof(code)
+        && !matches!(code, Code::MissingCredential | Code::MalformedCredential | Code::RateLimited)
+}
+
+/// Counts a password or a refresh token that was looked at; other failures say nothing of credentials.
+fn count(house: &House, path: &str, (code, took): (Option<Code>, Duration)) {
+    let kind = match path {
+        "/auth/login" => "password",
+        "/auth/refresh" => "refresh",
+        _ => return,
+    };
+    if code.is_none_or(is_failed_proof) {
+        house.metrics.auth(kind, code.map(Code::reason), took);
+    }
+}
+
+fn answer(house: &House, done: Result<Done, Refused>, (id, whole): (RequestId, bool)) -> HttpResponse {
+    let mut response = match done {
+        Ok(done) => {
+            let status = if matches!(done, Done::Empty) { StatusCode::NO_CONTENT } else { StatusCode::OK };
+            let mut builder = HttpResponse::build(status);
+            edge::harden(&mut builder);
+            builder.insert_header(("x-request-id", id.to_string()));
+            match done {
+                Done::Json(text) => builder.content_type("application/json").body(text),
+                Done::Empty => builder.finish(),
+            }
+        }
+        Err(refused) => {
+            let mut response = edge::problem(&*refused, id);
+            if let Some(challenge) = house.challenges.for_code(refused.code()) {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
+            }
+            response
+        }
+    };
+    if !whole {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// How the record says that a refusal of this class ended.
+fn outcome_of(code: Code) -> Outcome {
+    match code {
+        Code::RateLimited => Outcome::Limited,
+        _ if is_failed_proof(code) => Outcome::Denied,
+        Code::OriginForbidden | Code::HostForbidden | Code::Forbidden => Outcome::Denied,
+        Code::RequestTimeout => Outcome::Timeout,
+        Code::Overloaded
+        | Code::StoreUnavailable
+        | Code::AuditUnavailable
+        | Code::ShuttingDown
+        | Code::Internal => Outcome::Failed,
+        _ => Outcome::Error,
+    }
+}

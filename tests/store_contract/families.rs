@@ -1,0 +1,200 @@
+//! Refresh families as every backend keeps them: one exchange wins, the grace repeats it, a copy ends all.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use portcullis::{
+    domain::Timestamp,
+    store::{
+        ChangeKind, Family, FamilyAccess, FamilyOf, Revocation, RevocationTarget, Rotated, Rotation,
+        StoreError, Stores,
+    },
+};
+
+use super::{Backend, backends, live, sqlite, wait};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn access(jti: &str, until: u64) -> FamilyAccess {
+    FamilyAccess { jti: jti.into(), until: at(until) }
+}
+
+fn family(id: &str, subject: &str) -> Family {
+    Family {
+        id: id.into(),
+        subject: subject.parse().unwrap(),
+        client: "password".into(),
+        roles: vec!["user".into(), "büro \"x\"".into()],
+        permissions: vec!["files:read".into()],
+        has_account: true,
+        refresh: format!("{id}-1"),
+        expires_at: at(1_000),
+    }
+}
+
+/// `shown` of family `f` at `now` for the successor `next`, with an access token of its own.
+fn rotation(shown: &str, next: &str, now: u64) -> Rotation {
+    Rotation {
+        family: "f".into(),
+        shown: shown.into(),
+        successor: next.into(),
+        access: access(&format!("access-{next}"), now + 100),
+        sealed: next.as_bytes().to_vec(),
+        at: at(now),
+        grace: GRACE,
+        expires_at: at(now + 1_000),
+    }
+}
+
+fn rotate(stores: &Stores, shown: &str, next: &str, now: u64) -> Rotated {
+    wait(stores.families.rotate(&rotation(shown, next, now))).unwrap()
+}
+
+fn found(stores: &Stores, family: &Family, first: &FamilyAccess) {
+    wait(stores.families.found(family, first)).unwrap();
+}
+
+fn revoked(jti: &str, now: u64, until: u64) -> Revocation {
+    Revocation { target: RevocationTarget::Jti(jti.into()), at: at(now), until: at(until) }
+}
+
+fn told(stores: &Stores) -> BTreeSet<Revocation> {
+    let changes = wait(stores.feed.changes_after(0)).unwrap().into_iter();
+    let revoked = changes.map(|change| match change.what {
+        ChangeKind::Revoked(revocation) => revocation,
+        other => panic!("{other:?}"),
+    });
+    revoked.collect()
+}
+
+#[test]
+fn a_family_reads_as_it_was_founded_and_its_id_is_taken() {
+    for Backend { name, stores, .. } in backends() {
+        let ann = family("f", "ann");
+        assert_eq!(wait(stores.families.find("f")), Ok(None), "{name}");
+        found(&stores, &ann, &access("a", 100));
+        assert_eq!(wait(stores.families.find("f")), Ok(Some(ann.clone())), "{name}");
+        let again = wait(stores.families.found(&ann, &access("b", 100)));
+        assert!(matches!(again, Err(StoreError::Taken(_))), "{name}");
+    }
+}
+
+#[test]
+fn each_exchange_makes_way_for_the_next_and_repeats_within_the_grace() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("a", 100));
+        assert_eq!(rotate(&stores, "f-1", "f-2", 10), Rotated::Done, "{name}");
+        assert_eq!(rotate(&stores, "f-2", "f-3", 12), Rotated::Done, "{name}");
+        let kept = wait(stores.families.find("f")).unwrap().unwrap();
+        assert_eq!((&*kept.refresh, kept.expires_at), ("f-3", at(1_012)), "{name}");
+        for now in [10, 12, 15] {
+            assert_eq!(rotate(&stores, "f-1", "x", now), Rotated::Again(b"f-2".to_vec()), "{name} at {now}");
+        }
+        assert_eq!(rotate(&stores, "f-2", "x", 17), Rotated::Again(b"f-3".to_vec()), "{name}");
+        assert_eq!(rotate(&stores, "f-3", "f-4", 17), Rotated::Done, "{name}");
+        assert!(told(&stores).is_empty(), "{name}: nobody was logged out");
+    }
+}
+
+#[test]
+fn a_copy_ends_the_family_with_its_live_access_tokens_and_tells_everybody() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("a", 14));
+        found(&stores, &family("g", "ann"), &access("other", 100));
+        assert_eq!(rotate(&stores, "f-1", "f-2", 10), Rotated::Done, "{name}");
+        assert_eq!(rotate(&stores, "f-2", "f-3", 11), Rotated::Done, "{name}");
+        // The first access token is over by then, and needs no revocation.
+        let expected = vec![revoked("access-f-2", 16, 110), revoked("access-f-3", 16, 111)];
+        assert_eq!(rotate(&stores, "f-1", "x", 16), Rotated::Reused(expected.clone()), "{name}");
+        let expected: BTreeSet<_> = expected.into_iter().collect();
+        assert_eq!((live(&stores, 16), told(&stores)), (expected.clone(), expected), "{name}");
+        for shown in ["f-1", "f-3"] {
+            assert_eq!(rotate(&stores, shown, "x", 16), Rotated::Gone, "{name}");
+        }
+        assert!(wait(stores.families.find("g")).unwrap().is_some(), "{name}: another login lives on");
+    }
+}
+
+#[test]
+fn a_token_that_never_was_ends_the_family_too_and_an_ended_family_is_gone() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("a", 100));
+        assert_eq!(rotate(&stores, "f-1", "f-2", 1_000), Rotated::Gone, "{name}: over");
+        assert!(matches!(rotate(&stores, "forged", "x", 10), Rotated::Reused(_)), "{name}");
+        assert_eq!(rotate(&stores, "f-1", "f-2", 10), Rotated::Gone, "{name}");
+    }
+}
+
+#[test]
+fn of_thirty_two_at_once_one_wins_and_the_others_get_what_it_got() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("a", 100));
+        let one = |n: usize| rotate(&stores, "f-1", &format!("next-{n}"), 10);
+        let all: Vec<Rotated> = thread::scope(|threads| {
+            let asked: Vec<_> = (0..32).map(|n| threads.spawn(move || one(n))).collect();
+            asked.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winner = wait(stores.families.find("f")).unwrap().unwrap().refresh;
+        let again = Rotated::Again(winner.into_bytes());
+        assert_eq!(all.iter().filter(|rotated| **rotated == Rotated::Done).count(), 1, "{name}");
+        assert_eq!(all.iter().filter(|rotated| **rotated == again).count(), 31, "{name}");
+    }
+}
+
+#[test]
+fn a_family_ends_by_its_id_or_by_an_access_token_of_it() {
+    for Backend { name, stores, .. } in backends() {
+        for (id, which) in [("f", FamilyOf::Id("f".into())), ("g", FamilyOf::Access("a-g".into()))] {
+            found(&stores, &family(id, "ann"), &access(&format!("a-{id}"), 100));
+            let ended = wait(stores.families.end(&which, at(10))).unwrap();
+            assert_eq!(ended, [revoked(&format!("a-{id}"), 10, 100)], "{name}");
+            assert_eq!(wait(stores.families.find(id)), Ok(None), "{name}");
+            assert_eq!(wait(stores.families.end(&which, at(10))), Ok(vec![]), "{name}: once");
+        }
+        assert_eq!(told(&stores).len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn taking_back_a_subject_or_a_client_ends_its_families_and_no_others() {
+    for Backend { name, stores, .. } in backends() {
+        let cli = Family { client: "cli".into(), ..family("c", "bob") };
+        for (one, first) in [(&family("f", "ann"), "a"), (&family("g", "bob"), "b"), (&cli, "c")] {
+            found(&stores, one, &access(first, 100));
+        }
+        let left = || ["f", "g", "c"].map(|id| wait(stores.families.find(id)).unwrap().is_some());
+        let take = |target| {
+            let revocation = Revocation { target, at: at(10), until: at(200) };
+            wait(stores.revocations.revoke(&revocation)).unwrap();
+        };
+        take(RevocationTarget::Jti("a".into()));
+        assert_eq!(left(), [true, true, true], "{name}");
+        take(RevocationTarget::Subject("ann".into()));
+        assert_eq!(left(), [false, true, true], "{name}");
+        take(RevocationTarget::Client("cli".into()));
+        assert_eq!(left(), [false, true, false], "{name}");
+        assert!(live(&stores, 10).contains(&revoked("c", 10, 100)), "{name}: its access tokens by their ids");
+    }
+}
+
+#[test]
+fn families_that_have_ended_are_forgotten_and_the_rest_survives_reopening() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("a", 100));
+        let long = Family { expires_at: at(2_000), ..family("g", "ann") };
+        found(&stores, &long, &access("b", 100));
+        assert_eq!(wait(stores.families.forget_ended_families(at(999))), Ok(0), "{name}");
+        assert_eq!(wait(stores.families.forget_ended_families(at(1_000))), Ok(1), "{name}");
+        assert_eq!(wait(stores.families.find("f")), Ok(None), "{name}");
+        assert_eq!(wait(stores.families.find("g")), Ok(Some(long)), "{name}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let stores = sqlite(dir.path());
+    found(&stores, &family("f", "ann"), &access("a", 100));
+    assert_eq!(rotate(&stores, "f-1", "f-2", 10), Rotated::Done);
+    drop(stores);
+    assert_eq!(rotate(&sqlite(dir.path()), "f-1", "x", 14), Rotated::Again(b"f-2".to_vec()));
+}
