@@ -20,6 +20,8 @@ use crate::{
     protocol::Id,
 };
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// One answer, whole.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -97,7 +99,7 @@ impl Answer {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::CONTENT_SECURITY_POLICY, edge::CONTENT_SECURITY);
         if let Ok(id) = HeaderValue::from_str(request_id.encode(&mut [0; 36])) {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
+            headers.insert(X_REQUEST_ID, id);
         }
         if house.over_tls {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, edge::STRICT_TRANSPORT);

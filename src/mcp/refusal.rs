@@ -3,13 +3,16 @@
 use std::{borrow::Cow, time::Duration};
 
 use actix_web::http::{StatusCode, header::HeaderValue};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     domain::RequestId,
     edge::status_of,
     error::{Code, Coded, Quota},
-    protocol::{self, Id, code},
+    protocol::{
+        Id, code,
+        render::{self, ErrorData},
+    },
 };
 
 /// A request that is not done, on its way to becoming a JSON-RPC error.
@@ -60,16 +63,15 @@ impl Refusal {
 
     /// The answer's body.
     pub(super) fn render(&self, id: Option<Id<'_>>, request_id: RequestId) -> Vec<u8> {
-        let mut data = self.data.clone();
-        data.insert("reason".to_owned(), json!(self.code.reason()));
-        data.insert("requestId".to_owned(), json!(request_id.to_string()));
-        if let Some(wait) = self.retry_after {
-            data.insert(
-                "retryAfterMs".to_owned(),
-                json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            );
-        }
-        protocol::render::error(id, rpc_code(self.code), &self.message, &Value::Object(data))
+        let wait = self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let mut text = [0; 36];
+        let data = ErrorData {
+            reason: self.code.reason(),
+            request_id: request_id.encode(&mut text),
+            retry_after_ms: wait,
+            more: &self.data,
+        };
+        render::error(id, rpc_code(self.code), &self.message, data)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::Id;
 
@@ -50,18 +50,45 @@ pub fn tool_failure(id: Id<'_>, text: &str, stamp: &str) -> Vec<u8> {
     out
 }
 
+/// What an error says beside its code and its message.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorData<'a> {
+    /// The stable word for what is wrong.
+    pub reason: &'a str,
+    /// Finds the audit record; needs no escaping.
+    pub request_id: &'a str,
+    /// The wait that helps, milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// Whatever only this kind of error says.
+    pub more: &'a Map<String, Value>,
+}
+
 /// An error. Without an id the member is left out: the schema forbids null (M10).
-pub fn error(id: Option<Id<'_>>, code: i32, message: &str, data: &Value) -> Vec<u8> {
-    let mut out = Vec::with_capacity(192 + message.len());
+pub fn error(id: Option<Id<'_>>, code: i32, message: &str, data: ErrorData<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + message.len());
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",");
     if let Some(id) = id {
         out.extend_from_slice(b"\"id\":");
         out.extend_from_slice(id.as_json().as_bytes());
         out.push(b',');
     }
-    let error = json!({ "code": code, "message": message, "data": data });
-    // Writing into a Vec cannot fail.
-    let _written = write!(out, "\"error\":{error}}}");
+    // Writing into a Vec cannot fail, here and below.
+    let _written = write!(out, "\"error\":{{\"code\":{code},\"message\":");
+    push_string(&mut out, message);
+    out.extend_from_slice(b",\"data\":{\"reason\":");
+    push_string(&mut out, data.reason);
+    out.extend_from_slice(b",\"requestId\":\"");
+    out.extend_from_slice(data.request_id.as_bytes());
+    out.push(b'"');
+    if let Some(wait) = data.retry_after_ms {
+        let _written = write!(out, ",\"retryAfterMs\":{wait}");
+    }
+    for (name, value) in data.more {
+        out.push(b',');
+        push_string(&mut out, name);
+        let _written = write!(out, ":{value}");
+    }
+    out.extend_from_slice(b"}}}");
     out
 }
 
@@ -84,6 +111,8 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::protocol::Envelope;
 
@@ -102,7 +131,12 @@ mod tests {
         assert_eq!(answer["result"]["content"][0]["text"], r#"{"city":"Ålesund \"x\""}"#);
         assert_eq!(read(&tool_failure(id, "no\n", stamp))["result"]["isError"], true);
         assert_eq!(read(&result(id, b"\"tools\":[]", stamp))["result"]["_meta"]["s"], 1);
-        assert_eq!(read(&error(Some(id), -1, "m", &json!({"reason":"r"})))["error"]["data"]["reason"], "r");
-        assert!(read(&error(None, -1, "m", &Value::Null)).get("id").is_none());
+        let more = json!({ "miss\"ing": [1, "two"] });
+        let more = more.as_object().unwrap();
+        let data = ErrorData { reason: "r", request_id: "i", retry_after_ms: Some(7), more };
+        let expected = json!({ "reason": "r", "requestId": "i", "retryAfterMs": 7, "miss\"ing": [1, "two"] });
+        let refused = read(&error(Some(id), -1, "m\n\"", data));
+        assert_eq!(refused["error"], json!({ "code": -1, "message": "m\n\"", "data": expected }));
+        assert!(read(&error(None, -1, "m", data)).get("id").is_none());
     }
 }

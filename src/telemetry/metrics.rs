@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
+use parking_lot::RwLock;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{
@@ -23,6 +24,30 @@ const KINDS: [&str; 5] = ["jwt", "api_key", "password", "refresh", "none"];
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
+
+/// A family whose series are found by a look at a short list instead of by hashing their labels: what is
+/// counted for each request of a flood must cost next to nothing.
+#[derive(Debug)]
+struct Counters<const N: usize> {
+    family: Family<Labels<N>, Counter>,
+    known: RwLock<Vec<(Labels<N>, Counter)>>,
+}
+
+impl<const N: usize> Counters<N> {
+    fn of(family: Family<Labels<N>, Counter>) -> Self {
+        Self { family, known: RwLock::default() }
+    }
+
+    fn count(&self, labels: &Labels<N>) {
+        if let Some((_, counter)) = self.known.read().iter().find(|(known, _)| known == labels) {
+            counter.inc();
+            return;
+        }
+        let counter = self.family.get_or_create_owned(labels);
+        counter.inc();
+        self.known.write().push((*labels, counter));
+    }
+}
 
 /// What a method or a tool counts on the hot path: its series, found once instead of once a request.
 struct Meter {
@@ -68,10 +93,10 @@ fn count(meters: &[Meter], name: &str, (outcome, took): (Outcome, Duration)) {
 pub struct Metrics {
     registry: Registry,
     requests: Vec<Meter>,
-    auth: Family<Labels<3>, Counter>,
+    auth: Counters<3>,
     auth_ok: Vec<(&'static str, Counter, Histogram)>,
     denials: Family<[(&'static str, String); 1], Counter>,
-    rate_limited: Family<Labels<1>, Counter>,
+    rate_limited: Counters<1>,
     tools: Vec<Meter>,
     audit_events: Counter,
     audit_commit: Histogram,
@@ -122,10 +147,10 @@ impl Metrics {
         let mut metrics = Self {
             requests: meters("method", methods, &requests, &request_duration),
             tools: meters("tool", tools, &tool_calls, &tool_duration),
-            auth,
+            auth: Counters::of(auth),
             auth_ok: auth_ok.into(),
             denials: Family::default(),
-            rate_limited: Family::default(),
+            rate_limited: Counters::of(Family::default()),
             audit_events: Counter::default(),
             audit_commit: seconds(),
             key_rotations: Counter::default(),
@@ -146,8 +171,8 @@ impl Metrics {
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let r = &mut self.registry;
         r.register("denials", "Known callers that lacked a permission", self.denials.clone());
-        r.register("rate_limited", "Requests over a limit", self.rate_limited.clone());
-        SCOPES.iter().for_each(|scope| drop(self.rate_limited.get_or_create(&[("scope", *scope)])));
+        r.register("rate_limited", "Requests over a limit", self.rate_limited.family.clone());
+        SCOPES.iter().for_each(|scope| drop(self.rate_limited.family.get_or_create(&[("scope", *scope)])));
         r.register("audit_events", "Audit records committed", self.audit_events.clone());
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
         r.register("key_rotations", "API keys that asked for their successor", self.key_rotations.clone());
@@ -179,7 +204,7 @@ impl Metrics {
             None => _ = held.inc(),
             Some(reason) => {
                 let labels = [("kind", kind), ("outcome", "failed"), ("reason", reason)];
-                self.auth.get_or_create(&labels).inc();
+                self.auth.count(&labels);
             }
         }
     }
@@ -191,7 +216,7 @@ impl Metrics {
 
     /// A request was over the limit of `scope`; also where limits are only watched.
     pub fn rate_limited(&self, scope: &'static str) {
-        self.rate_limited.get_or_create(&[("scope", scope)]).inc();
+        self.rate_limited.count(&[("scope", scope)]);
     }
 
     /// A tool ran.
