@@ -10,7 +10,10 @@ use portcullis::{
         reader::{Found, Usage},
         tail_records, usage, verify,
     },
-    domain::{AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, RequestId, Timestamp},
+    domain::{
+        AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, Recorded, RequestId,
+        Timestamp,
+    },
 };
 
 /// 2026-11-22T09:00:00Z, in seconds.
@@ -39,6 +42,7 @@ fn of(user: &str, credential: &str) -> Option<Arc<Principal>> {
         roles: Vec::new(),
         permissions: PermissionSet::EMPTY,
         reach: PermissionSet::EMPTY,
+        recorded: Recorded::default(),
     }))
 }
 

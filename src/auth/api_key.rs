@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     actors::api_keys::{KeyError, KeyHandle, WhyRefused},
-    domain::{ApiKey, KeyDigest, Principal, PrincipalKind},
+    domain::{ApiKey, KeyDigest, Principal, PrincipalKind, Recorded},
     policy::standing,
 };
 
@@ -20,7 +20,7 @@ const LOOKS: u32 = 4;
 
 /// Keys that one worker thread has seen. Bounded; failures are never kept.
 #[derive(Debug)]
-pub(super) struct KeyCache(Cache<Seen>);
+pub(super) struct KeyCache(Cache<Seen, 32>);
 
 /// A key that holds, as of an epoch.
 #[derive(Debug)]
@@ -150,6 +150,7 @@ fn principal(key: &ApiKey, against: Against<'_>) -> Result<(Principal, Vec<Box<s
         permissions: held.permissions,
         // A client cannot ask for a wider key.
         reach: held.permissions,
+        recorded: Recorded::default(),
     };
     Ok((principal, held.unknown))
 }

@@ -6,11 +6,8 @@ use std::{
     mem,
 };
 
-/// What stands for a credential: bytes as good as random that nobody can choose, such as a SHA-256 or a part
-/// of a signature that has been verified.
-pub(super) type Digest = [u8; 32];
-
-/// Takes the first eight bytes of a [`Digest`] as its hash: they are as good as random already.
+/// Takes the first eight bytes of a digest as its hash: they are as good as random already, and nobody can
+/// choose them.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FirstBytes(u64);
 
@@ -28,30 +25,30 @@ impl Hasher for FirstBytes {
     }
 }
 
-type Generation<V> = HashMap<Digest, V, BuildHasherDefault<FirstBytes>>;
+type Generation<V, const N: usize> = HashMap<[u8; N], V, BuildHasherDefault<FirstBytes>>;
 
-/// Two generations: what was not used during a whole generation falls out. Finding and adding take the
+/// Two generations by digests of `N` bytes: what was not used during a whole generation falls out. Finding and adding take the
 /// same time however full it is; it never holds more than twice `half` entries.
 #[derive(Debug)]
-pub(super) struct Cache<V> {
+pub(super) struct Cache<V, const N: usize> {
     half: usize,
-    young: Generation<V>,
-    old: Generation<V>,
+    young: Generation<V, N>,
+    old: Generation<V, N>,
 }
 
-impl<V> Cache<V> {
+impl<V, const N: usize> Cache<V, N> {
     /// Holds between `half` and twice `half` of the entries used last.
     pub(super) fn new(half: usize) -> Self {
         Self { half, young: Generation::default(), old: Generation::default() }
     }
 
     /// The entry of `digest`, which does not become younger.
-    pub(super) fn peek(&self, digest: &Digest) -> Option<&V> {
+    pub(super) fn peek(&self, digest: &[u8; N]) -> Option<&V> {
         self.young.get(digest).or_else(|| self.old.get(digest))
     }
 
     /// The entry of `digest`, which becomes young.
-    pub(super) fn find(&mut self, digest: &Digest) -> Option<&mut V> {
+    pub(super) fn find(&mut self, digest: &[u8; N]) -> Option<&mut V> {
         if !self.old.is_empty() && !self.young.contains_key(digest) {
             let value = self.old.remove(digest)?;
             self.add(*digest, value);
@@ -60,7 +57,7 @@ impl<V> Cache<V> {
     }
 
     /// Keeps `value`; the oldest generation goes once the young one is full.
-    pub(super) fn add(&mut self, digest: Digest, value: V) {
+    pub(super) fn add(&mut self, digest: [u8; N], value: V) {
         if self.young.len() >= self.half {
             self.old = mem::take(&mut self.young);
         }
@@ -68,7 +65,7 @@ impl<V> Cache<V> {
     }
 
     /// Drops the entry of `digest`.
-    pub(super) fn remove(&mut self, digest: &Digest) {
+    pub(super) fn remove(&mut self, digest: &[u8; N]) {
         self.young.remove(digest);
         self.old.remove(digest);
     }
@@ -83,8 +80,8 @@ impl<V> Cache<V> {
 mod tests {
     use super::*;
 
-    fn digest(n: u32) -> Digest {
-        let mut digest = [0; 32];
+    fn digest(n: u32) -> [u8; 16] {
+        let mut digest = [0; 16];
         digest[..4].copy_from_slice(&n.to_le_bytes());
         digest
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     actors::audit::Audit,
     app,
-    domain::{AuditEvent, EventCode, Outcome, Principal, PrincipalKind, Timestamp},
+    domain::{AuditEvent, EventCode, Outcome, Principal, PrincipalKind, Recorded, Timestamp},
     policy::Grant,
     settings::Settings,
 };
@@ -27,6 +27,7 @@ pub(super) fn principal(grant: Grant) -> anyhow::Result<Arc<Principal>> {
         roles: grant.roles,
         permissions: grant.permissions,
         reach: grant.permissions,
+        recorded: Recorded::default(),
     }))
 }
 

@@ -20,7 +20,7 @@ pub use claims::{
 pub use key_record::{ApiKey, InvalidKeyId, InvalidKeyName, KeyId, KeyName, KeyState, Rotated};
 pub use password::{Password, UnfitPassword};
 pub use permission::{Catalogue, InvalidPermission, Permission, PermissionSet};
-pub use principal::{InvalidSubject, Principal, PrincipalKind, RequestId, Subject};
+pub use principal::{InvalidSubject, Principal, PrincipalKind, Recorded, RequestId, Subject};
 pub use secret::{SigningSecret, WeakSecret};
 pub use signing::{Algorithm, PrivateKey, PublicKey, UnfitKey, is_key_id};
 pub use time::Timestamp;

@@ -1,6 +1,10 @@
 //! Who is calling, once a credential has been verified.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -94,7 +98,43 @@ pub struct Principal {
     /// Everything that a wider token of the same subject could give it. The same as its permissions where a
     /// wider credential would not help.
     pub reach: PermissionSet,
+    /// How the audit log writes it.
+    pub recorded: Recorded,
 }
+
+/// What the audit log writes of a principal, once it has: each of its requests writes the same. It is no
+/// part of who somebody is, so any two are equal.
+#[derive(Default)]
+pub struct Recorded(OnceLock<(Box<[u8]>, bool)>);
+
+impl Recorded {
+    /// The text, and whether something of the principal was left out of it; made by `write` the first time.
+    pub fn or_write(&self, write: impl FnOnce() -> (Box<[u8]>, bool)) -> (&[u8], bool) {
+        let (text, truncated) = self.0.get_or_init(write);
+        (text, *truncated)
+    }
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorded(..)")
+    }
+}
+
+impl Clone for Recorded {
+    /// Nothing yet: whoever copies a principal may be about to change it.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Recorded {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Recorded {}
 
 /// The id of one request, ours and never the client's; finds the audit record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -66,6 +66,7 @@ pub(crate) fn permit_for_tests<D>() -> Permit<D> {
         roles: Vec::new(),
         permissions: [needs].into_iter().collect(),
         reach: [needs].into_iter().collect(),
+        recorded: crate::domain::Recorded::default(),
     };
     decide(&Arc::new(ada), needs).unwrap()
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis::{
-    domain::{Catalogue, Principal, PrincipalKind},
+    domain::{Catalogue, Principal, PrincipalKind, Recorded},
     house::Views,
     policy::{self, CallTool, Permit, RoleRule, Roles},
     tools::{AnyTool, Hints, LocalFuture, Produced, Registry, Schema, SchemaError, Spec, Tool, ToolError},
@@ -127,6 +127,7 @@ proptest! {
                 roles: grant.roles,
                 permissions: grant.permissions,
                 reach: grant.permissions,
+                recorded: Recorded::default(),
             });
             // By names alone, without the sets of bits that the house works with.
             let held = roles.catalogue().names(caller.permissions);

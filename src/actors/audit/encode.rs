@@ -99,7 +99,11 @@ impl Encoder {
 fn push_who(out: &mut Vec<u8>, event: &AuditEvent, truncated: &mut bool) {
     out.extend_from_slice(b",\"principal\":");
     match &event.principal {
-        Some(principal) => push_principal(out, principal, truncated),
+        Some(principal) => {
+            let (text, cut) = principal.recorded.or_write(|| write_principal(principal));
+            out.extend_from_slice(text);
+            *truncated |= cut;
+        }
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"ip\":");
@@ -109,6 +113,13 @@ fn push_who(out: &mut Vec<u8>, event: &AuditEvent, truncated: &mut bool) {
     }
     out.extend_from_slice(b",\"user_agent\":");
     push_cut(out, event.user_agent.as_deref(), MAX_TEXT, truncated);
+}
+
+/// The member `principal`, and whether something had to be left out.
+fn write_principal(principal: &Principal) -> (Box<[u8]>, bool) {
+    let (mut out, mut truncated) = (Vec::with_capacity(256), false);
+    push_principal(&mut out, principal, &mut truncated);
+    (out.into(), truncated)
 }
 
 fn push_principal(out: &mut Vec<u8>, principal: &Principal, truncated: &mut bool) {

@@ -40,8 +40,7 @@ impl Coded for UsersError {
         match self {
             Self::Wrong => Code::InvalidLogin,
             Self::Unfit(_) => Code::InvalidRequest,
-            Self::Wait(_) => Code::RateLimited,
-            Self::Busy => Code::Overloaded,
+            Self::Wait(_) | Self::Busy => Code::RateLimited,
             Self::Hash => Code::Internal,
             Self::Actor(e) => e.code(),
             Self::Store(e) => e.code(),

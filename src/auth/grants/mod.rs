@@ -17,7 +17,7 @@ use crate::{
         tokens::{MintRequest, MintedPair, TokenError, Tokens},
         users::Users,
     },
-    domain::{PermissionSet, Principal, PrincipalKind, RefreshClaims, Subject, Timestamp},
+    domain::{PermissionSet, Principal, PrincipalKind, Recorded, RefreshClaims, Subject, Timestamp},
     policy::{Roles, standing},
     store::{Families, Family, FamilyAccess, FamilyOf, RevocationTarget, Rotated, Rotation, Stores},
     telemetry::StoreFailures,
@@ -85,7 +85,8 @@ impl Pair {
 /// A principal for a record.
 fn shown(id: Subject, client: Box<str>, credential: Box<str>, roles: Vec<Box<str>>) -> Principal {
     let (permissions, reach) = (PermissionSet::EMPTY, PermissionSet::EMPTY);
-    Principal { id, kind: PrincipalKind::Jwt, client, credential, roles, permissions, reach }
+    let (kind, recorded) = (PrincipalKind::Jwt, Recorded::default());
+    Principal { id, kind, client, credential, roles, permissions, reach, recorded }
 }
 
 /// The id of a new family.

@@ -10,7 +10,10 @@ use crate::{
         encode::{Encoder, MAX_RECORD},
         head::{Head, hex, link},
     },
-    domain::{AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, RequestId, Timestamp},
+    domain::{
+        AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, Recorded, RequestId,
+        Timestamp,
+    },
 };
 
 fn alice() -> Principal {
@@ -22,6 +25,7 @@ fn alice() -> Principal {
         roles: vec!["user".into(), "premium".into()],
         permissions: PermissionSet::EMPTY,
         reach: PermissionSet::EMPTY,
+        recorded: Recorded::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule, Visit};
-use crate::domain::{PermissionSet, Principal, PrincipalKind, RequestId, Timestamp};
+use crate::domain::{PermissionSet, Principal, PrincipalKind, Recorded, RequestId, Timestamp};
 
 pub(super) const fn rate(capacity: u32, refill_per_second: f64) -> Rate {
     Rate { capacity, refill_per_second }
@@ -45,6 +45,7 @@ pub(super) fn principal(id: &str, role: &str) -> Arc<Principal> {
         roles: vec![role.into()],
         permissions: PermissionSet::EMPTY,
         reach: PermissionSet::EMPTY,
+        recorded: Recorded::default(),
     })
 }
 
