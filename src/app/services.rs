@@ -68,7 +68,7 @@ pub(super) async fn services(
         copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone()), Arc::new(keys.clone())],
         lane: audit.lane(),
     };
-    let recorded = (audit.lane(), &epoch, metrics);
+    let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
     Ok(Services { tokens, users, keys, audit, feed, limiter, epoch })

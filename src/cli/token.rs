@@ -177,7 +177,8 @@ impl Revoke {
         let now = Timestamp::now();
         let longest = now.plus(settings.jwt.max_ttl).plus(settings.jwt.leeway);
         let (target, until) = if let Some(token) = &self.token {
-            match app::keyring(settings)?.verify(token, now) {
+            let keyring = app::keyring(settings)?;
+            match keyring.verify(token, now) {
                 Ok(claims) => (
                     RevocationTarget::Jti(claims.jti),
                     Timestamp::from_secs(claims.exp).plus(settings.jwt.leeway),
@@ -186,6 +187,14 @@ impl Revoke {
                     output::complain("the token has expired: nothing to revoke");
                     return Ok(());
                 }
+                // A refresh token ends with everything that descends from its login.
+                Err(TokenError::WrongType) => match keyring.verify_refresh(token, now) {
+                    Ok(claims) => (
+                        RevocationTarget::Jti(claims.family),
+                        Timestamp::from_secs(claims.exp).plus(settings.jwt.leeway),
+                    ),
+                    Err(error) => bail!("this is not a token of this server: {error}"),
+                },
                 Err(error) => bail!("this is not a token of this server: {error}"),
             }
         } else if let Some(user) = self.user {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::record::Record;
 use crate::{
-    actors::limiter::Visit,
+    actors::limiter::{Stake, Visit},
     domain::{EventCode, Outcome, RequestId, Rotated, Timestamp},
     edge::{self, EdgeError, Headers},
     error::{Code, Coded},
@@ -101,18 +101,15 @@ pub(super) async fn serve(
         payload: &mut payload,
         is_read: false,
     };
-    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path };
-    let done = match exchange.admit(&visit) {
-        Ok(()) => {
-            let limit = worker.house.limits.request_timeout;
-            tokio::time::timeout(limit, deed(&mut exchange)).await.unwrap_or_else(|_| Err(boxed(Late)))
-        }
-        Err(refused) => Err(refused),
-    };
+    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path, epoch: 0 };
+    let (done, stake) = exchange.attempt(&visit, deed).await;
     count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
     let done = match done {
-        Err(refused) => Err(exchange.failed(refused, &visit).await),
-        done => done,
+        Err(refused) => Err(exchange.failed(refused, &visit, stake).await),
+        Ok(done) => {
+            stake.map(Stake::give_back);
+            Ok(done)
+        }
     };
     let whole = exchange.is_read || edge::discard(exchange.payload).await;
     let (outcome, code) = match &done {
@@ -141,6 +138,30 @@ impl<'a> Exchange<'a> {
         &self.worker.house
     }
 
+    /// Does `deed` within `server.request_timeout`, if the request is admitted. What its address has staked on
+    /// it comes along, and is kept if it was not judged in time.
+    async fn attempt(
+        &mut self,
+        visit: &Visit<'_>,
+        deed: impl AsyncFnOnce(&mut Self) -> Result<Done, Refused>,
+    ) -> (Result<Done, Refused>, Option<Stake>) {
+        if let Err(refused) = self.admit(visit) {
+            return (Err(refused), None);
+        }
+        // To look at a password takes so long that hanging up first would be the way around every limit.
+        let stake = match visit.path == "/auth/login" {
+            true => match self.worker.turnstile.stake(visit).await {
+                Ok(stake) => Some(stake),
+                Err(over) => return (Err(boxed(over)), None),
+            },
+            false => None,
+        };
+        match tokio::time::timeout(self.house().limits.request_timeout, deed(self)).await {
+            Ok(done) => (done, stake),
+            Err(_elapsed) => (Err(boxed(Late)), None),
+        }
+    }
+
     /// The rungs before anything is looked at; the address has paid for the request already.
     fn admit(&self, visit: &Visit<'_>) -> Result<(), Refused> {
         let house = self.house();
@@ -155,12 +176,22 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes note of a refusal, and takes a failed proof from the address; gives what is to be answered.
-    async fn failed(&mut self, refused: Refused, visit: &Visit<'_>) -> Refused {
+    async fn failed(&mut self, refused: Refused, visit: &Visit<'_>, stake: Option<Stake>) -> Refused {
         let code = refused.code();
         if code == Code::Internal {
             tracing::error!(request.ip = ?self.ip, "a request for credentials failed by our fault");
         }
-        let charged = if costs(code) { self.worker.turnstile.failed(visit).await } else { Ok(()) };
+        let charged = match stake {
+            // Paid for already.
+            Some(stake) => {
+                if !costs(code) {
+                    stake.give_back();
+                }
+                Ok(())
+            }
+            None if costs(code) => self.worker.turnstile.failed(visit).await,
+            None => Ok(()),
+        };
         match charged {
             // What was found out must be recorded, whoever floods.
             Err(over) if !self.record.is_told() => boxed(over),

@@ -31,7 +31,8 @@ pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpRe
 async fn rotate(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     let credential = Credential::of(&exchange.headers, exchange.request.query_string()).map_err(boxed)?;
     let (house, now) = (exchange.house(), Timestamp::now());
-    let at = At { now, clock: Instant::now(), address: exchange.ip, again: false };
+    let address = house.proxies.proven(exchange.ip);
+    let at = At { now, clock: Instant::now(), address, again: false };
     let seen = authenticate(credential, house.against(), &exchange.worker.cache, at).await;
     let seen = seen.map_err(|error| {
         if let Some(detail) = error.detail() {

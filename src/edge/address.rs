@@ -57,6 +57,12 @@ impl Proxies {
         (!stations.is_empty()).then_some(peer)
     }
 
+    /// The client of `request` as far as it may open doors: `None` where only a proxy is known. Whoever writes
+    /// nonsense into a forwarding header is counted as the proxy, and must not be let in as the proxy.
+    pub fn proven(&self, client: ClientAddress) -> ClientAddress {
+        client.filter(|address| !self.trusts(*address))
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
@@ -75,6 +81,21 @@ mod tests {
             .to_http_request();
         let proxies = Proxies::new(trusted.iter().map(|net| net.parse().unwrap()).collect());
         proxies.client_of(&request).unwrap().to_string()
+    }
+
+    #[test]
+    fn whoever_hides_behind_a_proxy_is_not_let_in_as_the_proxy() {
+        let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let request = TestRequest::default()
+            .peer_addr("10.0.0.1:9".parse().unwrap())
+            .insert_header(("x-forwarded-for", "1.2.3.4"))
+            .insert_header(("forwarded", "for=\"unclosed"))
+            .to_http_request();
+        let counted = proxies.client_of(&request);
+        assert_eq!(counted, Some("10.0.0.1".parse().unwrap()), "counted as the proxy");
+        assert_eq!(proxies.proven(counted), None);
+        let known = Some("1.2.3.4".parse().unwrap());
+        assert_eq!(proxies.proven(known), known);
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub async fn toll<B: MessageBody + 'static>(
     let taken = {
         let ip = worker.house.proxies.client_of(request.request());
         let (time, clock) = (Timestamp::now(), Instant::now());
-        worker.turnstile.address(&Visit { request: id, time, clock, ip, path: request.path() }).await
+        worker
+            .turnstile
+            .address(&Visit { request: id, time, clock, ip, path: request.path(), epoch: 0 })
+            .await
     };
     let Err(error) = taken else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);

@@ -13,7 +13,7 @@ use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
     domain::{RequestId, Timestamp},
-    edge::{self, Busy, Headers, Hold},
+    edge::{self, Busy, Field, Headers, Hold},
     error::Code,
     house::Worker,
 };
@@ -58,9 +58,11 @@ async fn exchange(
         clock: record.started(),
         ip,
         path: request.path(),
+        epoch: worker.house.services.epoch.now(),
     };
     if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
+        record.describe(request.path(), Field::Absent, ip);
         let whole = edge::discard(&mut payload).await;
         let answer = Answer::refused(&over.into(), None, record.id());
         return settle(record, if whole { answer } else { answer.and_close() }, "none").await;

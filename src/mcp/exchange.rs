@@ -129,7 +129,10 @@ impl<'a> Exchange<'a> {
     /// a tool.
     async fn admit_again(&mut self) -> Result<Arc<Principal>, Refusal> {
         self.guard()?;
-        self.authenticated((Timestamp::now(), Instant::now()), true).await.map(|seen| seen.principal)
+        self.visit.epoch = self.house().services.epoch.now();
+        let seen = self.authenticated((Timestamp::now(), Instant::now()), true).await?;
+        self.record.principal(&seen.principal);
+        Ok(seen.principal)
     }
 
     /// The rung that every method of HTTP must pass.
@@ -198,7 +201,8 @@ impl<'a> Exchange<'a> {
         let (house, started) = (self.house(), clock);
         let credential = Credential::of(&self.headers, self.request.query_string());
         let kind = credential.as_ref().map_or("none", Credential::kind);
-        let at = At { now, clock, address: self.record.address(), again };
+        let address = house.proxies.proven(self.record.address());
+        let at = At { now, clock, address, again };
         let seen = match credential {
             Ok(credential) => {
                 let seen = authenticate(credential, house.against(), &self.worker.cache, at).await;
@@ -221,6 +225,7 @@ impl<'a> Exchange<'a> {
 
     /// Records that this process sees the credential for the first time, and what of it means nothing here.
     fn first_sight(&self, principal: &Principal, unknown: &[Box<str>]) -> Result<(), Refusal> {
+        let slot = self.worker.lane.reserve()?;
         if !self.house().sights.is_first(&principal.credential) {
             return Ok(());
         }
@@ -235,7 +240,7 @@ impl<'a> Exchange<'a> {
             event.detail = Some(detail.to_string().into());
         }
         // In the same lane as the request's own record, before it: durable once that one is.
-        drop(self.worker.lane.reserve()?.write(event));
+        drop(slot.write(event));
         Ok(())
     }
 

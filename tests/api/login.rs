@@ -159,3 +159,28 @@ fn a_token_without_a_login_ends_alone_and_what_is_no_token_is_refused() {
     let pair = Pair::of(&app.login("ann", PASSWORD));
     refused(&app.logout(&pair.refresh), 401, "wrong_token_type");
 }
+
+#[test]
+fn whoever_hangs_up_before_the_answer_has_failed_and_whoever_is_right_has_not() {
+    let app = TestApp::start_with(|settings| {
+        settings.limits.failures.capacity = 3;
+        settings.limits.failures.refill_per_second = 0.001;
+    });
+    app.person("ann", &["user"]);
+    for _ in 0..5 {
+        Pair::of(&app.login("ann", PASSWORD));
+    }
+    for n in 0..3 {
+        let looked_at = app.users.hasher().runs();
+        let mut connection = app.connect();
+        let body = json!({ "username": format!("nobody{n}"), "password": PASSWORD }).to_string();
+        connection.send(format!(
+            "POST /auth/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        until("its password is looked at", BOUND * 10, || app.users.hasher().runs() > looked_at);
+        connection.reset();
+    }
+    refused(&app.login("ann", PASSWORD), 429, "rate_limited");
+}

@@ -39,6 +39,9 @@ fn an_account_is_added_once_and_keeps_its_password_when_its_data_is_replaced() {
         let known = wait(stores.users.find(&ann.username)).unwrap().unwrap();
         assert_eq!(known.last_login, Some(Timestamp::from_secs(9)), "{name}");
         assert_eq!(told(&stores).len(), 2, "{name}: a login changes nothing for anybody");
+        wait(stores.users.put(&User { active: false, ..known })).unwrap();
+        let late = wait(stores.users.note_login(&ann.username, "digest", Timestamp::from_secs(11)));
+        assert_eq!(late, Ok(false), "{name}: disabled while the password was looked at");
     }
 }
 

@@ -181,6 +181,27 @@ fn taking_back_a_subject_or_a_client_ends_its_families_and_no_others() {
 }
 
 #[test]
+fn taking_back_a_family_or_its_refresh_token_by_id_ends_it_for_good() {
+    for Backend { name, stores, .. } in backends() {
+        for (one, first) in
+            [(&family("f", "ann"), "a"), (&family("g", "ann"), "b"), (&family("h", "ann"), "c")]
+        {
+            found(&stores, one, &access(first, 100));
+        }
+        for id in ["f", "g-1"] {
+            let target = RevocationTarget::Jti(id.into());
+            wait(stores.revocations.revoke(&Revocation { target, at: at(10), until: at(20) })).unwrap();
+        }
+        // The revocations themselves are over long before the families would have been.
+        wait(stores.revocations.forget_ended(at(30))).unwrap();
+        let left = ["f", "g", "h"].map(|id| wait(stores.families.find(id)).unwrap().is_some());
+        assert_eq!(left, [false, false, true], "{name}");
+        assert!(live(&stores, 30).contains(&revoked("b", 10, 100)), "{name}: its access tokens, too");
+        assert!(matches!(rotate(&stores, "f-1", "f-2", 30), Rotated::Gone), "{name}");
+    }
+}
+
+#[test]
 fn families_that_have_ended_are_forgotten_and_the_rest_survives_reopening() {
     for Backend { name, stores, .. } in backends() {
         found(&stores, &family("f", "ann"), &access("a", 100));

@@ -27,7 +27,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Pause between two batches in buffered mode, so that a wake-up is paid per batch and not per event.
 const BUFFERED_PAUSE: Duration = Duration::from_millis(2);
 /// Most records that buffered mode keeps in memory until the next fdatasync.
-const MAX_UNSYNCED: usize = 1_024;
+const MAX_UNSYNCED: usize = 8_192;
 /// Longest wait for company, whatever the settings say.
 const MAX_LINGER: Duration = Duration::from_millis(1);
 /// Commits faster than this are not worth waiting for company.

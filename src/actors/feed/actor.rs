@@ -9,7 +9,10 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_fut
 
 use super::{Listeners, Shared};
 use crate::{
-    actors::kit::{self, Fault, Life},
+    actors::{
+        kit::{self, Fault, Life},
+        tokens::surely_past,
+    },
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     store::{Change, ChangeKind, FeedWatch, StoreError, Stores},
 };
@@ -37,7 +40,7 @@ impl Actor for FeedActor {
         ctx.run_interval(LOOK_EVERY, Self::look);
         ctx.run_interval(SWEEP_EVERY, |this, ctx| {
             let store = Arc::clone(&this.stores.revocations);
-            let sweep = async move { store.forget_ended(Timestamp::now()).await };
+            let sweep = async move { store.forget_ended(surely_past()).await };
             ctx.spawn(
                 wrap_future(sweep)
                     .map(|swept, this: &mut Self, _| this.note(swept.map(drop), "forget_ended")),

@@ -166,6 +166,14 @@ impl Bucket {
         Self(Mutex::new(State { full_again, latest: 0, epoch: 0, class, changed: false }))
     }
 
+    /// Gives back one call that was taken. It is as if it had not been: a bucket is never fuller than full.
+    pub(super) fn give_back(&self, limits: &Limits) {
+        let mut state = self.state();
+        let interval = u128::from(limits.of(state.class).interval);
+        state.full_again = Moment(state.full_again.0.saturating_sub(interval));
+        state.changed = true;
+    }
+
     /// Whether one call could be taken; nothing is.
     pub(super) fn peek(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Result<(), Short> {
         let state = self.state();
@@ -220,7 +228,7 @@ impl State {
         let epoch = u32::try_from(claim.epoch).unwrap_or(u32::MAX);
         if claim.class != self.class {
             let (old, new) = (limits.of(self.class), limits.of(claim.class));
-            if epoch > self.epoch || new.capacity > old.capacity {
+            if epoch > self.epoch || (epoch == self.epoch && new.capacity > old.capacity) {
                 let backlog = self.full_again.0.saturating_sub(now.0);
                 let calls = (backlog * PARTS).div_ceil(u128::from(old.interval));
                 let backlog = (calls * u128::from(new.interval)).div_ceil(PARTS);

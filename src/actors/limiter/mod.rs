@@ -33,12 +33,11 @@ pub use config::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule};
 pub use error::{Exceeded, LimitError, Scope};
 pub use shared::InFlight;
 use tokio::{sync::oneshot, time::timeout};
-pub use turnstile::{Turnstile, Visit};
+pub use turnstile::{Stake, Turnstile, Visit};
 
 use self::{actor::LimiterActor, messages::Close, shared::Shared};
 use super::{
     audit::Lane,
-    epoch::Epoch,
     kit::{self, ActorError, Fault, Seat, Vitals},
 };
 use crate::{domain::Timestamp, store::Stores, telemetry::Metrics};
@@ -51,13 +50,12 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Limiter {
     shared: Arc<Shared>,
     seat: Arc<Seat<LimiterActor>>,
-    epoch: Epoch,
     metrics: Arc<Metrics>,
 }
 
 impl Limiter {
     /// Reads what was used up before and starts the actor on `arbiter`. Refusals are recorded on `lane` and
-    /// counted in `metrics`; `epoch` says when roles may have changed.
+    /// counted in `metrics`.
     ///
     /// # Errors
     /// [`LimitError::Store`] if it cannot be read: a start would forgive everything.
@@ -65,7 +63,7 @@ impl Limiter {
         arbiter: &ArbiterHandle,
         config: &LimiterConfig,
         stores: &Stores,
-        (lane, epoch, metrics): (Lane, &Epoch, &Arc<Metrics>),
+        (lane, metrics): (Lane, &Arc<Metrics>),
     ) -> Result<Self, LimitError> {
         let now = Timestamp::now();
         let saved = stores.quota.levels(now).await?;
@@ -77,7 +75,7 @@ impl Limiter {
             Ok::<_, ActorError>(LimiterActor { shared, stores, saving: false, kept, _life: life })
         };
         let seat = kit::keep("limiter", arbiter, build).await?;
-        Ok(Self { shared, seat, epoch: epoch.clone(), metrics: Arc::clone(metrics) })
+        Ok(Self { shared, seat, metrics: Arc::clone(metrics) })
     }
 
     /// A worker's way through the limits.

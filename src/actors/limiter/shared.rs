@@ -159,13 +159,14 @@ impl Shared {
 
     /// Shows every bucket and forgets those that nobody needs. For the actor alone.
     pub(super) fn sweep(&self, now: Moment, mut see: impl FnMut(Scope, &Id, &Bucket)) {
-        for scope in [Scope::Address, Scope::Failures, Scope::User, Scope::Key] {
-            self.table(scope).sweep(now, |id, bucket| see(scope, id, bucket));
-        }
+        // Addresses last: they are the most, and must not push out the others where only some can be saved.
         for (name, gate) in &self.tools {
             if let Some((bucket, _)) = &gate.bucket {
                 see(Scope::Tool, &Id::of_name(name), bucket);
             }
+        }
+        for scope in [Scope::Failures, Scope::User, Scope::Key, Scope::Address] {
+            self.table(scope).sweep(now, |id, bucket| see(scope, id, bucket));
         }
     }
 

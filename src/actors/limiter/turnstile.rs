@@ -32,6 +32,9 @@ pub struct Visit<'a> {
     pub ip: Option<IpAddr>,
     /// What it asks for.
     pub path: &'a str,
+    /// The epoch of the credentials, read before its own was looked at: what its principal is worth holds as
+    /// of then.
+    pub epoch: u64,
 }
 
 /// One worker's way through the limits. It must stay on its thread.
@@ -124,6 +127,10 @@ impl Turnstile {
     /// [`LimitError::Exceeded`], or [`LimitError::Audit`].
     pub fn may_try(&self, visit: &Visit<'_>) -> Result<(), LimitError> {
         let Some(short) = self.failed_often(visit) else { return Ok(()) };
+        if self.shared().mode != Mode::Enforce {
+            // Looked at all the same, and counted once it has failed.
+            return Ok(());
+        }
         self.refuse(short.into(), Id::of_address(visit.ip), (visit, None, None))
     }
 
@@ -141,6 +148,23 @@ impl Turnstile {
         taken.or_else(|short| self.refuse(short.into(), id, (visit, None, None)))
     }
 
+    /// Takes one failure from the address in advance, for a proof that costs much to look at: whoever leaves
+    /// before it is judged has failed. If it holds, the stake is to be given back.
+    ///
+    /// # Errors
+    /// As of [`failed`](Self::failed); nothing is to be looked at then.
+    pub async fn stake(&self, visit: &Visit<'_>) -> Result<Stake, LimitError> {
+        if self.is_off() {
+            return Ok(Stake(None));
+        }
+        let id = Id::of_address(visit.ip);
+        let held = self.open(Scope::Failures, id, FAILURES).await?;
+        match self.take_one(Scope::Failures, &held.bucket, self.now(visit)) {
+            Ok(()) => Ok(Stake(Some((self.limiter.clone(), held.bucket)))),
+            Err(short) => self.refuse(short.into(), id, (visit, None, None)).map(|()| Stake(None)),
+        }
+    }
+
     /// Takes one request, or the cost of `tool`, from the principal, its key and the tool: from all or from
     /// none. What comes with success is to be held while the tool runs.
     ///
@@ -156,7 +180,7 @@ impl Turnstile {
             return Ok(None);
         }
         let gate = tool.and_then(|name| self.shared().tools.get(name));
-        let now = self.now(visit);
+        let now = (self.now(visit), visit.epoch);
         let passed = match self.pass_known(principal, gate, now) {
             Some(passed) => passed,
             None => {
@@ -179,7 +203,7 @@ impl Turnstile {
         &self,
         principal: &Arc<Principal>,
         gate: Option<&ToolGate>,
-        now: Moment,
+        now: (Moment, u64),
     ) -> Option<Result<Option<InFlight>, Stopped>> {
         let mut principals = self.principals.borrow_mut();
         let known =
@@ -188,14 +212,19 @@ impl Turnstile {
     }
 
     /// Takes from buckets that are at hand.
-    fn pass(&self, known: &Known, gate: Option<&ToolGate>, now: Moment) -> Result<Option<InFlight>, Stopped> {
+    fn pass(
+        &self,
+        known: &Known,
+        gate: Option<&ToolGate>,
+        (now, epoch): (Moment, u64),
+    ) -> Result<Option<InFlight>, Stopped> {
         let room = gate.and_then(|gate| gate.room.as_ref());
         let entered = match room.map(|room| (room.most, room.enter())) {
             Some((most, None)) => return Err(Stopped::for_room(known.user.id, most)),
             Some((_, entered)) => entered,
             None => None,
         };
-        let (cost, epoch) = (gate.map_or(1, |gate| gate.cost), self.limiter.epoch.now());
+        let (cost, epoch) = (gate.map_or(1, |gate| gate.cost), epoch);
         let claim = |scope, held| known.claim(scope, held, (cost, epoch));
         let tools_own = gate.and_then(|gate| gate.bucket.as_ref());
         let claims = [
@@ -305,6 +334,18 @@ impl Stopped {
         let (capacity, retry_after) = (most.into(), ROOM_WAIT);
         let exceeded = Exceeded { scope: Scope::Tool, capacity, window_secs: 1, remaining: 0, retry_after };
         Self { exceeded, id, hopeless: None }
+    }
+}
+
+/// One failure that an address has paid for in advance. Dropped, it stays paid.
+pub struct Stake(Option<(Limiter, Arc<Bucket>)>);
+
+impl Stake {
+    /// It was none.
+    pub fn give_back(self) {
+        if let Some((limiter, bucket)) = self.0 {
+            bucket.give_back(&limiter.shared.limits);
+        }
     }
 }
 

@@ -49,6 +49,12 @@ use crate::{
 /// Longest time that a revocation may take to reach every worker; staleness beyond it is a failure.
 pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
 
+/// A moment that is past even if the clock has been put forward by mistake: what ended before it may be
+/// forgotten, and does not come back when the clock is put right.
+pub fn surely_past() -> Timestamp {
+    Timestamp::now().minus(steady::MOST)
+}
+
 /// Whether one of `revocations` takes back the token with these claims: for a look without a server.
 pub fn is_in_force(revocations: &[Revocation], claims: &AccessClaims) -> bool {
     let revoked = Revoked::new(0, Epoch::default());

@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 
 /// Furthest that the system's clock is carried over: one further back is believed, since then it was wrong
 /// before, and tokens must not go on living in a future that never comes.
-const MOST: Duration = Duration::from_secs(2 * 3_600);
+pub(super) const MOST: Duration = Duration::from_secs(2 * 3_600);
 /// How far one token is issued after the other meanwhile: revocation tells tokens apart by the millisecond.
 const STEP: Duration = Duration::from_millis(1);
 

@@ -68,7 +68,9 @@ impl Tables {
     /// Ends the families of a subject or a client that is revoked.
     pub(super) fn end_families_of(&mut self, target: &RevocationTarget, at: Timestamp) {
         match target {
-            RevocationTarget::Jti(_) => {}
+            RevocationTarget::Jti(id) => {
+                self.end_families(|family| family.id == *id || family.refresh == *id, at);
+            }
             RevocationTarget::Subject(name) => {
                 self.end_families(|family| family.subject.as_str() == name, at);
             }

@@ -133,7 +133,8 @@ impl Users for Memory {
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut tables = self.0.lock();
-            let known = tables.users.get_mut(username).filter(|kept| kept.hash.as_deref() == Some(hash));
+            let holds = |kept: &&mut Kept| kept.user.active && kept.hash.as_deref() == Some(hash);
+            let known = tables.users.get_mut(username).filter(holds);
             Ok(known.map(|kept| kept.user.last_login = Some(at)).is_some())
         })
     }

@@ -164,13 +164,14 @@ fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends the families of a subject or a client that is revoked.
+/// Ends the families of a subject or a client that is revoked; or the one that is named by its own id or by
+/// that of its refresh token, which outlives every revocation.
 ///
 /// # Errors
 /// [`StoreError`]; the revocation must then not stand either.
 pub(super) fn end_of(conn: &Connection, target: &RevocationTarget, at: Timestamp) -> Result<(), StoreError> {
     let (sql, name) = match target {
-        RevocationTarget::Jti(_) => return Ok(()),
+        RevocationTarget::Jti(id) => ("SELECT id FROM families WHERE id = ?1 OR refresh = ?1", id),
         RevocationTarget::Subject(name) => ("SELECT id FROM families WHERE subject = ?1 ORDER BY id", name),
         RevocationTarget::Client(name) => ("SELECT id FROM families WHERE client = ?1 ORDER BY id", name),
     };

@@ -72,6 +72,7 @@ const FAMILIES: &str = "
     CREATE INDEX families_by_subject ON families (subject);
     CREATE INDEX families_by_client ON families (client);
     CREATE INDEX families_by_end ON families (expires_at);
+    CREATE INDEX families_by_refresh ON families (refresh);
 
     CREATE TABLE family_used (
         jti     TEXT NOT NULL PRIMARY KEY,

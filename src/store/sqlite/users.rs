@@ -104,7 +104,8 @@ impl Users for Sqlite {
     ) -> StoreFuture<'a, bool> {
         let (username, hash) = (username.clone(), hash.to_owned());
         self.writer.ask(move |conn| {
-            let sql = "UPDATE users SET last_login = ?3 WHERE username = ?1 AND password_hash = ?2";
+            let sql =
+                "UPDATE users SET last_login = ?3 WHERE username = ?1 AND password_hash = ?2 AND active";
             let given = params![username.as_str(), hash, from_moment(at)];
             Ok(conn.prepare_cached(sql)?.execute(given)? == 1)
         })

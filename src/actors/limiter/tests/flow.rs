@@ -13,14 +13,11 @@ use actix::Arbiter;
 use tempfile::TempDir;
 
 use super::{
-    super::{LimitError, Limiter, LimiterConfig, Mode, Scope, Turnstile},
+    super::{LimitError, Limiter, LimiterConfig, Mode, Scope, Turnstile, Visit},
     config, key, millis, principal, visit,
 };
 use crate::{
-    actors::{
-        audit::{self, Audit, AuditConfig, Filter, Record},
-        epoch::Epoch,
-    },
+    actors::audit::{self, Audit, AuditConfig, Filter, Record},
     domain::{Principal, Timestamp},
     store::{self, Level, Quota, StoreError, StoreFuture, Stores},
     telemetry::Metrics,
@@ -32,7 +29,6 @@ pub(super) struct House {
     audit: Audit,
     metrics: Arc<Metrics>,
     stores: Stores,
-    epoch: Epoch,
     dir: TempDir,
 }
 
@@ -41,12 +37,10 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let audit = Audit::start(&Arbiter::new().handle(), AuditConfig::new(dir.path())).await.unwrap();
         let metrics = Arc::new(Metrics::new(&[], &[], &stores.failures));
-        let epoch = Epoch::default();
-        let limiter =
-            Limiter::start(&Arbiter::new().handle(), config, &stores, (audit.lane(), &epoch, &metrics))
-                .await
-                .unwrap();
-        Self { limiter, audit, metrics, stores, epoch, dir }
+        let limiter = Limiter::start(&Arbiter::new().handle(), config, &stores, (audit.lane(), &metrics))
+            .await
+            .unwrap();
+        Self { limiter, audit, metrics, stores, dir }
     }
 
     pub(super) fn limiter(&self) -> &Limiter {
@@ -76,10 +70,20 @@ fn limited(dir: &Path) -> Vec<Record> {
 
 /// How many of `most` calls at once pass; what refuses is a limit.
 async fn burst(through: &Turnstile, who: &Arc<Principal>, tool: Option<&'static str>, most: u32) -> u32 {
-    let now = Instant::now();
+    burst_of(through, who, tool, (most, 1)).await
+}
+
+/// The same by a principal who was authenticated as of `epoch`.
+async fn burst_of(
+    through: &Turnstile,
+    who: &Arc<Principal>,
+    tool: Option<&'static str>,
+    (most, epoch): (u32, u64),
+) -> u32 {
+    let visit = Visit { epoch, ..visit("192.0.2.1", Instant::now()) };
     let mut passed = 0;
     for _ in 0..most {
-        match through.principal(&visit("192.0.2.1", now), who, tool).await {
+        match through.principal(&visit, who, tool).await {
             Ok(_) => passed += 1,
             Err(LimitError::Exceeded(_)) => {}
             Err(other) => panic!("{other}"),
@@ -319,10 +323,10 @@ async fn new_roles_count_at_once_and_forgive_nothing() {
     let house = House::start().await;
     let through = house.limiter.turnstile();
     assert_eq!(burst(&through, &principal("ada", "user"), None, 300).await, 300);
-    house.epoch.advance();
-    assert_eq!(burst(&through, &principal("ada", "guest"), None, 10).await, 0);
-    house.epoch.advance();
-    let again = burst(&through, &principal("ada", "user"), None, 600).await;
+    assert_eq!(burst_of(&through, &principal("ada", "guest"), None, (10, 2)).await, 0);
+    let late = burst_of(&through, &principal("ada", "user"), None, (10, 1)).await;
+    assert_eq!(late, 0, "whoever was somebody else when it was looked at");
+    let again = burst_of(&through, &principal("ada", "user"), None, (600, 3)).await;
     assert!((200..=220).contains(&again), "{again} of the 200 that were left");
 }
 

@@ -59,7 +59,7 @@ pub(super) fn key(owner: &str, role: &str, credential: &str) -> Arc<Principal> {
 /// A visit at a moment of the test's choice.
 pub(super) fn visit(ip: &str, clock: Instant) -> Visit<'static> {
     let ip: IpAddr = ip.parse().unwrap();
-    Visit { request: RequestId::new(), time: Timestamp::now(), clock, ip: Some(ip), path: "/mcp" }
+    Visit { request: RequestId::new(), time: Timestamp::now(), clock, ip: Some(ip), path: "/mcp", epoch: 1 }
 }
 
 pub(super) const fn millis(millis: u64) -> Duration {
