@@ -107,7 +107,9 @@ pub(super) async fn serve(
     let done = match done {
         Err(refused) => Err(exchange.failed(refused, &visit, stake).await),
         Ok(done) => {
-            stake.map(Stake::give_back);
+            if let Some(stake) = stake {
+                stake.give_back();
+            }
             Ok(done)
         }
     };
