@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::feed::Upto;
+
 /// How far a copy has followed the feed, and when it last was at its end.
 #[derive(Debug)]
 pub(super) struct Freshness {
@@ -19,11 +21,12 @@ impl Freshness {
         Self { born: Instant::now(), fresh_ms: AtomicU64::new(0), applied: AtomicU64::new(from) }
     }
 
-    /// Everything up to now is known: the feed was read to its end, which is `row`, and applied.
-    pub(super) fn mark(&self, row: u64) {
-        self.applied.fetch_max(row, Ordering::AcqRel);
-        let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.fresh_ms.store(age, Ordering::Release);
+    /// Everything up to there is applied. What counts is when the feed was read, not when that was applied: a
+    /// slow actor must not pass for a fresh one.
+    pub(super) fn mark(&self, upto: Upto) {
+        self.applied.fetch_max(upto.row, Ordering::AcqRel);
+        let age = upto.at.saturating_duration_since(self.born).as_millis();
+        self.fresh_ms.fetch_max(u64::try_from(age).unwrap_or(u64::MAX), Ordering::AcqRel);
     }
 
     /// The row of the feed up to which the copy is complete.
@@ -44,13 +47,16 @@ mod tests {
 
     #[test]
     fn a_copy_grows_old_until_it_is_marked_and_never_goes_back() {
-        let fresh = Freshness::new(7);
-        let later = Instant::now() + Duration::from_secs(3);
-        assert!(fresh.staleness(later) >= Duration::from_secs(2));
-        fresh.mark(5);
+        let (fresh, born) = (Freshness::new(7), Instant::now());
+        let after = |secs| born + Duration::from_secs(secs);
+        assert!(fresh.staleness(after(3)) >= Duration::from_secs(3));
+        fresh.mark(Upto { row: 5, at: after(1) });
         assert_eq!(fresh.applied(), 7);
-        fresh.mark(9);
+        fresh.mark(Upto { row: 9, at: after(2) });
         assert_eq!(fresh.applied(), 9);
-        assert_eq!(fresh.staleness(Instant::now()).as_secs(), 0);
+        let age = fresh.staleness(after(60)).as_secs();
+        assert_eq!(age, 58, "however late it was applied");
+        fresh.mark(Upto { row: 9, at: after(1) });
+        assert_eq!(fresh.staleness(after(60)).as_secs(), 58, "an older look makes nothing older");
     }
 }

@@ -106,8 +106,8 @@ impl Handler<Apply> for ApiKeysActor {
             self.shared.table.forget(apply.keys.as_ref());
             self.epoch.advance();
         }
-        if let Some(row) = apply.upto {
-            self.shared.fresh.mark(row);
+        if let Some(upto) = apply.upto {
+            self.shared.fresh.mark(upto);
         }
     }
 }

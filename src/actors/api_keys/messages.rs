@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix::Message;
 
-use crate::domain::KeyId;
+use crate::{actors::feed::Upto, domain::KeyId};
 
 /// These keys have changed: close what workers hold of them. With none of them, only: the feed was read to
 /// its end.
@@ -13,8 +13,8 @@ use crate::domain::KeyId;
 pub(super) struct Apply {
     /// The keys; every key, if `None`.
     pub(super) keys: Option<HashSet<KeyId>>,
-    /// The row of the feed up to which nothing is missing then; a caller's own change has none.
-    pub(super) upto: Option<u64>,
+    /// How far nothing is missing then; a caller's own change has none.
+    pub(super) upto: Option<Upto>,
 }
 
 /// A key is over: say so, once.

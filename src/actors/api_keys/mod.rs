@@ -37,7 +37,7 @@ use crate::{
     actors::{
         audit::Lane,
         epoch::Epoch,
-        feed::{Listener, Reloaded},
+        feed::{Listener, Reloaded, Upto},
         kit::{self, ActorError, Fault, Seat},
     },
     domain::{ApiKey, ApiKeySecret, KeyDigest, KeyId, KeyState, Timestamp},
@@ -243,7 +243,7 @@ impl Listener for ApiKeys {
         self.shared.fresh.applied()
     }
 
-    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError> {
+    fn deliver(&self, changes: &[Change], upto: Upto) -> Result<(), ActorError> {
         let changed = |change: &Change| match &change.what {
             ChangeKind::Key(id) => Some(*id),
             _ => None,
@@ -252,7 +252,7 @@ impl Listener for ApiKeys {
         self.seat.post(Apply { keys: Some(keys), upto: Some(upto) })
     }
 
-    fn reload(&self, upto: u64) -> Reloaded<'_> {
+    fn reload(&self, upto: Upto) -> Reloaded<'_> {
         Box::pin(async move {
             // Every key is read again at its next use.
             if let Err(error) = self.seat.post(Apply { keys: None, upto: Some(upto) }) {

@@ -2,12 +2,12 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future};
 
-use super::{Listeners, Shared};
+use super::{Listeners, Shared, Upto};
 use crate::{
     actors::{
         kit::{self, Fault, Life},
@@ -52,7 +52,9 @@ impl Actor for FeedActor {
 impl FeedActor {
     /// Reads to the end of the feed and tells the listeners.
     fn look(&mut self, ctx: &mut Context<Self>) {
+        let mut at;
         loop {
+            at = Instant::now();
             match self.watch.poll() {
                 Ok(changes) if changes.is_empty() => break,
                 Ok(changes) => self.unapplied.extend(changes),
@@ -62,33 +64,33 @@ impl FeedActor {
         let applied = self.listeners.applied();
         self.unapplied.retain(|change| change.id > applied);
         if self.unapplied.iter().any(|change| change.what == ChangeKind::Unknown) {
-            return self.reload(ctx);
+            return self.reload(at, ctx);
         }
         self.note(Ok(()), "feed");
-        self.deliver();
+        self.deliver(at);
     }
 
     /// Delivers to everybody what it has not applied. What dies with its listener is delivered again at the
     /// next look: applying twice is harmless, and nothing counts as known before it is applied.
-    fn deliver(&self) {
+    fn deliver(&self, at: Instant) {
         for copy in &self.listeners.copies {
             let applied = copy.applied();
             let new = self.unapplied.iter().position(|change| change.id > applied);
             let changes = new.and_then(|at| self.unapplied.get(at..)).unwrap_or_default();
-            let upto = changes.last().map_or(applied, |change| change.id);
-            if let Err(error) = copy.deliver(changes, upto) {
+            let row = changes.last().map_or(applied, |change| change.id);
+            if let Err(error) = copy.deliver(changes, Upto { row, at }) {
                 tracing::debug!(%error, "changes wait for their actor");
             }
         }
     }
 
     /// Rows are missing, or were written by a newer version: only the whole tables are complete.
-    fn reload(&mut self, ctx: &mut Context<Self>) {
-        let Some(upto) = self.unapplied.last().map(|change| change.id) else { return };
+    fn reload(&mut self, at: Instant, ctx: &mut Context<Self>) {
+        let Some(row) = self.unapplied.last().map(|change| change.id) else { return };
         let copies = self.listeners.copies.clone();
         let load = async move {
             for copy in &copies {
-                copy.reload(upto).await?;
+                copy.reload(Upto { row, at }).await?;
             }
             Ok(())
         };

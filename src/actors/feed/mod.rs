@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use actix::ArbiterHandle;
@@ -30,6 +31,15 @@ struct Shared {
     reachable: AtomicBool,
 }
 
+/// How far the feed was read, and when: whoever has applied everything up to there knew everything then.
+#[derive(Debug, Clone, Copy)]
+pub struct Upto {
+    /// The last row.
+    pub row: u64,
+    /// A moment just before it was found to be the last.
+    pub at: Instant,
+}
+
 /// What a [`Listener`] answers when it has read everything again.
 pub type Reloaded<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
 
@@ -38,19 +48,19 @@ pub trait Listener: Send + Sync {
     /// The row of the feed up to which its copy is complete.
     fn applied(&self) -> u64;
 
-    /// Brings `changes`, oldest first: everything between what is [applied](Self::applied) and row `upto`.
+    /// Brings `changes`, oldest first: everything between what is [applied](Self::applied) and `upto`.
     /// Also called when nothing is new, to say that everything up to `upto` is known.
     ///
     /// # Errors
     /// [`ActorError`] while its actor is down. Success says only that they were left in a mailbox, which
     /// dies with the actor: they are brought again until they are applied, and applying twice is harmless.
-    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError>;
+    fn deliver(&self, changes: &[Change], upto: Upto) -> Result<(), ActorError>;
 
-    /// Reads everything again from the store, because the feed has a hole before row `upto`.
+    /// Reads everything again from the store, because the feed has a hole before `upto`.
     ///
     /// # Errors
     /// [`StoreError`]: the copy is as old as it was, and this is called again.
-    fn reload(&self, upto: u64) -> Reloaded<'_>;
+    fn reload(&self, upto: Upto) -> Reloaded<'_>;
 }
 
 /// Where the feed's changes go.

@@ -68,8 +68,8 @@ impl Handler<Apply> for TokensActor {
 
     fn handle(&mut self, apply: Apply, _: &mut Self::Context) {
         self.shared.revoked.apply(&apply.revocations);
-        if let Some(row) = apply.upto {
-            self.shared.revoked.mark_fresh(row);
+        if let Some(upto) = apply.upto {
+            self.shared.revoked.fresh.mark(upto);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::Message;
 
 use super::{MintRequest, Minted, MintedPair, TokenError};
-use crate::store::Revocation;
+use crate::{actors::feed::Upto, store::Revocation};
 
 /// Mint an access token.
 #[derive(Debug, Message)]
@@ -30,6 +30,6 @@ pub(super) struct MintPair {
 pub(super) struct Apply {
     /// What the feed or a caller brought.
     pub(super) revocations: Vec<Revocation>,
-    /// The row of the feed up to which nothing is missing then; a caller's own revocation has none.
-    pub(super) upto: Option<u64>,
+    /// How far nothing is missing then; a caller's own revocation has none.
+    pub(super) upto: Option<Upto>,
 }

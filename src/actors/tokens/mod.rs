@@ -37,7 +37,7 @@ use self::{
 use crate::{
     actors::{
         epoch::Epoch,
-        feed::{Listener, Reloaded},
+        feed::{Listener, Reloaded, Upto},
         kit::{self, ActorError, Fault, Seat},
     },
     domain::{AccessClaims, RefreshClaims, Timestamp},
@@ -121,7 +121,6 @@ impl Tokens {
             revoked: Revoked::new(from, epoch.clone()),
         });
         shared.revoked.apply(&stores.revocations.live(Timestamp::now()).await?);
-        shared.revoked.mark_fresh(from);
         let table = Arc::clone(&shared);
         let build = move |life| Ok::<_, TokenError>(TokensActor { shared: Arc::clone(&table), _life: life });
         let seat = kit::keep("tokens", arbiter, build).await?;
@@ -189,7 +188,7 @@ impl Tokens {
 
     /// How old our knowledge of revocations is.
     pub fn staleness(&self, now: Instant) -> Duration {
-        self.shared.revoked.staleness(now)
+        self.shared.revoked.fresh.staleness(now)
     }
 
     /// How far the system's clock was put back and tokens are issued ahead of it.
@@ -260,10 +259,10 @@ impl Tokens {
 
 impl Listener for Tokens {
     fn applied(&self) -> u64 {
-        self.shared.revoked.applied()
+        self.shared.revoked.fresh.applied()
     }
 
-    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError> {
+    fn deliver(&self, changes: &[Change], upto: Upto) -> Result<(), ActorError> {
         let moment = self.shared.steady.at(Timestamp::now());
         let revoked = |change: &Change| match &change.what {
             // Where the clock was put back, whoever revoked knew less of the time than we do.
@@ -277,7 +276,7 @@ impl Listener for Tokens {
         self.seat.post(Apply { revocations, upto: Some(upto) })
     }
 
-    fn reload(&self, upto: u64) -> Reloaded<'_> {
+    fn reload(&self, upto: Upto) -> Reloaded<'_> {
         Box::pin(async move {
             let revocations = self.store.live(Timestamp::now()).await?;
             if let Err(error) = self.seat.post(Apply { revocations, upto: Some(upto) }) {

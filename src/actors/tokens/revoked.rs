@@ -1,15 +1,11 @@
 //! What has been revoked: a table that outlives the actor which writes it.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
 
 use parking_lot::RwLock;
 
 use crate::{
-    actors::epoch::Epoch,
+    actors::{epoch::Epoch, freshness::Freshness},
     domain::{AccessClaims, RefreshClaims, Timestamp},
     store::{Revocation, RevocationTarget},
 };
@@ -33,21 +29,13 @@ struct Tables {
 pub(super) struct Revoked {
     tables: RwLock<Tables>,
     epoch: Epoch,
-    born: Instant,
-    fresh_ms: AtomicU64,
-    applied: AtomicU64,
+    pub(super) fresh: Freshness,
 }
 
 impl Revoked {
     /// Nothing is revoked yet, as of row `from` of the feed.
     pub(super) fn new(from: u64, epoch: Epoch) -> Self {
-        Self {
-            tables: RwLock::default(),
-            epoch,
-            born: Instant::now(),
-            fresh_ms: AtomicU64::new(0),
-            applied: AtomicU64::new(from),
-        }
+        Self { tables: RwLock::default(), epoch, fresh: Freshness::new(from) }
     }
 
     /// Adds to the tables, then moves the epoch: in this order, so that whoever sees the new epoch also
@@ -88,24 +76,6 @@ impl Revoked {
         tables.jtis.retain(|_, until| *until > now);
         tables.subjects.retain(|_, span| span.until > now);
         tables.clients.retain(|_, span| span.until > now);
-    }
-
-    /// Everything up to now is known: the feed was read to its end, which is `row`, and applied.
-    pub(super) fn mark_fresh(&self, row: u64) {
-        self.applied.fetch_max(row, Ordering::AcqRel);
-        let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.fresh_ms.store(age, Ordering::Release);
-    }
-
-    /// The row of the feed up to which everything is in the table.
-    pub(super) fn applied(&self) -> u64 {
-        self.applied.load(Ordering::Acquire)
-    }
-
-    /// How long ago everything was known, at `now`.
-    pub(super) fn staleness(&self, now: Instant) -> Duration {
-        let age = now.saturating_duration_since(self.born);
-        age.saturating_sub(Duration::from_millis(self.fresh_ms.load(Ordering::Acquire)))
     }
 }
 

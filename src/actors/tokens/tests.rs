@@ -131,7 +131,7 @@ async fn a_clock_that_is_put_back_an_hour_puts_no_token_before_another_and_none_
             until: Timestamp::now().plus(WEEK),
         }),
     };
-    tokens.deliver(&[row], 1).unwrap();
+    tokens.deliver(&[row], crate::actors::feed::Upto { row: 1, at: std::time::Instant::now() }).unwrap();
     let after = tokens.mint(request()).await.unwrap();
     assert!(matches!(sight(&tokens, &before.token), Err(TokenError::Revoked)));
     assert!(sight(&tokens, &after.token).is_ok(), "a new token of the same user");

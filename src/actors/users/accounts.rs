@@ -2,17 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 use parking_lot::RwLock;
 
 use crate::{
-    actors::epoch::Epoch,
+    actors::{epoch::Epoch, freshness::Freshness},
     domain::Subject,
     policy::Account,
     store::{StoreError, User, Users as UserStore},
@@ -94,21 +90,13 @@ pub fn account_of(user: &User) -> Account {
 pub(super) struct Accounts {
     table: RwLock<Table>,
     epoch: Epoch,
-    born: Instant,
-    fresh_ms: AtomicU64,
-    applied: AtomicU64,
+    pub(super) fresh: Freshness,
 }
 
 impl Accounts {
     /// These accounts, as of row `from` of the feed.
     pub(super) fn new(table: Table, from: u64, epoch: Epoch) -> Self {
-        Self {
-            table: RwLock::new(table),
-            epoch,
-            born: Instant::now(),
-            fresh_ms: AtomicU64::new(0),
-            applied: AtomicU64::new(from),
-        }
+        Self { table: RwLock::new(table), epoch, fresh: Freshness::new(from) }
     }
 
     /// The account of that name.
@@ -134,24 +122,6 @@ impl Accounts {
     pub(super) fn replace(&self, table: Table) {
         *self.table.write() = table;
         self.epoch.advance();
-    }
-
-    /// Everything up to now is known: the feed was read to row `row`, and applied.
-    pub(super) fn mark_fresh(&self, row: u64) {
-        self.applied.fetch_max(row, Ordering::AcqRel);
-        let age = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.fresh_ms.store(age, Ordering::Release);
-    }
-
-    /// The row of the feed up to which everything is in the table.
-    pub(super) fn applied(&self) -> u64 {
-        self.applied.load(Ordering::Acquire)
-    }
-
-    /// How long ago everything was known, at `now`.
-    pub(super) fn staleness(&self, now: Instant) -> Duration {
-        let age = now.saturating_duration_since(self.born);
-        age.saturating_sub(Duration::from_millis(self.fresh_ms.load(Ordering::Acquire)))
     }
 }
 

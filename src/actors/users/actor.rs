@@ -87,10 +87,10 @@ impl Handler<Refresh> for UsersActor {
     fn handle(&mut self, refresh: Refresh, ctx: &mut Self::Context) {
         let Refresh { names, upto } = refresh;
         if names.is_empty() {
-            return self.shared.accounts.mark_fresh(upto);
+            return self.shared.accounts.fresh.mark(upto);
         }
         // While the store is slow the feed brings the same rows again.
-        if upto <= self.shared.accounts.applied() {
+        if upto.row <= self.shared.accounts.fresh.applied() {
             return;
         }
         let store = Arc::clone(&self.store);
@@ -107,7 +107,7 @@ impl Handler<Refresh> for UsersActor {
             match this.failures.note(FIND, found) {
                 Ok(found) => {
                     this.shared.accounts.put(found);
-                    this.shared.accounts.mark_fresh(upto);
+                    this.shared.accounts.fresh.mark(upto);
                 }
                 // The feed brings the rows again until they are applied.
                 Err(error) => tracing::error!(%error, store.op = FIND, "changed accounts cannot be read yet"),
@@ -121,7 +121,7 @@ impl Handler<Replace> for UsersActor {
 
     fn handle(&mut self, replace: Replace, _: &mut Self::Context) {
         self.shared.accounts.replace(replace.table);
-        self.shared.accounts.mark_fresh(replace.upto);
+        self.shared.accounts.fresh.mark(replace.upto);
     }
 }
 

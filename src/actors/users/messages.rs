@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::Message;
 
 use super::accounts::Table;
-use crate::domain::Subject;
+use crate::{actors::feed::Upto, domain::Subject};
 
 /// Read these accounts again, because the feed says that they have changed; with none of them, only: the
 /// feed was read to its end.
@@ -14,8 +14,8 @@ use crate::domain::Subject;
 pub(super) struct Refresh {
     /// Whose accounts.
     pub(super) names: Vec<Subject>,
-    /// The row of the feed up to which nothing is missing then.
-    pub(super) upto: u64,
+    /// How far nothing is missing then.
+    pub(super) upto: Upto,
 }
 
 /// Put all accounts, read anew, in the place of what is known.
@@ -24,8 +24,8 @@ pub(super) struct Refresh {
 pub(super) struct Replace {
     /// All accounts.
     pub(super) table: Table,
-    /// The row of the feed up to which nothing is missing then.
-    pub(super) upto: u64,
+    /// How far nothing is missing then.
+    pub(super) upto: Upto,
 }
 
 /// Somebody is about to try a password for this name: may they, or how long must they wait.

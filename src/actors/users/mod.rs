@@ -30,7 +30,7 @@ use self::{
 use crate::{
     actors::{
         epoch::Epoch,
-        feed::{Listener, Reloaded},
+        feed::{Listener, Reloaded, Upto},
         kit::{self, ActorError, Fault, Seat, Vitals},
     },
     domain::{Password, Subject, Timestamp},
@@ -79,7 +79,6 @@ impl Users {
     ) -> Result<Self, UsersError> {
         let table = Table::load(&*stores.users).await?;
         let shared = Arc::new(Shared { accounts: Accounts::new(table, from, epoch.clone()) });
-        shared.accounts.mark_fresh(from);
         let (state, store, families, failures) = (
             Arc::clone(&shared),
             Arc::clone(&stores.users),
@@ -149,7 +148,7 @@ impl Users {
 
     /// How old our knowledge of the accounts is.
     pub fn staleness(&self, now: Instant) -> Duration {
-        self.shared.accounts.staleness(now)
+        self.shared.accounts.fresh.staleness(now)
     }
 
     /// Makes the actor panic.
@@ -168,10 +167,10 @@ impl Users {
 
 impl Listener for Users {
     fn applied(&self) -> u64 {
-        self.shared.accounts.applied()
+        self.shared.accounts.fresh.applied()
     }
 
-    fn deliver(&self, changes: &[Change], upto: u64) -> Result<(), ActorError> {
+    fn deliver(&self, changes: &[Change], upto: Upto) -> Result<(), ActorError> {
         let changed = |change: &Change| match &change.what {
             ChangeKind::User(name) => Some(name.clone()),
             _ => None,
@@ -182,7 +181,7 @@ impl Listener for Users {
         self.seat.post(Refresh { names, upto })
     }
 
-    fn reload(&self, upto: u64) -> Reloaded<'_> {
+    fn reload(&self, upto: Upto) -> Reloaded<'_> {
         Box::pin(async move {
             let table = Table::load(&*self.store).await?;
             if let Err(error) = self.seat.post(Replace { table, upto }) {
