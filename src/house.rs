@@ -1,5 +1,6 @@
 //! What a request can reach: finished parts, made once by `app` or by a test.
 
+mod errands;
 mod toll;
 mod views;
 
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use errands::{Errand, Errands};
 use hmac::Hmac;
 use parking_lot::Mutex;
 use sha2::Sha256;
@@ -140,6 +142,8 @@ pub struct House {
     pub digest_key: Hmac<Sha256>,
     /// Credentials that this process has seen.
     pub sights: Sights,
+    /// Requests that are done to their end, whoever hangs up.
+    pub errands: Errands,
     /// Whether clients come over TLS, and shall keep to it.
     pub over_tls: bool,
     /// Whether the server is stopping.

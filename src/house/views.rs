@@ -1,4 +1,4 @@
-//! Answers that do not depend on arguments: `server/discover`, and `tools/list` per set of permissions.
+//! Answers that do not depend on arguments: who we are, and `tools/list` per set of permissions.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     domain::{PermissionSet, Principal},
     policy::{self, CallTool},
-    protocol::SUPPORTED,
+    protocol::{Dress, Revision, SUPPORTED},
     tools::Registry,
 };
 
@@ -25,12 +25,18 @@ const DISCOVER_TTL_MS: u32 = 3_600_000;
 pub struct Views {
     /// The members of the answer to `server/discover`.
     pub discover: String,
-    /// The `_meta` member that every result carries (M7).
-    pub stamp: String,
+    /// The members of the answer to `initialize`, the revision aside.
+    introduction: String,
+    /// The `_meta` member that every result of the modern era carries (M7).
+    stamp: String,
     /// Every permission that some tool needs: two callers who agree on these see the same list.
     relevant: PermissionSet,
-    lists: RwLock<HashMap<PermissionSet, Bytes>>,
+    /// One for each shape that a list has.
+    lists: [Lists; 3],
 }
+
+/// Lists of one shape.
+type Lists = RwLock<HashMap<PermissionSet, Bytes>>;
 
 impl Views {
     /// Views of a server called `name` that has these tools.
@@ -41,32 +47,52 @@ impl Views {
             "Every tool call is authenticated, authorised and recorded. tools/list shows exactly the tools that \
              your credential may call; a refusal names what is missing."
         );
-        let discover = format!(
-            "\"supportedVersions\":{versions},\"capabilities\":{{\"tools\":{{}}}},\"instructions\":{instructions},\
-             \"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
-        );
+        let shared = format!("\"capabilities\":{{\"tools\":{{}}}},\"instructions\":{instructions}");
         Self {
-            discover,
+            discover: format!(
+                "\"supportedVersions\":{versions},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
+            ),
+            introduction: format!("{shared},\"serverInfo\":{info}"),
             stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
-            lists: RwLock::default(),
+            lists: Default::default(),
         }
+    }
+
+    /// How results of `revision` look.
+    pub fn dress(&self, revision: Revision) -> Dress<'_> {
+        Dress { revision, stamp: &self.stamp }
+    }
+
+    /// The members of the answer to a handshake that agrees on `revision`.
+    pub fn introduction(&self, revision: Revision) -> String {
+        format!("\"protocolVersion\":\"{}\",{}", revision.name(), self.introduction)
     }
 
     /// The members of the answer to `tools/list` for `caller`: exactly the tools that it may call, by the
     /// same decision, in the order of their names.
-    pub fn tools(&self, caller: &Arc<Principal>, registry: &Registry) -> Bytes {
+    pub fn tools(&self, caller: &Arc<Principal>, registry: &Registry, revision: Revision) -> Bytes {
+        let [modern, titled, plain] = &self.lists;
+        let lists = match (revision.is_modern(), revision.has_structure()) {
+            (true, _) => modern,
+            (false, true) => titled,
+            (false, false) => plain,
+        };
         let key = caller.permissions.intersection(self.relevant);
-        if let Some(list) = self.lists.read().get(&key) {
+        if let Some(list) = lists.read().get(&key) {
             return list.clone();
         }
         let callable =
             registry.iter().filter(|entry| policy::decide::<CallTool>(caller, entry.needs()).is_ok());
-        let tools: Vec<&str> = callable.map(crate::tools::Entry::descriptor).collect();
-        let list =
-            format!("\"tools\":[{}],\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\"", tools.join(","));
+        let tools: Vec<&str> = callable.map(|entry| entry.descriptor(revision)).collect();
+        let tools = tools.join(",");
+        let list = if revision.is_modern() {
+            format!("\"tools\":[{tools}],\"ttlMs\":{LIST_TTL_MS},\"cacheScope\":\"private\"")
+        } else {
+            format!("\"tools\":[{tools}]")
+        };
         let list = Bytes::from(list);
-        let mut lists = self.lists.write();
+        let mut lists = lists.write();
         if lists.len() < MAX_LISTS {
             lists.insert(key, list.clone());
         }

@@ -80,6 +80,11 @@ impl Answer {
         }
     }
 
+    /// Its body alone, as one of several answers.
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     /// Whether the limiter refused, which records that itself.
     pub(super) fn is_over_a_limit(&self) -> bool {
         self.quota.is_some()

@@ -18,8 +18,8 @@ use crate::{
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
-    protocol::{Id, Raw, Tree, render},
-    tools::{Entry, ToolError},
+    protocol::{Dress, Id, Raw, Tree},
+    tools::{Entry, Produced, ToolError},
 };
 
 /// Finds, permits, checks, then runs the tool.
@@ -48,23 +48,34 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    run(exchange, entry, &arguments, &permit).await.map(|ran| ran.answer(asked.id, &house.views.stamp))
+    let ran = run(exchange, entry, &arguments, &permit).await?;
+    ran.answer(asked.id, house.views.dress(asked.revision))
 }
 
 /// What running a tool came to.
 enum Ran {
-    /// Its output, as JSON text.
-    Output(String),
+    /// This.
+    Produced(Produced),
+    /// The arguments do not fit: why.
+    Unfit(String),
     /// Text for the model.
     Failed(Outcome, String),
 }
 
 impl Ran {
-    fn answer(self, id: Id<'_>, stamp: &str) -> Answer {
-        match self {
-            Self::Output(output) => Answer::ok(render::tool_result(id, &output, stamp)),
-            Self::Failed(outcome, text) => Answer::failure(render::tool_failure(id, &text, stamp), outcome),
-        }
+    /// Bad arguments are the model's to correct where its revision says so, and the client's elsewhere.
+    fn answer(self, id: Id<'_>, dress: Dress<'_>) -> Result<Answer, Refusal> {
+        let (outcome, text) = match self {
+            Self::Produced(produced) => {
+                return Ok(Answer::ok(dress.tool_result(id, produced.output(), produced.content())));
+            }
+            Self::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
+                return Err(Refusal::new(Code::InvalidParams, text));
+            }
+            Self::Unfit(text) => (Outcome::Error, text),
+            Self::Failed(outcome, text) => (outcome, text),
+        };
+        Ok(Answer::failure(dress.tool_failure(id, &text), outcome))
     }
 }
 
@@ -80,7 +91,7 @@ async fn run(
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.
-    let spent = started.saturating_duration_since(exchange.record.started());
+    let spent = started.saturating_duration_since(exchange.began);
     let limit = house.limits.request_timeout.saturating_sub(spent);
     let ended = if limit < entry.spec().deadline {
         tokio::time::timeout(limit, running).await.unwrap_or(Ok(Err(ToolError::Timeout)))
@@ -88,7 +99,7 @@ async fn run(
         running.await
     };
     let (outcome, ran) = match ended {
-        Ok(Ok(output)) => (Outcome::Ok, Ok(Ran::Output(output))),
+        Ok(Ok(produced)) => (Outcome::Ok, Ok(Ran::Produced(produced))),
         Ok(Err(ToolError::Output)) | Err(_) => {
             tracing::error!(
                 tool.name = entry.spec().name,
@@ -96,6 +107,7 @@ async fn run(
             );
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
         }
+        Ok(Err(ToolError::Arguments(text))) => (Outcome::Error, Ok(Ran::Unfit(text))),
         Ok(Err(error)) => {
             let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };
             (outcome, Ok(Ran::Failed(outcome, error.to_string())))

@@ -6,30 +6,50 @@ use super::{
     exchange::{Asked, Exchange},
     refusal::Refusal,
 };
-use crate::{error::Code, protocol};
+use crate::{error::Code, protocol::Revision};
 
 /// A method that we answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
-    /// Who we are and what we can do.
-    Discover,
-    /// The tools that the caller may call.
-    ListTools,
     /// One call.
     CallTool,
+    /// The tools that the caller may call.
+    ListTools,
+    /// Who we are and what we can do; modern.
+    Discover,
+    /// The handshake of older revisions.
+    Initialize,
+    /// Whether we are there; older revisions.
+    Ping,
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 3] = [Method::CallTool, Method::ListTools, Method::Discover];
+const METHODS: [Method; 5] =
+    [Method::CallTool, Method::ListTools, Method::Discover, Method::Initialize, Method::Ping];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 5] = ["tools/call", "tools/list", "server/discover", "other", "none"];
+pub(crate) const METHOD_LABELS: [&str; 7] =
+    ["tools/call", "tools/list", "server/discover", "initialize", "ping", "other", "none"];
 
 impl Method {
-    /// The method of that name.
-    pub(super) fn find(name: &str) -> Option<Self> {
+    /// The method of that name in any revision.
+    pub(super) fn named(name: &str) -> Option<Self> {
         METHODS.into_iter().find(|method| method.name() == name)
+    }
+
+    /// The method of that name in `revision`.
+    pub(super) fn find(name: &str, revision: Revision) -> Option<Self> {
+        Self::named(name).filter(|method| method.is_in(revision))
+    }
+
+    /// Whether `revision` has it.
+    pub(super) const fn is_in(self, revision: Revision) -> bool {
+        match self {
+            Self::CallTool | Self::ListTools => true,
+            Self::Discover => revision.is_modern(),
+            Self::Initialize | Self::Ping => !revision.is_modern(),
+        }
     }
 
     /// Its name.
@@ -38,6 +58,8 @@ impl Method {
             Self::CallTool => "tools/call",
             Self::ListTools => "tools/list",
             Self::Discover => "server/discover",
+            Self::Initialize => "initialize",
+            Self::Ping => "ping",
         }
     }
 
@@ -50,7 +72,9 @@ impl Method {
         exchange: &mut Exchange<'_>,
         asked: Asked<'_>,
     ) -> Result<Answer, Refusal> {
-        let views = &exchange.house().views;
+        let (id, revision) = (asked.id, asked.revision);
+        let house = exchange.house();
+        let dress = house.views.dress(revision);
         match self {
             Self::CallTool => call::tool(exchange, asked).await,
             // We hand out no cursor, so none that comes can be one of ours (P2).
@@ -58,12 +82,18 @@ impl Method {
                 Err(Refusal::new(Code::InvalidParams, "unknown cursor"))
             }
             Self::ListTools => {
-                let list = views.tools(&asked.principal, &exchange.house().registry);
-                Ok(Answer::ok(protocol::render::result(asked.id, &list, &views.stamp)))
+                let list = house.views.tools(&asked.principal, &house.registry, revision);
+                Ok(Answer::ok(dress.result(id, &list)))
             }
-            Self::Discover => {
-                Ok(Answer::ok(protocol::render::result(asked.id, views.discover.as_bytes(), &views.stamp)))
+            Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
+            Self::Initialize => {
+                let wanted = asked.params.requested_version().ok_or_else(|| {
+                    Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")
+                })?;
+                let agreed = house.views.introduction(Revision::offered(&wanted));
+                Ok(Answer::ok(dress.result(id, agreed.as_bytes())))
             }
+            Self::Ping => Ok(Answer::ok(dress.result(id, b""))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/mcp` on HTTP: open the record, delegate, close the record, wrap.
+//! `/mcp` on HTTP: open the record, delegate, wrap.
 
 use std::{rc::Rc, time::Instant};
 
@@ -9,12 +9,11 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
+use super::{answer::Answer, detached, era, exchange::Exchange, record::Record, settle::unrecorded};
 use crate::{
-    actors::{audit::AuditError, limiter::Visit},
+    actors::limiter::Visit,
     domain::{RequestId, Timestamp},
     edge::{self, Busy, Field, Headers, Hold},
-    error::Code,
     house::Worker,
 };
 
@@ -32,14 +31,14 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = RequestId::at(time);
     let _busy = Busy::with(&request);
     let (hold, payload) = Hold::of(request.headers(), payload.into_inner());
-    let (answer, label) = match Record::open(&worker.lane, id, (time, started)) {
+    let answer = match Record::open(&worker.lane, id, (time, started)) {
         Ok(record) => exchange(&worker, &request, payload, record).await,
-        Err(error) => (unrecorded(error, id), "none"),
+        Err(error) => {
+            let answer = unrecorded(error, id);
+            worker.house.metrics.request("none", answer.outcome, started.elapsed());
+            answer
+        }
     };
-    if answer.code == Some(Code::Internal) {
-        tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
-    }
-    worker.house.metrics.request(label, answer.outcome, started.elapsed());
     hold.until_sent(answer.into_response(&worker.house, id))
 }
 
@@ -49,8 +48,8 @@ async fn exchange(
     worker: &Rc<Worker>,
     request: &HttpRequest,
     mut payload: Payload,
-    mut record: Record,
-) -> (Answer, &'static str) {
+    record: Record,
+) -> Answer {
     let ip = worker.house.proxies.client_of(request);
     let visit = Visit {
         request: record.id(),
@@ -60,39 +59,25 @@ async fn exchange(
         path: request.path(),
         epoch: worker.house.services.epoch.now(),
     };
+    let mut exchange = Exchange::new(worker, request.uri(), visit, record);
     if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
-        record.describe(request.path(), Field::Absent, ip);
+        exchange.record.describe(request.path(), Field::Absent, ip);
         let whole = edge::discard(&mut payload).await;
-        let answer = Answer::refused(&over.into(), None, record.id());
-        return settle(record, if whole { answer } else { answer.and_close() }, "none").await;
+        let answer = exchange.refused(&over.into(), None);
+        return exchange.settle(if whole { answer } else { answer.and_close() }).await;
     }
-    let headers = Headers::of(request.headers());
-    record.describe(request.path(), headers.user_agent, ip);
-    let mut exchange = Exchange { worker, request, headers, visit, record, label: "none", rotated: None };
-    let mut answer = if request.method() == Method::POST {
-        exchange.post(&mut payload).await
-    } else {
-        exchange.other_method().await
-    };
-    answer.rotated = exchange.rotated;
-    settle(exchange.record, answer, exchange.label).await
-}
-
-/// Closes the record of what was answered; an answer that cannot be recorded is none.
-async fn settle(record: Record, answer: Answer, label: &'static str) -> (Answer, &'static str) {
-    let id = record.id();
-    if answer.is_over_a_limit() {
-        record.withdraw();
-        return (answer, label);
+    exchange.headers = Headers::of(request.headers());
+    exchange.record.describe(request.path(), exchange.headers.user_agent, ip);
+    if request.method() != Method::POST {
+        let answer = exchange.other_method(request.method()).await;
+        return exchange.settle(answer).await;
     }
-    let receipt = record.close(answer.outcome, answer.code.map(Code::reason));
-    match receipt.committed().await {
-        Ok(()) => (answer, label),
-        Err(error) => (unrecorded(error, id), label),
+    match exchange.receive(&mut payload).await {
+        Ok((principal, body)) if era::says_modern(&exchange.headers) => {
+            exchange.finish(principal, &body).await
+        }
+        Ok(received) => detached::finish(exchange, request.headers(), received).await,
+        Err(answer) => exchange.settle(answer).await,
     }
-}
-
-fn unrecorded(error: AuditError, id: RequestId) -> Answer {
-    Answer::refused(&Refusal::from(error), None, id)
 }

@@ -1,34 +1,46 @@
-//! Whether a message is one that this server speaks: its body, then its headers against its body.
+//! Which revision a message is of: its body decides, its headers only confirm.
 //!
-//! The ladder of the specification, in its order: `_meta`, version header, version, mirrored headers.
+//! For the modern era the ladder of the specification, in its order: `_meta`, version header, version, mirrored
+//! headers. Older clients mirror nothing.
 
 use std::borrow::Cow;
 
 use actix_web::http::Method as HttpMethod;
 use serde_json::json;
 
-use super::refusal::Refusal;
+use super::{dispatch::Method, refusal::Refusal};
 use crate::{
     edge::{Field, Headers},
     error::Code,
-    protocol::{Envelope, MODERN, SUPPORTED, decode_header},
+    protocol::{Envelope, MODERN, MODERN_ONLY, Revision, decode_header},
 };
 
 /// Whether a request that is no POST may come from a client of an older revision.
 pub(super) fn may_be_legacy(method: &HttpMethod, headers: &Headers<'_>) -> bool {
-    let modern = headers.version.text().is_some_and(|version| version >= MODERN);
-    matches!(*method, HttpMethod::GET | HttpMethod::DELETE) && !modern
+    matches!(*method, HttpMethod::GET | HttpMethod::DELETE) && !says_modern(headers)
 }
 
-/// Checks a request (not a notification) of whatever era; gives the name of the tool that it calls, empty
-/// if it calls none.
+/// Whether the headers alone say that the message is none of an older revision.
+pub(super) fn says_modern(headers: &Headers<'_>) -> bool {
+    headers.version.text().is_some_and(|version| is_date(version) && version >= MODERN)
+}
+
+/// A request that this server speaks.
+pub(super) struct Checked<'a> {
+    /// The revision that it is of.
+    pub(super) revision: Revision,
+    /// The tool that it calls, empty if it calls none.
+    pub(super) tool: Cow<'a, str>,
+}
+
+/// Checks a request (not a notification) of whatever era.
 ///
 /// # Errors
 /// The first rung of the ladder that does not hold.
-pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a, str>, Refusal> {
+pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Checked<'a>, Refusal> {
     let meta = &envelope.params.meta;
     if !meta.claims_version() {
-        return Err(no_claim(envelope, headers));
+        return check_legacy(envelope, headers);
     }
     if let Some(missing) = meta.first_problem() {
         let message = format!("missing or malformed _meta {missing}");
@@ -36,17 +48,76 @@ pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Resul
     }
     let claimed = meta.version().unwrap_or_default();
     mirrors("mcp-protocol-version", headers.version, &claimed, Plain)?;
-    if !SUPPORTED.contains(&&*claimed) {
+    if claimed != MODERN {
         return Err(unsupported(&claimed));
     }
     mirrors("mcp-method", headers.method, &envelope.method, Plain)?;
-    let tool = tool_of(envelope, headers)?;
-    match meta.first_bad_option() {
-        Some(bad) if super::dispatch::Method::find(&envelope.method).is_some() => {
-            Err(Refusal::new(Code::InvalidParams, format!("malformed _meta {bad}")))
-        }
-        _ => Ok(tool),
+    let (revision, tool) = (Revision::July2026, tool_of(envelope, headers)?);
+    if Method::find(&envelope.method, revision).is_some() {
+        check_options(envelope)?;
     }
+    Ok(Checked { revision, tool })
+}
+
+/// Checks a notification. The modern era has no rules for one's headers (T13).
+///
+/// # Errors
+/// Of an older era, and its header names none of ours (G9).
+pub(super) fn check_notification(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Result<(), Refusal> {
+    if envelope.params.meta.claims_version() || says_modern(headers) {
+        return Ok(());
+    }
+    legacy_revision(headers).map(drop)
+}
+
+/// A request whose body claims no revision is one of an older era, unless its headers say otherwise.
+fn check_legacy<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Checked<'a>, Refusal> {
+    if says_modern(headers) {
+        return Err(if envelope.method == "initialize" {
+            let message = "initialize belongs to revisions before the one in the header";
+            Refusal::new(Code::HeaderMismatch, message)
+        } else {
+            let message = "missing _meta io.modelcontextprotocol/protocolVersion";
+            Refusal::new(Code::InvalidParams, message).with_bad_request()
+        });
+    }
+    let revision = legacy_revision(headers)?;
+    let tool = match (&*envelope.method, envelope.params.tool_name()) {
+        ("tools/call", Some(name)) => name,
+        ("tools/call", None) => return Err(nameless().in_revision(revision)),
+        _ => Cow::Borrowed(""),
+    };
+    check_options(envelope).map_err(|refusal| refusal.in_revision(revision))?;
+    Ok(Checked { revision, tool })
+}
+
+/// The revision of a message of an older era: what the header says, and without one the oldest (G9).
+///
+/// # Errors
+/// The header names none of ours; that is no request of ours, hence 400.
+pub(super) fn legacy_revision(headers: &Headers<'_>) -> Result<Revision, Refusal> {
+    let named = match headers.version {
+        Field::Absent => return Ok(Revision::March2025),
+        field => field.text().and_then(|name| Revision::legacy(name.trim_matches([' ', '\t']))),
+    };
+    let names = Revision::LEGACY.map(Revision::name).join(", ");
+    named.ok_or_else(|| {
+        let message = format!("mcp-protocol-version must be one of {names}, or that of the body's _meta");
+        Refusal::new(Code::InvalidRequest, message)
+    })
+}
+
+/// The optional members of `_meta` fit.
+fn check_options(envelope: &Envelope<'_>) -> Result<(), Refusal> {
+    envelope
+        .params
+        .meta
+        .first_bad_option()
+        .map_or(Ok(()), |bad| Err(Refusal::new(Code::InvalidParams, format!("malformed _meta {bad}"))))
+}
+
+fn nameless() -> Refusal {
+    Refusal::new(Code::InvalidParams, "params.name must be a string")
 }
 
 /// The tool of a call, mirrored in its header.
@@ -55,31 +126,17 @@ fn tool_of<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a,
         return Ok(Cow::Borrowed(""));
     }
     let Some(name) = envelope.params.tool_name() else {
-        return Err(Refusal::new(Code::InvalidParams, "params.name must be a string"));
+        return Err(nameless());
     };
     mirrors("mcp-name", headers.name, &name, Encoded)?;
     Ok(name)
 }
 
-/// A request whose body claims no revision belongs to an older era, which this server does not speak.
-fn no_claim(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Refusal {
-    if envelope.method != "initialize" {
-        let message = "missing _meta io.modelcontextprotocol/protocolVersion";
-        return Refusal::new(Code::InvalidParams, message).with_bad_request();
-    }
-    if headers.version.text().is_some_and(|value| is_date(value) && value >= MODERN) {
-        return Refusal::new(
-            Code::HeaderMismatch,
-            "initialize belongs to revisions before the one in the header",
-        );
-    }
-    unsupported(&envelope.params.requested_version().unwrap_or_default())
-}
-
+/// Names the modern revision alone: a client that is told of the one it has just claimed would ask again (D6).
 fn unsupported(requested: &str) -> Refusal {
     let requested: String = requested.chars().take(64).collect();
     Refusal::new(Code::UnsupportedVersion, "unsupported protocol version")
-        .with("supported", json!(SUPPORTED))
+        .with("supported", json!(MODERN_ONLY))
         .with("requested", json!(requested))
 }
 

@@ -2,12 +2,17 @@
 
 use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, dev::Payload};
+use actix_web::{
+    dev::Payload,
+    http::{Method as HttpMethod, Uri},
+};
+use bytes::Bytes;
 
 use super::{
     answer::{Answer, closes},
+    batch,
     dispatch::Method,
-    era,
+    era::{self, Checked},
     record::Record,
     refusal::Refusal,
 };
@@ -19,21 +24,23 @@ use crate::{
     error::{Code, Coded},
     house::{House, Worker},
     policy::{self, CallTool},
-    protocol::{Envelope, Id, Params},
+    protocol::{self, Envelope, Id, Params, Revision},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
 pub(super) struct Exchange<'a> {
     /// The worker that serves it.
     pub(super) worker: &'a Rc<Worker>,
-    /// The request, its body unread.
-    pub(super) request: &'a HttpRequest,
+    /// What it asks for.
+    pub(super) uri: &'a Uri,
     /// Its headers, as far as they decide anything.
     pub(super) headers: Headers<'a>,
     /// The same as far as limits are concerned.
     pub(super) visit: Visit<'a>,
     /// What will be written of it.
     pub(super) record: Record,
+    /// When the request of HTTP came that it is in: its deadline counts from there.
+    pub(super) began: Instant,
     /// What metrics call its method.
     pub(super) label: &'static str,
     /// The successor that its key has.
@@ -46,6 +53,8 @@ pub(super) struct Asked<'a> {
     pub(super) principal: Arc<Principal>,
     /// The request's id.
     pub(super) id: Id<'a>,
+    /// Its revision.
+    pub(super) revision: Revision,
     /// Its params.
     pub(super) params: Params<'a>,
     /// The tool that a call names.
@@ -53,54 +62,78 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Exchange<'a> {
+    /// One that has just begun, of which nothing has been looked at.
+    pub(super) fn new(worker: &'a Rc<Worker>, uri: &'a Uri, visit: Visit<'a>, record: Record) -> Self {
+        let (headers, began) = (Headers::default(), record.started());
+        Self { worker, uri, headers, visit, record, began, label: "none", rotated: None }
+    }
+
     /// The house that serves it.
     pub(super) fn house(&self) -> &'a House {
         &self.worker.house
     }
 
-    /// Answers a POST. Whatever happens, there is an answer; the record says the same as it.
-    pub(super) async fn post(&mut self, payload: &mut Payload) -> Answer {
+    /// Who is calling, and the body of a POST.
+    ///
+    /// # Errors
+    /// The answer. Whatever happens, there is one; the record says the same as it.
+    pub(super) async fn receive(&mut self, payload: &mut Payload) -> Result<(Arc<Principal>, Bytes), Answer> {
         let principal = match self.admit().await {
             Ok(principal) => principal,
             Err(refusal) => {
                 let whole = !closes(refusal.code) && edge::discard(payload).await;
                 let answer = self.refused(&refusal, None);
-                return if whole { answer } else { answer.and_close() };
+                return Err(if whole { answer } else { answer.and_close() });
             }
         };
         let limits = self.house().limits;
         let deadline = edge::BODY_DEADLINE.min(limits.request_timeout);
-        let body = match edge::read_body(payload, limits.max_body, deadline).await {
-            Ok(body) => body,
-            Err(error) => return self.refused(&error.into(), None).and_close(),
-        };
-        if body.waited {
-            // What was there when the head came may be gone, and time that passed gives nothing twice.
-            (self.visit.time, self.visit.clock) = (Timestamp::now(), Instant::now());
+        let body = edge::read_body(payload, limits.max_body, deadline).await;
+        let body = body.map_err(|error| self.refused(&error.into(), None).and_close())?;
+        if !body.waited {
+            return Ok((principal, body.bytes));
         }
-        let principal = match if body.waited { self.admit_again().await } else { Ok(principal) } {
-            Ok(principal) => principal,
-            Err(refusal) => return self.refused(&refusal, None),
-        };
-        match Envelope::parse(&body.bytes) {
+        // What was there when the head came may be gone, and time that passed gives nothing twice.
+        (self.visit.time, self.visit.clock) = (Timestamp::now(), Instant::now());
+        let principal = self.admit_again().await.map_err(|refusal| self.refused(&refusal, None))?;
+        Ok((principal, body.bytes))
+    }
+
+    /// Answers what stands in a body, and records it.
+    pub(super) async fn finish(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
+        if protocol::begins_batch(body) && !era::says_modern(&self.headers) {
+            return batch::answer(self, principal, body).await;
+        }
+        let answer = match Envelope::parse(body) {
             Ok(envelope) => self.message(principal, envelope).await,
-            Err((error, id)) => match self.charge(&principal, None).await {
-                Ok(_) => self.refused(&error.into(), id),
-                Err(over) => self.refused(&over, id),
-            },
+            Err((error, id)) => self.nonsense(&principal, error.into(), id).await,
+        };
+        self.settle(answer).await
+    }
+
+    /// A refusal of what is no message. It costs like one.
+    pub(super) async fn nonsense(
+        &mut self,
+        principal: &Arc<Principal>,
+        refusal: Refusal,
+        id: Option<Id<'_>>,
+    ) -> Answer {
+        match self.charge(principal, None).await {
+            Ok(_) => self.refused(&refusal, id),
+            Err(over) => self.refused(&over, id),
         }
     }
 
     /// Answers any other method. A client of an older revision that begins with GET must find the challenge
     /// first; a modern one knows better (§6.3, ruling 7).
-    pub(super) async fn other_method(&mut self) -> Answer {
-        let refusal = self.admit_other().await.err();
+    pub(super) async fn other_method(&mut self, method: &HttpMethod) -> Answer {
+        let refusal = self.admit_other(method).await.err();
         self.refused(&refusal.unwrap_or_else(|| EdgeError::Method.into()), None)
     }
 
-    async fn admit_other(&mut self) -> Result<(), Refusal> {
+    async fn admit_other(&mut self, method: &HttpMethod) -> Result<(), Refusal> {
         self.guard()?;
-        if !era::may_be_legacy(self.request.method(), &self.headers) {
+        if !era::may_be_legacy(method, &self.headers) {
             return Ok(());
         }
         self.check_size()?;
@@ -109,7 +142,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A refusal of this request.
-    fn refused(&self, refusal: &Refusal, id: Option<Id<'_>>) -> Answer {
+    pub(super) fn refused(&self, refusal: &Refusal, id: Option<Id<'_>>) -> Answer {
         Answer::refused(refusal, id, self.record.id())
     }
 
@@ -127,7 +160,7 @@ impl<'a> Exchange<'a> {
 
     /// The same once more, when the body has taken its time: a token that was revoked meanwhile must not run
     /// a tool.
-    async fn admit_again(&mut self) -> Result<Arc<Principal>, Refusal> {
+    pub(super) async fn admit_again(&mut self) -> Result<Arc<Principal>, Refusal> {
         self.guard()?;
         self.visit.epoch = self.house().services.epoch.now();
         let seen = self.authenticated((Timestamp::now(), Instant::now()), true).await?;
@@ -140,7 +173,7 @@ impl<'a> Exchange<'a> {
         if self.house().is_closing() {
             return Err(EdgeError::Closing);
         }
-        self.house().guard.check(&self.headers, self.request.uri())
+        self.house().guard.check(&self.headers, self.uri)
     }
 
     /// The rung of the headers' size: behind the method, before anything is made of them.
@@ -179,7 +212,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether there is nothing to verify: no credential, or one that this worker has verified before.
     fn needs_no_look(&self) -> bool {
-        let credential = Credential::of(&self.headers, self.request.query_string());
+        let credential = Credential::of(&self.headers, self.uri.query().unwrap_or_default());
         credential.map_or(true, |credential| self.worker.cache.borrow().knows(credential))
     }
 
@@ -199,7 +232,7 @@ impl<'a> Exchange<'a> {
         again: bool,
     ) -> Result<Authenticated, Refusal> {
         let (house, started) = (self.house(), clock);
-        let credential = Credential::of(&self.headers, self.request.query_string());
+        let credential = Credential::of(&self.headers, self.uri.query().unwrap_or_default());
         let kind = credential.as_ref().map_or("none", Credential::kind);
         let address = house.proxies.proven(self.record.address());
         let at = At { now, clock, address, again };
@@ -252,36 +285,39 @@ impl<'a> Exchange<'a> {
     }
 
     /// The rungs from the envelope on.
-    async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
-        let method = Method::find(&envelope.method);
+    pub(super) async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
+        let method = Method::named(&envelope.method);
         self.label = method.map_or("other", Method::name);
         self.record.method(method, &envelope.method);
         let checked = match envelope.id {
             Some(_) => era::check(&envelope, &self.headers).map(Some),
-            None => Ok(None),
+            None => era::check_notification(&envelope, &self.headers).map(|()| None),
         };
-        let tool = checked.as_ref().ok().and_then(|tool| self.priced(&principal, tool.as_deref()?));
+        let tool = match &checked {
+            Ok(Some(checked)) => self.priced(&principal, &checked.tool),
+            _ => None,
+        };
         let _running = match self.charge(&principal, tool).await {
             Ok(running) => running,
             Err(over) => return self.refused(&over, envelope.id),
         };
-        let Some(id) = envelope.id else {
-            // The core defines no client notification over HTTP: taken, and dropped (T13).
-            return Answer::accepted();
+        let (id, Checked { revision, tool }) = match (envelope.id, checked) {
+            (Some(id), Ok(Some(checked))) => (id, checked),
+            (id, Err(refusal)) => return self.refused(&refusal, id),
+            // No client notification asks for anything over HTTP: taken, and dropped (T13, G3).
+            _ => return Answer::accepted(),
         };
-        let asked = checked.map(|tool| {
-            let tool = tool.unwrap_or_default();
-            Asked { principal, id, params: envelope.params, tool }
-        });
-        let answer = match (asked, method) {
-            (Ok(asked), Some(method)) => method.answer(self, asked).await,
-            (Ok(_), None) => {
+        let answer = match method.filter(|method| method.is_in(revision)) {
+            Some(method) => {
+                let asked = Asked { principal, id, revision, params: envelope.params, tool };
+                method.answer(self, asked).await
+            }
+            None => {
                 let shown: String = envelope.method.chars().take(64).filter(|c| !c.is_control()).collect();
                 Err(Refusal::new(Code::UnknownMethod, format!("Method not found: {shown}")))
             }
-            (Err(refusal), _) => Err(refusal),
         };
-        answer.unwrap_or_else(|refusal| self.refused(&refusal, Some(id)))
+        answer.unwrap_or_else(|refusal| self.refused(&refusal.in_revision(revision), Some(id)))
     }
 }
 

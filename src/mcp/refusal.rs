@@ -10,7 +10,7 @@ use crate::{
     edge::status_of,
     error::{Code, Coded, Quota},
     protocol::{
-        Id, code,
+        Id, Revision, code,
         render::{self, ErrorData},
     },
 };
@@ -59,6 +59,29 @@ impl Refusal {
     pub(super) fn with_bad_request(mut self) -> Self {
         self.status = StatusCode::BAD_REQUEST;
         self
+    }
+
+    /// As a client of `revision` is told it: for older ones an error of JSON-RPC is no error of HTTP (G12), and
+    /// no code is one that they would read as a sign of the modern era.
+    pub(super) fn in_revision(self, revision: Revision) -> Self {
+        if revision.is_modern() {
+            return self;
+        }
+        let is_of_rpc = matches!(
+            self.code,
+            Code::ParseError
+                | Code::InvalidRequest
+                | Code::HeaderMismatch
+                | Code::UnsupportedVersion
+                | Code::MissingCapability
+                | Code::UnknownMethod
+        );
+        let code = match self.code {
+            Code::HeaderMismatch | Code::UnsupportedVersion | Code::MissingCapability => Code::InvalidRequest,
+            code => code,
+        };
+        let status = if is_of_rpc { StatusCode::OK } else { self.status };
+        Self { code, status, ..self }
     }
 
     /// The answer's body.

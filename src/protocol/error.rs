@@ -53,6 +53,12 @@ pub enum WireError {
     /// Not an id that every client can hold.
     #[error("id must be an integer within ±(2^53 − 1) or a string of at most 128 bytes")]
     Id,
+    /// None, or too many.
+    #[error("a batch holds 1 to 50 messages")]
+    Messages,
+    /// Only one revision has batches.
+    #[error("only requests of revision 2025-03-26 stand in batches")]
+    Batch,
     /// Neither a request nor a notification.
     #[error("a response was posted; this server asks nothing")]
     Response,
@@ -80,6 +86,8 @@ impl Coded for WireError {
             | Self::Variant
             | Self::Version
             | Self::Id
+            | Self::Messages
+            | Self::Batch
             | Self::Response
             | Self::Method => Code::InvalidRequest,
         }

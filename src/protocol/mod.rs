@@ -1,26 +1,28 @@
 //! MCP on the wire: JSON-RPC envelopes, `_meta`, mirrored headers. Pure; borrowed where it is hot.
 
+mod batch;
+mod content;
 mod envelope;
 mod error;
 mod object;
 mod params;
 mod reader;
 pub mod render;
+mod revision;
 mod sentinel;
 mod text;
 mod tree;
 
+pub use batch::{Batch, begins as begins_batch};
+pub use content::{Content, Link, Resource, ResourceBody};
 pub use envelope::{Envelope, Id};
 pub use error::WireError;
 pub use params::{Meta, Params};
 pub use reader::{MAX_DEPTH, MAX_NODES, Raw};
+pub use render::Dress;
+pub use revision::{MODERN, MODERN_ONLY, Revision, SUPPORTED};
 pub use sentinel::decode as decode_header;
 pub use tree::{Children, Kind, Members, Node, Tree};
-
-/// The revision that this server speaks.
-pub const MODERN: &str = "2026-07-28";
-/// Every revision that this server speaks, newest first.
-pub const SUPPORTED: [&str; 1] = [MODERN];
 
 /// JSON-RPC and MCP error codes (specification, `basic/index`), and ours outside the reserved range.
 pub mod code {

@@ -141,8 +141,8 @@ mod tests {
         let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
         let text = arguments.to_string();
         let tree = crate::protocol::Tree::of_text(&text).unwrap();
-        let text = registry.find("list_users").unwrap().run(&tree, &permit_for_tests()).await?;
-        Ok(serde_json::from_str(&text).unwrap())
+        let produced = registry.find("list_users").unwrap().run(&tree, &permit_for_tests()).await?;
+        Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
     }
 
     #[tokio::test]

@@ -5,10 +5,12 @@
 mod argument;
 mod bounds;
 mod builtin;
+mod descriptor;
 mod error;
 mod instance;
 pub mod list_users;
 mod registry;
+mod reply;
 mod schema;
 mod spec;
 mod tool;
@@ -18,6 +20,9 @@ pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
 pub use error::{ToolError, clean};
 pub use registry::{Entry, Registry, RegistryError};
+pub use reply::{Beside, Produced, Reply, Shown};
 pub use schema::{Schema, SchemaError};
 pub use spec::{Hints, Spec};
-pub use tool::{AnyTool, LocalFuture, Produced, Tool};
+pub use tool::{AnyTool, LocalFuture, Tool};
+
+pub use crate::protocol::{Content, Link, Resource, ResourceBody};

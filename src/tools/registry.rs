@@ -2,14 +2,11 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{AnyTool, Hints, Schema, SchemaError, Spec, ToolError, argument};
+use super::{AnyTool, Produced, Schema, SchemaError, Spec, ToolError, argument, descriptor::Descriptors};
 use crate::{
     domain::{Catalogue, Permission},
     policy::{CallTool, Permit},
-    protocol::Tree,
+    protocol::{Revision, Tree},
 };
 
 /// Longest name of a tool.
@@ -57,9 +54,9 @@ pub struct Entry {
     tool: Box<dyn AnyTool>,
     spec: &'static Spec,
     needs: Permission,
-    descriptor: Box<RawValue>,
+    descriptors: Descriptors,
     input: Schema,
-    output: Schema,
+    output: Option<Schema>,
 }
 
 impl Entry {
@@ -79,9 +76,9 @@ impl Entry {
         let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
         let input = tool.input().map_err(faulty("input"))?;
         let output = tool.output().map_err(faulty("output"))?;
-        let descriptor =
-            describe(spec, &input, &output).map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
-        Ok(Self { tool, spec, needs, descriptor, input, output })
+        let descriptors = Descriptors::new(spec, &input, output.as_ref())
+            .map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
+        Ok(Self { tool, spec, needs, descriptors, input, output })
     }
 
     /// Fixed facts about the tool.
@@ -94,9 +91,9 @@ impl Entry {
         self.needs
     }
 
-    /// The tool as it stands in `tools/list`: the JSON text of one object.
-    pub fn descriptor(&self) -> &str {
-        self.descriptor.get()
+    /// The tool as it stands in the `tools/list` of `revision`: the JSON text of one object.
+    pub fn descriptor(&self, revision: Revision) -> &str {
+        self.descriptors.of(revision)
     }
 
     /// The schema of its arguments.
@@ -104,9 +101,9 @@ impl Entry {
         &self.input
     }
 
-    /// The schema of its result.
-    pub fn output(&self) -> &Schema {
-        &self.output
+    /// The schema of its structured result, if it has one.
+    pub fn output(&self) -> Option<&Schema> {
+        self.output.as_ref()
     }
 
     /// Whether `arguments` fit the input schema.
@@ -117,24 +114,33 @@ impl Entry {
         argument::complaint(&self.input, arguments).map_or(Ok(()), Err)
     }
 
-    /// Checks `arguments`, runs the tool under its deadline, checks the result; gives its JSON text.
+    /// Checks `arguments`, runs the tool under its deadline, checks what it gives.
     ///
     /// Must run within a tokio runtime that has its timer on, as every actix worker does.
     ///
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
-    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<String, ToolError> {
+    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
         let mut running = self.tool.call(arguments.text(), permit);
         // Many tools are done at once, and need no timer.
-        let output = match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
-            Poll::Ready(output) => output,
+        let produced = match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
+            Poll::Ready(produced) => produced,
             Poll::Pending => {
                 tokio::time::timeout(self.spec.deadline, running).await.unwrap_or(Err(ToolError::Timeout))
             }
         }?;
-        let fits = Tree::of_text(&output.0).is_ok_and(|tree| self.output.fits(&tree));
-        if fits { Ok(output.0) } else { Err(ToolError::Output) }
+        if self.keeps_its_promise(&produced) { Ok(produced) } else { Err(ToolError::Output) }
+    }
+
+    /// Whether there is structure where a schema promises it, of that schema, and content that can be shown.
+    fn keeps_its_promise(&self, produced: &Produced) -> bool {
+        let fits = match (&self.output, produced.output()) {
+            (Some(schema), Some(output)) => Tree::of_text(output).is_ok_and(|tree| schema.fits(&tree)),
+            (None, None) => true,
+            _ => false,
+        };
+        fits && produced.has_sound_content()
     }
 }
 
@@ -142,36 +148,6 @@ impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entry").field("spec", self.spec).finish_non_exhaustive()
     }
-}
-
-/// A tool in `tools/list`, in the order of members that its specification shows.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor<'a> {
-    name: &'a str,
-    title: &'a str,
-    description: &'a str,
-    input_schema: &'a RawValue,
-    output_schema: &'a RawValue,
-    annotations: Annotations<'a>,
-}
-
-#[derive(Serialize)]
-struct Annotations<'a> {
-    title: &'a str,
-    #[serde(flatten)]
-    hints: Hints,
-}
-
-fn describe(spec: &Spec, input: &Schema, output: &Schema) -> serde_json::Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(&Descriptor {
-        name: spec.name,
-        title: spec.title,
-        description: spec.about,
-        input_schema: serde_json::from_str(input.text())?,
-        output_schema: serde_json::from_str(output.text())?,
-        annotations: Annotations { title: spec.title, hints: spec.hints },
-    })
 }
 
 /// 1 to 128 of `[A-Za-z0-9_.-]` (MCP 2026-07-28, tool names).

@@ -44,6 +44,15 @@ impl Schema {
         Self::compile(generate::<T>(SchemaSettings::draft2020_12().for_serialize()))
     }
 
+    /// A schema as its author wrote it; it is published byte for byte.
+    ///
+    /// # Errors
+    /// As [`Schema::input`], and for text that is no JSON or has a member twice.
+    pub fn parse(text: &str) -> Result<Self, SchemaError> {
+        let tree = Tree::of_text(text).map_err(|error| SchemaError::Invalid(error.to_string()))?;
+        Ok(Self { text: tree.text().into(), ..Self::compile(tree.root().to_value())? })
+    }
+
     /// Checks `schema` against our bounds and compiles it.
     ///
     /// # Errors
@@ -255,6 +264,17 @@ mod tests {
         let started = std::time::Instant::now();
         assert!(!fits(&schema, &json!({ "a": format!("{}!", "a".repeat(50_000)) })));
         assert!(started.elapsed() < std::time::Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_schema_that_was_written_down_is_published_byte_for_byte() {
+        let text = "{ \"type\": \"object\",\"properties\":{\"b\":{},\"a\":{\"const\":1.0}} }";
+        let schema = Schema::parse(&format!(" {text}\n")).unwrap();
+        assert_eq!(schema.text(), text);
+        assert!(fits(&schema, &json!({ "a": 1 })) && !fits(&schema, &json!({ "a": 2 })));
+        for wrong in ["", "[]", "{\"type\":\"object\",\"type\":\"object\"}", "{\"type\":\"string\"}"] {
+            assert!(Schema::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

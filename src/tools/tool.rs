@@ -3,9 +3,9 @@
 use std::pin::Pin;
 
 use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-use super::{Schema, SchemaError, Spec, ToolError};
+use super::{Produced, Reply, Schema, SchemaError, Spec, ToolError};
 use crate::policy::{CallTool, Permit};
 
 /// A future that stays on its worker thread.
@@ -61,8 +61,10 @@ pub trait Tool: Send + Sync + 'static {
     const SPEC: Spec;
     /// Arguments; their JSON Schema is published and enforced before [`Tool::call`] runs.
     type Args: DeserializeOwned + JsonSchema;
-    /// The structured result; its JSON Schema is published and enforced afterwards.
-    type Output: Serialize + JsonSchema;
+    /// The structured result; its JSON Schema is published and enforced afterwards. A tool that shows text,
+    /// pictures, sounds or resources answers with [`Shown`](super::Shown) instead, or with
+    /// [`Beside`](super::Beside) both.
+    type Output: Reply;
 
     /// Runs the tool. `permit` proves that the caller may, and says who it is.
     ///
@@ -86,11 +88,11 @@ pub trait AnyTool: Send + Sync {
     /// [`SchemaError`] if the type has none that we accept.
     fn input(&self) -> Result<Schema, SchemaError>;
 
-    /// The schema of its result, compiled.
+    /// The schema of its structured result, compiled; `None` if it has no such result.
     ///
     /// # Errors
     /// [`SchemaError`] if the type has none that we accept.
-    fn output(&self) -> Result<Schema, SchemaError>;
+    fn output(&self) -> Result<Option<Schema>, SchemaError>;
 
     /// Reads `args`, JSON text that fits [`AnyTool::input`], and runs the tool. The result is not checked yet.
     fn call<'a>(
@@ -98,20 +100,6 @@ pub trait AnyTool: Send + Sync {
         args: &'a str,
         permit: &'a Permit<CallTool>,
     ) -> LocalFuture<'a, Result<Produced, ToolError>>;
-}
-
-/// What a tool gave, as JSON text, to be checked and then sent.
-#[derive(Debug)]
-pub struct Produced(pub(super) String);
-
-impl Produced {
-    /// Of `output`.
-    ///
-    /// # Errors
-    /// [`ToolError::Output`] if it is nothing that JSON can say.
-    pub fn of(output: &impl Serialize) -> Result<Self, ToolError> {
-        serde_json::to_string(output).map(Self).map_err(|_| ToolError::Output)
-    }
 }
 
 impl<T: Tool> AnyTool for T {
@@ -123,8 +111,8 @@ impl<T: Tool> AnyTool for T {
         Schema::input::<T::Args>()
     }
 
-    fn output(&self) -> Result<Schema, SchemaError> {
-        Schema::output::<T::Output>()
+    fn output(&self) -> Result<Option<Schema>, SchemaError> {
+        T::Output::schema()
     }
 
     fn call<'a>(
@@ -138,7 +126,7 @@ impl<T: Tool> AnyTool for T {
             let args = serde_json::from_str::<T::Args>(args).map_err(|_| {
                 ToolError::Arguments("Invalid arguments: they do not fit the tool's types".into())
             })?;
-            Produced::of(&Tool::call(self, args, permit).await?)
+            Tool::call(self, args, permit).await?.produce()
         })
     }
 }

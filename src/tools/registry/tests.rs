@@ -9,11 +9,14 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{policy::permit_for_tests, tools::Tool};
+use crate::{
+    policy::permit_for_tests,
+    tools::{Beside, Content, Hints, Reply, Shown, Tool},
+};
 
 const SPEC: Spec = Spec {
     name: "halve",
@@ -69,8 +72,8 @@ impl AnyTool for Odd {
     fn input(&self) -> Result<Schema, SchemaError> {
         Schema::input::<Number>()
     }
-    fn output(&self) -> Result<Schema, SchemaError> {
-        if self.0.name == "bad_output" { Schema::output::<Vec<u8>>() } else { Schema::output::<Half>() }
+    fn output(&self) -> Result<Option<Schema>, SchemaError> {
+        if self.0.name == "bad_output" { Vec::<u8>::schema() } else { Half::schema() }
     }
     fn call<'a>(
         &'a self,
@@ -99,7 +102,7 @@ fn halve() -> (Registry, Arc<AtomicU32>) {
     (registry, runs)
 }
 
-async fn run(arguments: Value) -> Result<String, ToolError> {
+async fn run(arguments: Value) -> Result<Produced, ToolError> {
     let text = arguments.to_string();
     let arguments = Tree::of_text(&text).unwrap();
     halve().0.find("halve").unwrap().run(&arguments, &permit_for_tests()).await
@@ -122,7 +125,7 @@ fn a_descriptor_has_every_member_that_clients_read() {
     let (registry, _) = halve();
     let entry = registry.find("halve").unwrap();
     assert_eq!(catalogue().name(entry.needs()), "weather:read");
-    let descriptor: Value = serde_json::from_str(entry.descriptor()).unwrap();
+    let descriptor: Value = serde_json::from_str(entry.descriptor(Revision::July2026)).unwrap();
     assert_eq!(
         descriptor,
         json!({
@@ -142,8 +145,12 @@ fn a_descriptor_has_every_member_that_clients_read() {
             }
         })
     );
-    assert!(entry.descriptor().contains(entry.input().text()));
-    assert!(entry.descriptor().contains(entry.output().text()));
+    let text = entry.descriptor(Revision::November2025);
+    assert_eq!(text, entry.descriptor(Revision::July2026));
+    assert!(text.contains(entry.input().text()) && text.contains(entry.output().unwrap().text()));
+    let plain: Value = serde_json::from_str(entry.descriptor(Revision::March2025)).unwrap();
+    let members: Vec<_> = plain.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["annotations", "description", "inputSchema", "name"]);
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn a_tool_without_cost_or_time_or_with_a_bad_schema_does_not_register() {
 
 #[tokio::test]
 async fn a_run_answers_the_json_text_of_its_result() {
-    assert_eq!(run(json!({ "number": 5 })).await.unwrap(), "{\"half\":2.5}");
+    assert_eq!(run(json!({ "number": 5 })).await.unwrap().output(), Some("{\"half\":2.5}"));
 }
 
 #[tokio::test]
@@ -224,4 +231,78 @@ async fn a_tool_that_hangs_is_ended_at_its_deadline() {
 async fn what_the_tool_refuses_is_passed_on() {
     let refused = run(json!({ "number": -1 })).await.unwrap_err();
     assert_eq!(refused.to_string(), "negative numbers are not halved here");
+}
+
+/// Shows so many blocks; beside a result if it says so.
+struct Shows {
+    blocks: usize,
+}
+
+impl Tool for Shows {
+    const SPEC: Spec = SPEC;
+    type Args = Number;
+    type Output = Shown;
+
+    async fn call(&self, _: Number, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+        Ok(Shown(vec![Content::Text("x".into()); self.blocks]))
+    }
+}
+
+/// A result with a text beside it.
+struct ShowsBoth;
+
+impl Tool for ShowsBoth {
+    const SPEC: Spec = SPEC;
+    type Args = Number;
+    type Output = Beside<Half>;
+
+    async fn call(&self, args: Number, _: &Permit<CallTool>) -> Result<Beside<Half>, ToolError> {
+        Ok(Beside { result: Half { half: args.number / 2.0 }, content: vec![Content::Text("half".into())] })
+    }
+}
+
+/// Promises a structure and gives none.
+struct Silent;
+
+impl AnyTool for Silent {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+    fn input(&self) -> Result<Schema, SchemaError> {
+        Schema::input::<Number>()
+    }
+    fn output(&self) -> Result<Option<Schema>, SchemaError> {
+        Half::schema()
+    }
+    fn call<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Permit<CallTool>,
+    ) -> crate::tools::LocalFuture<'a, Result<Produced, ToolError>> {
+        Box::pin(std::future::ready(Shown(vec![Content::Text("x".into())]).produce()))
+    }
+}
+
+async fn run_one(tool: Box<dyn AnyTool>) -> (bool, Result<Produced, ToolError>) {
+    let registry = Registry::new(vec![tool], &catalogue()).unwrap();
+    let entry = registry.find("halve").unwrap();
+    let listed: Value = serde_json::from_str(entry.descriptor(Revision::July2026)).unwrap();
+    let arguments = Tree::of_text(r#"{"number":3}"#).unwrap();
+    (listed.get("outputSchema").is_some(), entry.run(&arguments, &permit_for_tests()).await)
+}
+
+#[tokio::test]
+async fn content_stands_instead_of_a_result_or_beside_it_within_its_bounds() {
+    let (has_schema, shown) = run_one(Box::new(Shows { blocks: 64 })).await;
+    let shown = shown.unwrap();
+    assert_eq!((has_schema, shown.output(), shown.content().len()), (false, None, 64));
+    assert_eq!(run_one(Box::new(Shows { blocks: 65 })).await.1, Err(ToolError::Output));
+    let (has_schema, both) = run_one(Box::new(ShowsBoth)).await;
+    let both = both.unwrap();
+    assert_eq!((has_schema, both.output(), both.content().len()), (true, Some("{\"half\":1.5}"), 1));
+}
+
+#[tokio::test]
+async fn a_tool_that_promises_a_structure_gives_one() {
+    assert_eq!(run_one(Box::new(Silent)).await.1, Err(ToolError::Output));
 }

@@ -348,8 +348,8 @@ async fn call(arguments: Value) -> Result<Value, ToolError> {
     let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
     let text = arguments.to_string();
     let tree = crate::protocol::Tree::of_text(&text).unwrap();
-    let text = registry.find("get_weather").unwrap().run(&tree, &permit_for_tests()).await?;
-    Ok(serde_json::from_str(&text).unwrap())
+    let produced = registry.find("get_weather").unwrap().run(&tree, &permit_for_tests()).await?;
+    Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
 }
 
 #[tokio::test]

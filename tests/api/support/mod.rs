@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod auth;
 pub(crate) mod http;
 pub(crate) mod keys;
+pub(crate) mod legacy;
 pub(crate) mod output;
 pub(crate) mod rpc;
 pub(crate) mod signing;

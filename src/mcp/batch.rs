@@ -1,0 +1,115 @@
+//! A batch, as 2025-03-26 has them: each of its messages is a request of its own for limits, policy and the
+//! audit log; one answer tells of all.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    answer::Answer, dispatch::Method, era, exchange::Exchange, record::Record, refusal::Refusal,
+    settle::unrecorded,
+};
+use crate::{
+    actors::{audit::AuditError, limiter::Visit},
+    domain::{Principal, RequestId, Timestamp},
+    edge::Headers,
+    error::Code,
+    protocol::{Batch, Envelope, Id, WireError, render},
+};
+
+/// Answers a body that is an array: what its requests come to, in their order, once all of it is recorded.
+/// The messages run one after the other, and share the deadline of the request of HTTP.
+pub(super) async fn answer(mut exchange: Exchange<'_>, mut principal: Arc<Principal>, body: &[u8]) -> Answer {
+    let mut messages = match read(&exchange.headers, body) {
+        Ok(batch) => batch.into_elements().peekable(),
+        Err(refusal) => {
+            let answer = exchange.nonsense(&principal, refusal, None).await;
+            return exchange.settle(answer).await;
+        }
+    };
+    let (id, rotated) = (exchange.record.id(), exchange.rotated);
+    let mut ended = Vec::new();
+    while let Some(message) = messages.next() {
+        let is_first = ended.is_empty();
+        let answer = if is_first { Ok(()) } else { exchange.admit_next(&mut principal).await };
+        let is_asked = !matches!(&message, Ok(Envelope { id: None, .. }));
+        let answer = match answer {
+            Ok(()) => exchange.element(&principal, message).await,
+            Err(refusal) => exchange.refused(&refusal, id_of(&message)),
+        };
+        let next = messages.peek().is_some().then(|| exchange.another()).transpose();
+        ended.push((is_asked, exchange.close(answer)));
+        exchange = match next {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(error) => return unrecorded(error, id),
+        };
+    }
+    let (mut bodies, mut whole) = (Vec::new(), Answer::accepted());
+    for (is_asked, closed) in ended {
+        let answer = closed.committed().await;
+        if answer.code == Some(Code::AuditUnavailable) {
+            return answer;
+        }
+        if is_asked {
+            bodies.push(answer.into_body());
+        }
+    }
+    if !bodies.is_empty() {
+        whole = Answer::ok(render::batch(&bodies));
+    }
+    whole.rotated = rotated;
+    whole
+}
+
+/// A message of a batch, or what is wrong with it.
+type Message<'a> = Result<Envelope<'a>, (WireError, Option<Id<'a>>)>;
+
+fn id_of<'a>(message: &Message<'a>) -> Option<Id<'a>> {
+    match message {
+        Ok(envelope) => envelope.id,
+        Err((error, id)) => id.filter(|_| *error != WireError::Response),
+    }
+}
+
+/// The messages of a body, if it may hold several.
+fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
+    let batch = Batch::parse(body)?;
+    if era::legacy_revision(headers)?.has_batches() { Ok(batch) } else { Err(WireError::Batch.into()) }
+}
+
+impl<'a> Exchange<'a> {
+    /// The next message of the same batch: a record of its own, everything else as it was.
+    ///
+    /// # Errors
+    /// [`AuditError`]: nothing can be recorded, so nothing further happens.
+    fn another(&self) -> Result<Self, AuditError> {
+        let (time, clock) = (Timestamp::now(), Instant::now());
+        let id = RequestId::at(time);
+        let mut record = Record::open(&self.worker.lane, id, (time, clock))?;
+        record.describe(self.visit.path, self.headers.user_agent, self.visit.ip);
+        let visit = Visit { request: id, time, clock, ..self.visit };
+        let new = Self::new(self.worker, self.uri, visit, record);
+        Ok(Self { headers: self.headers.clone(), began: self.began, ..new })
+    }
+
+    /// The rungs that any other request passes before its body. A token that was revoked while the messages
+    /// before ran must run no further tool.
+    async fn admit_next(&mut self, principal: &mut Arc<Principal>) -> Result<(), Refusal> {
+        self.worker.turnstile.address(&self.visit).await?;
+        *principal = self.admit_again().await?;
+        Ok(())
+    }
+
+    async fn element(&mut self, principal: &Arc<Principal>, message: Message<'_>) -> Answer {
+        let id = id_of(&message);
+        match message {
+            Ok(envelope) if envelope.method == Method::Initialize.name() => {
+                self.label = Method::Initialize.name();
+                self.record.method(Some(Method::Initialize), &envelope.method);
+                let refusal = Refusal::new(Code::InvalidRequest, "initialize stands in no batch");
+                self.nonsense(principal, refusal, id).await
+            }
+            Ok(envelope) => self.message(Arc::clone(principal), envelope).await,
+            Err((error, _)) => self.nonsense(principal, error.into(), id).await,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What clients of older revisions ask is done to its end, also if they hang up: with them that takes nothing
+//! back (G17), unlike in the modern era (T14).
+
+use std::{rc::Rc, sync::Arc};
+
+use actix_web::{
+    http::{Uri, header::HeaderMap},
+    rt,
+};
+use bytes::Bytes;
+
+use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
+use crate::{
+    actors::limiter::Visit,
+    domain::{Principal, Rotated},
+    edge::Headers,
+    error::Code,
+    house::{Errand, Worker},
+};
+
+/// An exchange with all that it needs when its connection is gone.
+struct Detached {
+    worker: Rc<Worker>,
+    uri: Uri,
+    headers: HeaderMap,
+    visit: Visit<'static>,
+    record: Record,
+    rotated: Option<Rotated>,
+    principal: Arc<Principal>,
+    body: Bytes,
+    _errand: Errand,
+}
+
+/// Answers what stands in the body of `exchange`, in a task of its own that is bounded by the deadlines of
+/// tools. Where all places for such tasks are taken, it ends with its connection, which bounds it too.
+pub(super) async fn finish(
+    exchange: Exchange<'_>,
+    headers: &HeaderMap,
+    (principal, body): (Arc<Principal>, Bytes),
+) -> Answer {
+    let Some(errand) = exchange.house().errands.begin() else {
+        return exchange.finish(principal, &body).await;
+    };
+    let id = exchange.record.id();
+    let Exchange { worker, uri, visit, record, rotated, .. } = exchange;
+    let Visit { request, time, clock, ip, epoch, .. } = visit;
+    let detached = Detached {
+        worker: Rc::clone(worker),
+        uri: uri.clone(),
+        headers: headers.clone(),
+        // There is no other path to this endpoint.
+        visit: Visit { request, time, clock, ip, epoch, path: "/mcp" },
+        record,
+        rotated,
+        principal,
+        body,
+        _errand: errand,
+    };
+    let ended = rt::spawn(detached.carry_out()).await;
+    // A panic has left its record when the task was dropped.
+    ended.unwrap_or_else(|_panic| Answer::refused(&Refusal::new(Code::Internal, "internal error"), None, id))
+}
+
+impl Detached {
+    async fn carry_out(self) -> Answer {
+        let mut exchange = Exchange::new(&self.worker, &self.uri, self.visit, self.record);
+        exchange.headers = Headers::of(&self.headers);
+        exchange.rotated = self.rotated;
+        exchange.finish(self.principal, &self.body).await
+    }
+}

@@ -1,0 +1,61 @@
+//! The end of an exchange: its record is closed, on disk where that is asked for, and counted.
+
+use std::{rc::Rc, time::Instant};
+
+use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
+use crate::{
+    actors::audit::{AuditError, Receipt},
+    domain::RequestId,
+    error::Code,
+    house::Worker,
+};
+
+/// An answer whose record is closed, though perhaps not on disk yet.
+pub(super) struct Closed<'a> {
+    answer: Answer,
+    receipt: Receipt,
+    worker: &'a Rc<Worker>,
+    id: RequestId,
+    started: Instant,
+    label: &'static str,
+}
+
+impl<'a> Exchange<'a> {
+    /// Closes the record of what was answered and, in durable mode, waits until it is on disk: only then may
+    /// the answer leave. One that cannot be recorded is none.
+    pub(super) async fn settle(self, answer: Answer) -> Answer {
+        self.close(answer).committed().await
+    }
+
+    /// Closes the record of what was answered.
+    pub(super) fn close(self, mut answer: Answer) -> Closed<'a> {
+        answer.rotated = self.rotated;
+        let (worker, label, started, id) = (self.worker, self.label, self.visit.clock, self.record.id());
+        let receipt = if answer.is_over_a_limit() {
+            // The limiter records that.
+            self.record.withdraw();
+            Receipt::default()
+        } else {
+            self.record.close(answer.outcome, answer.code.map(Code::reason))
+        };
+        Closed { answer, receipt, worker, id, started, label }
+    }
+}
+
+impl Closed<'_> {
+    /// Waits for the record, counts, and gives the answer.
+    pub(super) async fn committed(self) -> Answer {
+        let Self { answer, receipt, worker, id, started, label } = self;
+        let answer = receipt.committed().await.map_or_else(|error| unrecorded(error, id), |()| answer);
+        if answer.code == Some(Code::Internal) {
+            tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
+        }
+        worker.house.metrics.request(label, answer.outcome, started.elapsed());
+        answer
+    }
+}
+
+/// What is said where nothing can be recorded.
+pub(super) fn unrecorded(error: AuditError, id: RequestId) -> Answer {
+    Answer::refused(&Refusal::from(error), None, id)
+}
