@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::exchange::{Done, Exchange, Refused, boxed};
 use crate::{
-    actors::limiter::Visit,
+    actors::{audit::AuditError, limiter::Visit},
     domain::{Outcome, RequestId, Timestamp},
     edge::{self, Headers, Record},
     error::{Code, Coded},
@@ -86,7 +86,7 @@ pub(super) async fn serve(
     let id = RequestId::at(now.0);
     let record = match open(path, &request, &worker, (id, now)) {
         Ok(record) => record,
-        Err(answer) => return answer,
+        Err(error) => return edge::problem(&error, id),
     };
     let (errand, told) = (worker.house.errands.begin(), Rc::new(Cell::new(false)));
     let may_begin = errand.is_some();
@@ -120,14 +120,14 @@ pub(super) async fn serve(
 /// Which request it is, and when it came.
 type Which = (RequestId, (Timestamp, Instant));
 
-/// The record of a request, described; without it, the answer.
+/// The record of a request, described.
 fn open(
     path: &'static str,
     request: &HttpRequest,
     worker: &Worker,
     (id, now): Which,
-) -> Result<Record, HttpResponse> {
-    let mut record = Record::open(&worker.lane, id, now).map_err(|error| edge::problem(&error, id))?;
+) -> Result<Record, AuditError> {
+    let mut record = Record::open(&worker.lane, id, now)?;
     let agent = Headers::of(request.headers()).user_agent;
     record.describe(path, agent, worker.house.proxies.client_of(request));
     Ok(record)
@@ -175,7 +175,7 @@ async fn too_late(
 ) -> HttpResponse {
     let record = match open(path, request, worker, (id, now)) {
         Ok(record) => record,
-        Err(answer) => return answer,
+        Err(error) => return edge::problem(&error, id),
     };
     let code = Late.code();
     let receipt = record.close(Outcome::of(code), Some(code.reason()));
