@@ -7,5 +7,6 @@ pub mod feed;
 mod freshness;
 pub mod kit;
 pub mod limiter;
+pub mod recent;
 pub mod tokens;
 pub mod users;

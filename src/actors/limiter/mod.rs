@@ -15,7 +15,6 @@ mod bucket;
 mod config;
 mod error;
 mod messages;
-mod recent;
 mod shared;
 mod table;
 mod tally;

@@ -7,12 +7,14 @@ use super::{
     Exceeded, InFlight, LimitError, Limiter, Mode, Scope,
     bucket::{Bucket, Claim, Class, Moment, Short, take},
     messages::Open,
-    recent::Recent,
     shared::{ADDRESS, FAILURES, FALLBACK, Shared, ToolGate},
     table::Id,
     tally::Refused,
 };
-use crate::domain::{Principal, PrincipalKind, RequestId, Timestamp};
+use crate::{
+    actors::recent::Recent,
+    domain::{Principal, PrincipalKind, RequestId, Timestamp},
+};
 
 /// Half of the addresses, and half of the principals, whose buckets one worker holds.
 const HALF: usize = 4_096;
@@ -99,7 +101,7 @@ impl Turnstile {
         }
         let id = Id::of_address(visit.ip);
         let now = self.now(visit);
-        let of_known = |bucket: &Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
+        let of_known = |bucket: &mut Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
         let known = self.addresses.borrow_mut().find(&id).map(of_known);
         let taken = match known {
             Some(taken) => taken,
