@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     Sqlite,
-    columns::{from_moment, moment},
+    columns::{from_moment, gather, moment},
     revocations,
 };
 use crate::{
@@ -53,16 +53,7 @@ impl Families for Sqlite {
     }
 
     fn forget_ended_families(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
-            let mut forgotten = 0;
-            loop {
-                let step = self.writer.ask(move |conn| forget(conn, now)).await?;
-                forgotten += u64::from(step);
-                if step < FORGOTTEN_AT_ONCE {
-                    return Ok(forgotten);
-                }
-            }
-        })
+        self.writer.in_steps(FORGOTTEN_AT_ONCE, move |conn| forget(conn, now))
     }
 }
 
@@ -140,16 +131,11 @@ fn exchange(conn: &Connection, rotation: &Rotation) -> Result<(), StoreError> {
 
 /// Ends one family with everything that hangs on it; its live access tokens are revoked.
 fn end(conn: &Connection, id: &str, at: Timestamp) -> Result<Vec<Revocation>, StoreError> {
-    let mut ended = Vec::new();
-    {
-        let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
-        let mut statement = conn.prepare_cached(sql)?;
-        let mut rows = statement.query(params![id, from_moment(at)])?;
-        while let Some(row) = rows.next()? {
-            let access = FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? };
-            ended.push(revocation(access, at));
-        }
-    }
+    let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
+    let ended = gather(conn.prepare_cached(sql)?.query(params![id, from_moment(at)])?, |row| {
+        let access = FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? };
+        Ok(revocation(access, at))
+    })?;
     drop_family(conn, id)?;
     for revocation in &ended {
         revocations::revoke(conn, revocation)?;
