@@ -76,7 +76,7 @@ async fn when_the_second_listener_ends(with: io::Result<()>) {
     assert_eq!((&*stopped.event, &*stopped.outcome), ("server.stopped", "failed"));
     assert_eq!(checkpoint.event, "audit.checkpoint");
     assert!(verify(home.path(), None).unwrap().ok());
-    let levels = stores.quota.levels(Timestamp::now()).await.unwrap();
+    let levels = stores.quota.levels().await.unwrap();
     assert!(levels.iter().any(|level| level.scope == "address"), "what was used up is kept: {levels:?}");
     assert_eq!(stores.keys.show(key.id).await.unwrap().unwrap().usage_count, 7);
 }
