@@ -19,7 +19,7 @@ use crate::{
     error::{Code, Coded},
     house::{House, Worker},
     policy::{self, CallTool},
-    protocol::{Envelope, Id, Params, check_text},
+    protocol::{Envelope, Id, Params},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -82,7 +82,7 @@ impl<'a> Exchange<'a> {
             Ok(principal) => principal,
             Err(refusal) => return self.refused(&refusal, None),
         };
-        match check_text(&body.bytes).map_err(|e| (e, None)).and_then(Envelope::parse) {
+        match Envelope::parse(&body.bytes) {
             Ok(envelope) => self.message(principal, envelope).await,
             Err((error, id)) => match self.charge(&principal, None).await {
                 Ok(_) => self.refused(&error.into(), id),

@@ -3,16 +3,17 @@
 mod envelope;
 mod object;
 mod params;
+mod reader;
 pub mod render;
-mod scan;
 mod sentinel;
-mod strict;
+mod text;
+mod tree;
 
 pub use envelope::{Envelope, Id};
 pub use params::{Meta, Params};
-pub use scan::{MAX_DEPTH, MAX_NODES, check_text};
+pub use reader::{MAX_DEPTH, MAX_NODES, Raw};
 pub use sentinel::decode as decode_header;
-pub use strict::parse_value;
+pub use tree::{Children, Kind, Members, Node, Tree};
 
 /// The revision that this server speaks.
 pub const MODERN: &str = "2026-07-28";
@@ -63,17 +64,6 @@ impl crate::error::Coded for WireError {
         match self {
             Self::Parse(_) => crate::error::Code::ParseError,
             Self::Request(_) => crate::error::Code::InvalidRequest,
-        }
-    }
-}
-
-impl From<serde_json::Error> for WireError {
-    /// Our visitors answer in words of their own, which survive as data errors; all else is syntax.
-    fn from(error: serde_json::Error) -> Self {
-        if error.is_data() {
-            Self::Request(object::known_words(&error.to_string()))
-        } else {
-            Self::Parse("the body is not valid JSON")
         }
     }
 }

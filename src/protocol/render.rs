@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn answers_are_json_with_the_id_as_it_came() {
-        let envelope = Envelope::parse(r#"{"jsonrpc":"2.0","id":"q\"1","method":"x"}"#).unwrap();
+        let envelope = Envelope::parse(br#"{"jsonrpc":"2.0","id":"q\"1","method":"x"}"#).unwrap();
         let id = envelope.id.unwrap();
         let stamp = r#""_meta":{"s":1}"#;
         let answer = read(&tool_result(id, r#"{"city":"Ålesund \"x\""}"#, stamp));

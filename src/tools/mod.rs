@@ -6,6 +6,7 @@ mod argument;
 mod bounds;
 mod builtin;
 mod error;
+mod instance;
 pub mod list_users;
 mod registry;
 mod schema;
