@@ -68,6 +68,8 @@ pub(super) struct Exchange<'a> {
     pub(super) ip: Option<IpAddr>,
     /// The successor of the key that it shows.
     pub(super) rotated: Option<Rotated>,
+    /// What limits know it by.
+    pub(super) visit: Visit<'static>,
     payload: &'a mut Payload,
     is_read: bool,
 }
@@ -91,6 +93,7 @@ pub(super) async fn serve(
     let headers = Headers::of(request.headers());
     let ip = worker.house.proxies.client_of(request);
     record.describe(path, headers.user_agent, ip);
+    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path, epoch: 0 };
     let mut exchange = Exchange {
         worker,
         request,
@@ -98,10 +101,10 @@ pub(super) async fn serve(
         record,
         ip,
         rotated: None,
+        visit,
         payload: &mut payload,
         is_read: false,
     };
-    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path, epoch: 0 };
     let (done, stake) = exchange.attempt(&visit, deed).await;
     count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
     let done = match done {

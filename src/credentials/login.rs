@@ -41,7 +41,11 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         return Err(ended.map_or_else(boxed, |()| boxed(error)));
     }
     exchange.record.event(EventCode::AuthSucceeded);
-    exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
+    let mut detail = json!({ "family": pair.family, "jti": pair.jti });
+    if !pair.ended.is_empty() {
+        detail["ended"] = json!(pair.ended);
+    }
+    exchange.record.detail(&detail);
     exchange.record.principal(pair.principal());
     Ok(Done::Json(pair.body))
 }

@@ -200,6 +200,20 @@ impl Turnstile {
         })
     }
 
+    /// Takes one request from a principal who will not come back soon: this worker keeps nothing of it, so
+    /// that those stay at hand who do.
+    ///
+    /// # Errors
+    /// As of [`principal`](Self::principal).
+    pub async fn passing(&self, visit: &Visit<'_>, principal: &Arc<Principal>) -> Result<(), LimitError> {
+        if self.is_off() {
+            return Ok(());
+        }
+        let known = self.meet(principal).await?;
+        let passed = self.pass(&known, None, (self.now(visit), visit.epoch)).map(drop);
+        passed.or_else(|stopped| self.refuse(stopped.exceeded, stopped.id, (visit, Some(principal), None)))
+    }
+
     /// Takes from the buckets of a principal that this worker knows; `None` if it does not.
     fn pass_known(
         &self,

@@ -10,22 +10,30 @@ use super::{
 use crate::{
     domain::{Subject, Timestamp},
     store::{
-        Families, Family, FamilyAccess, FamilyOf, Revocation, RevocationTarget, Rotated, Rotation,
-        StoreError, StoreFuture, families::revocation,
+        Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
+        Rotated, Rotation, StoreError, StoreFuture, families::revocation,
     },
 };
 
 /// Where a column that does not read was found.
 const TABLE: &str = "a refresh family";
+/// Families of its subject that may stand beside a new one, as SQLite counts.
+const BESIDE: i64 = MOST_FAMILIES as i64 - 1;
 /// Ended families that one transaction drops.
 const FORGOTTEN_AT_ONCE: u32 = 500;
 
 impl Families for Sqlite {
-    fn found<'a>(&'a self, family: &'a Family, access: &'a FamilyAccess) -> StoreFuture<'a, ()> {
+    fn found<'a>(
+        &'a self,
+        family: &'a Family,
+        access: &'a FamilyAccess,
+        at: Timestamp,
+    ) -> StoreFuture<'a, MadeRoom> {
         let (family, access) = (family.clone(), access.clone());
         self.writer.ask(move |conn| {
             add(conn, &family)?;
-            add_access(conn, &family.id, &access)
+            add_access(conn, &family.id, &access)?;
+            make_room(conn, &family, at)
         })
     }
 
@@ -148,6 +156,18 @@ fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM family_access WHERE family = ?1")?.execute([id])?;
     conn.prepare_cached("DELETE FROM families WHERE id = ?1")?.execute([id])?;
     Ok(())
+}
+
+/// Ends the families of the same subject that are one too many beside the new one.
+fn make_room(conn: &Connection, new: &Family, at: Timestamp) -> Result<MadeRoom, StoreError> {
+    let sql = "SELECT id FROM families WHERE subject = ?1 AND id <> ?2 AND expires_at > ?3
+               ORDER BY expires_at DESC, id DESC LIMIT -1 OFFSET ?4";
+    let given = params![new.subject.as_str(), new.id, from_moment(at), BESIDE];
+    let mut room = MadeRoom { ended: ids(conn, sql, given)?, revocations: Vec::new() };
+    for id in &room.ended {
+        room.revocations.extend(end(conn, id, at)?);
+    }
+    Ok(room)
 }
 
 /// Ends the families of a subject or a client that is revoked; or the one that is named by its own id or by
