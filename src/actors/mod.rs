@@ -5,6 +5,7 @@ pub mod audit;
 pub mod epoch;
 pub mod feed;
 mod freshness;
+mod identity;
 pub mod kit;
 pub mod limiter;
 pub mod recent;

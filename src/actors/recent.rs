@@ -48,11 +48,17 @@ impl<K: Eq + Hash + Copy, V, S: BuildHasher + Default> Recent<K, V, S> {
         self.young.insert(key, value);
     }
 
-    /// Drops the entry of `key`.
+    /// Takes out the entry of `key`.
     #[inline]
-    pub fn remove(&mut self, key: &K) {
-        self.young.remove(key);
-        self.old.remove(key);
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let (young, old) = (self.young.remove(key), self.old.remove(key));
+        young.or(old)
+    }
+
+    /// Drops every entry that `keep` does not want.
+    pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.young.retain(|_, value| keep(value));
+        self.old.retain(|_, value| keep(value));
     }
 
     /// How many entries there are.
@@ -93,8 +99,13 @@ mod tests {
         let mut recent: Recent<_, _> = Recent::new(1);
         recent.add(1, 1);
         recent.add(2, 2);
-        recent.remove(&1);
-        recent.remove(&2);
+        assert_eq!((recent.remove(&1), recent.remove(&2), recent.remove(&3)), (Some(1), Some(2), None));
+        assert_eq!(recent.len(), 0);
+        recent.add(1, 1);
+        recent.add(2, 2);
+        recent.retain(|value| *value != 1);
+        assert_eq!((recent.peek(&1), recent.peek(&2)), (None, Some(&2)));
+        recent.retain(|value| *value != 2);
         assert_eq!(recent.len(), 0);
     }
 }
