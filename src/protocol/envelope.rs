@@ -87,18 +87,18 @@ impl<'a> Envelope<'a> {
         let read = object::read_whole::<Members<'a, false>>(&mut reader);
         let members = read.map_err(|error| (error, id_of(reader.again())))?;
         let known_id = members.id.and_then(Id::parse);
-        let refuse = |words| (WireError::Request(words), known_id);
+        let refuse = |error| (error, known_id);
         if members.version.and_then(Raw::string).as_deref() != Some("2.0") {
-            return Err(refuse("jsonrpc must be \"2.0\""));
+            return Err(refuse(WireError::Version));
         }
         if members.id.is_some() && known_id.is_none() {
-            return Err(refuse("id must be an integer within ±(2^53 − 1) or a string of at most 128 bytes"));
+            return Err(refuse(WireError::Id));
         }
         if members.answers {
-            return Err(refuse("a response was posted; this server asks nothing"));
+            return Err(refuse(WireError::Response));
         }
         let method = members.method.and_then(Raw::string);
-        let method = method.ok_or_else(|| refuse("method must be a string"))?;
+        let method = method.ok_or_else(|| refuse(WireError::Method))?;
         Ok(Self { id: known_id, method, params: members.params })
     }
 }
@@ -111,9 +111,10 @@ fn id_of(mut reader: Reader<'_>) -> Option<Id<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Code, Coded};
 
-    fn refusal(text: &str) -> WireError {
-        Envelope::parse(text.as_bytes()).unwrap_err().0
+    fn refusal(text: &str) -> Code {
+        Envelope::parse(text.as_bytes()).unwrap_err().0.code()
     }
 
     #[test]
@@ -140,7 +141,7 @@ mod tests {
             "{'a':1}",
             "{\"a\":1,}",
         ] {
-            assert!(matches!(refusal(text), WireError::Parse(_)), "{text}");
+            assert_eq!(refusal(text), Code::ParseError, "{text}");
         }
     }
 
@@ -165,7 +166,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"x","Method":"y"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","method\u0000":"y"}"#,
         ] {
-            assert!(matches!(refusal(text), WireError::Request(_)), "{text}");
+            assert_eq!(refusal(text), Code::InvalidRequest, "{text}");
         }
     }
 

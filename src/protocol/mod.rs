@@ -1,6 +1,7 @@
 //! MCP on the wire: JSON-RPC envelopes, `_meta`, mirrored headers. Pure; borrowed where it is hot.
 
 mod envelope;
+mod error;
 mod object;
 mod params;
 mod reader;
@@ -10,6 +11,7 @@ mod text;
 mod tree;
 
 pub use envelope::{Envelope, Id};
+pub use error::WireError;
 pub use params::{Meta, Params};
 pub use reader::{MAX_DEPTH, MAX_NODES, Raw};
 pub use sentinel::decode as decode_header;
@@ -46,24 +48,4 @@ pub mod code {
     pub const RATE_LIMITED: i32 = -31_429;
     /// Try again later.
     pub const UNAVAILABLE: i32 = -31_503;
-}
-
-/// A request that is not what the protocol says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    /// Not one JSON text within our bounds; the words say which bound.
-    #[error("{0}")]
-    Parse(&'static str),
-    /// JSON, but not one well-formed request; the words say why.
-    #[error("{0}")]
-    Request(&'static str),
-}
-
-impl crate::error::Coded for WireError {
-    fn code(&self) -> crate::error::Code {
-        match self {
-            Self::Parse(_) => crate::error::Code::ParseError,
-            Self::Request(_) => crate::error::Code::InvalidRequest,
-        }
-    }
 }

@@ -6,12 +6,6 @@
 
 use super::{WireError, reader::Reader};
 
-const NOT_AN_OBJECT: WireError = WireError::Request("the body must be one JSON object");
-const NO_MEMBERS: WireError = WireError::Request("params and _meta must be objects");
-const VARIANT: WireError =
-    WireError::Request("a member differs from a known one only by case or control characters");
-pub(super) const DOUBLED: WireError = WireError::Request("a member stands twice");
-
 /// An object of which some members are kept.
 pub(super) trait Shape<'a>: Default {
     /// The names of the members that are kept, exactly as they must be written; at most 32.
@@ -27,7 +21,7 @@ pub(super) fn read_whole<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T,
         // Valid JSON of another kind is a wrong request; anything else is no JSON at all.
         reader.skip()?;
         reader.end()?;
-        return Err(NOT_AN_OBJECT);
+        return Err(WireError::Kind);
     }
     let object = read(reader)?;
     reader.end()?;
@@ -37,20 +31,19 @@ pub(super) fn read_whole<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T,
 /// Reads the object that begins here.
 pub(super) fn read<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T, WireError> {
     if reader.peek() != b'{' {
-        return Err(NO_MEMBERS);
+        return Err(WireError::Params);
     }
     let (mut object, mut seen) = (T::default(), 0_u32);
-    reader.members(|reader, name| {
-        let name = name.string().unwrap_or_default();
-        match T::NAMES.iter().position(|known| *known == name) {
-            Some(at) if seen & (1 << at) != 0 => Err(DOUBLED),
-            Some(at) => {
-                seen |= 1 << at;
-                object.read(at, reader)
-            }
-            None if T::NAMES.iter().any(|known| is_variant(&name, known)) => Err(VARIANT),
-            None => reader.skip(),
+    reader.members(|reader, name| match T::NAMES.iter().position(|known| name.says(known)) {
+        Some(at) if seen & (1 << at) != 0 => Err(WireError::Doubled),
+        Some(at) => {
+            seen |= 1 << at;
+            object.read(at, reader)
         }
+        None if T::NAMES.iter().any(|known| is_variant(&name.string().unwrap_or_default(), known)) => {
+            Err(WireError::Variant)
+        }
+        None => reader.skip(),
     })?;
     Ok(object)
 }

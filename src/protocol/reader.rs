@@ -18,13 +18,23 @@ pub const MAX_NODES: usize = 10_000;
 /// A number of so many digits may be more than a double can hold.
 const LONG_NUMBER: usize = 300;
 
-const NOT_JSON: WireError = WireError::Parse("the body is not valid JSON");
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Spelling {
+    /// It is no string.
+    #[default]
+    Other,
+    /// A string that says what stands between its quotes.
+    Plain,
+    /// A string with escapes.
+    Escaped,
+}
 
 /// One JSON value as it stands in the body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw<'a> {
     text: &'a str,
-    escaped: bool,
+    spelling: Spelling,
 }
 
 impl<'a> Raw<'a> {
@@ -40,17 +50,40 @@ impl<'a> Raw<'a> {
 
     /// Whether it is a string.
     pub fn is_string(self) -> bool {
-        self.text.starts_with('"')
+        self.spelling != Spelling::Other
     }
 
     /// The string that it is, `None` if it is something else.
+    #[inline]
     pub fn string(self) -> Option<Cow<'a, str>> {
-        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
-        if self.escaped {
-            serde_json::from_str(self.text).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(inside))
+        match self.spelling {
+            Spelling::Plain => self.inside().map(Cow::Borrowed),
+            Spelling::Escaped => serde_json::from_str(self.text).ok().map(Cow::Owned),
+            Spelling::Other => None,
         }
+    }
+
+    /// Whether it is the string `other`.
+    #[inline]
+    pub fn says(self, other: &str) -> bool {
+        match self.spelling {
+            Spelling::Plain => self.inside() == Some(other),
+            _ => self.string().is_some_and(|string| string == other),
+        }
+    }
+
+    /// Whether both are the same string.
+    #[inline]
+    pub(super) fn says_as(self, other: Self) -> bool {
+        match (self.spelling, other.spelling) {
+            (Spelling::Plain, Spelling::Plain) => self.text == other.text,
+            _ => other.string().is_some_and(|other| self.says(&other)),
+        }
+    }
+
+    #[inline]
+    fn inside(self) -> Option<&'a str> {
+        self.text.get(1..self.text.len().checked_sub(1)?)
     }
 }
 
@@ -67,9 +100,9 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// At the beginning of `body`.
     pub(super) fn new(body: &'a [u8]) -> Result<Self, WireError> {
-        let text = std::str::from_utf8(body).map_err(|_| WireError::Parse("the body is not UTF-8"))?;
+        let text = std::str::from_utf8(body).map_err(|_| WireError::Encoding)?;
         if text.starts_with('\u{feff}') {
-            return Err(WireError::Parse("the body starts with a byte order mark"));
+            return Err(WireError::Mark);
         }
         Ok(Self::of(text, MAX_NODES))
     }
@@ -85,6 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is no white space, without taking it; 0, with which no token begins, at the end.
+    #[inline]
     pub(super) fn peek(&mut self) -> u8 {
         loop {
             match self.text.as_bytes().get(self.at) {
@@ -98,17 +132,17 @@ impl<'a> Reader<'a> {
     /// Nothing but white space is left.
     pub(super) fn end(&mut self) -> Result<(), WireError> {
         self.peek();
-        if self.at == self.text.len() { Ok(()) } else { Err(NOT_JSON) }
+        if self.at == self.text.len() { Ok(()) } else { Err(WireError::Grammar) }
     }
 
     /// The next value.
     pub(super) fn value(&mut self) -> Result<Raw<'a>, WireError> {
         let (first, from) = (self.peek(), self.at);
-        let escaped = match first {
+        let spelling = match first {
             b'"' => self.string()?,
-            _ => self.skip().map(|()| false)?,
+            _ => self.skip().map(|()| Spelling::Other)?,
         };
-        Ok(Raw { escaped, ..self.since(from) })
+        Ok(Raw { spelling, ..self.since(from) })
     }
 
     /// Each member of the next value, which must be an object: `take` gets its name and must take its value.
@@ -173,7 +207,7 @@ impl<'a> Reader<'a> {
                 b't' => self.word("true")?,
                 b'f' => self.word("false")?,
                 b'n' => self.word("null")?,
-                _ => return Err(NOT_JSON),
+                _ => return Err(WireError::Grammar),
             }
             // Behind a value: the next one of its container, or the ends of some containers.
             loop {
@@ -194,55 +228,62 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn open(&mut self, opening: u8) -> Result<(), WireError> {
         self.take(opening)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(WireError::Parse("the body is nested too deeply"));
+            return Err(WireError::Depth);
         }
         self.count()
     }
 
+    #[inline]
     fn close(&mut self, closing: u8) -> Result<(), WireError> {
         self.take(closing)?;
         self.depth -= 1;
         Ok(())
     }
 
+    #[inline]
     fn comma(&mut self) -> Result<(), WireError> {
         self.take(b',')?;
         self.count()
     }
 
+    #[inline]
     fn count(&mut self) -> Result<(), WireError> {
         let left = self.left.checked_sub(1);
-        self.left = left.ok_or(WireError::Parse("the body holds too many values"))?;
+        self.left = left.ok_or(WireError::Count)?;
         Ok(())
     }
 
+    #[inline]
     fn take(&mut self, token: u8) -> Result<(), WireError> {
         if self.peek() != token {
-            return Err(NOT_JSON);
+            return Err(WireError::Grammar);
         }
         self.at += 1;
         Ok(())
     }
 
     /// The next member's name, and the colon behind it.
+    #[inline]
     fn name(&mut self) -> Result<Raw<'a>, WireError> {
         if self.peek() != b'"' {
-            return Err(NOT_JSON);
+            return Err(WireError::Grammar);
         }
         let from = self.at;
-        let escaped = self.string()?;
-        let name = Raw { escaped, ..self.since(from) };
+        let spelling = self.string()?;
+        let name = Raw { spelling, ..self.since(from) };
         self.take(b':')?;
         Ok(name)
     }
 
-    /// Past the string that begins here; says whether it holds an escape.
-    fn string(&mut self) -> Result<bool, WireError> {
-        let mut escaped = false;
+    /// Past the string that begins here; says how it is written.
+    #[inline]
+    fn string(&mut self) -> Result<Spelling, WireError> {
+        let mut spelling = Spelling::Plain;
         self.at += 1;
         loop {
             let rest = self.rest();
@@ -251,14 +292,14 @@ impl<'a> Reader<'a> {
             match rest.get(run) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(spelling);
                 }
                 Some(b'\\') => {
-                    escaped = true;
+                    spelling = Spelling::Escaped;
                     self.at += escape_length(self.rest())?;
                 }
-                Some(_) => return Err(WireError::Parse("a string holds a control character")),
-                None => return Err(WireError::Parse("a string does not end")),
+                Some(_) => return Err(WireError::Control),
+                None => return Err(WireError::OpenString),
             }
         }
     }
@@ -288,7 +329,7 @@ impl<'a> Reader<'a> {
         }
         let number = self.since(from).text;
         if (has_exponent || number.len() > LONG_NUMBER) && !number.parse().is_ok_and(f64::is_finite) {
-            return Err(WireError::Parse("a number is out of range"));
+            return Err(WireError::Number);
         }
         Ok(())
     }
@@ -298,21 +339,23 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let digits = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
         self.at += digits;
-        if digits == 0 { Err(NOT_JSON) } else { Ok(()) }
+        if digits == 0 { Err(WireError::Grammar) } else { Ok(()) }
     }
 
     fn word(&mut self, word: &str) -> Result<(), WireError> {
         if !self.rest().starts_with(word.as_bytes()) {
-            return Err(NOT_JSON);
+            return Err(WireError::Grammar);
         }
         self.at += word.len();
         Ok(())
     }
 
+    #[inline]
     fn next_is(&self, byte: u8) -> bool {
         self.text.as_bytes().get(self.at) == Some(&byte)
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -323,8 +366,9 @@ impl<'a> Reader<'a> {
     }
 
     /// What it has passed since it stood at `from`, as a value without escapes of its own.
+    #[inline]
     pub(super) fn since(&self, from: usize) -> Raw<'a> {
-        Raw { text: self.text.get(from..self.at).unwrap_or_default(), escaped: false }
+        Raw { text: self.text.get(from..self.at).unwrap_or_default(), spelling: Spelling::Other }
     }
 }
 

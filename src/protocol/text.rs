@@ -8,6 +8,7 @@ const LOW: u64 = u64::from_ne_bytes([0x01; WORD]);
 const HIGH: u64 = u64::from_ne_bytes([0x80; WORD]);
 
 /// How many bytes at the start of `bytes` are neither a quote nor a backslash nor a control character.
+#[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<WORD>();
     let mut at = 0;
@@ -37,21 +38,19 @@ const fn below_space(word: u64) -> u64 {
 
 /// How long the escape is with which `bytes` begin. A surrogate must be half of a pair (RFC 8259 §8.2).
 pub(super) fn escape_length(bytes: &[u8]) -> Result<usize, WireError> {
-    const LONE: WireError = WireError::Parse("a string holds half a surrogate pair");
-    const BROKEN: WireError = WireError::Parse("a string holds a broken escape");
     match bytes.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => return Ok(2),
         Some(b'u') => {}
-        _ => return Err(BROKEN),
+        _ => return Err(WireError::Escape),
     }
     match unit(bytes) {
         Some(0xD800..=0xDBFF) => match bytes.get(6..).and_then(unit) {
             Some(0xDC00..=0xDFFF) => Ok(12),
-            _ => Err(LONE),
+            _ => Err(WireError::Surrogate),
         },
-        Some(0xDC00..=0xDFFF) => Err(LONE),
+        Some(0xDC00..=0xDFFF) => Err(WireError::Surrogate),
         Some(_) => Ok(6),
-        None => Err(BROKEN),
+        None => Err(WireError::Escape),
     }
 }
 

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::{
     WireError,
-    object::DOUBLED,
     reader::{Raw, Reader},
 };
 
@@ -121,7 +120,7 @@ impl<'a> Tree<'a> {
             *slot = Slot { kind, raw: reader.since(from), len, next };
         }
         let whole = Node { slots: &self.0, at };
-        if kind == Kind::Object && whole.has_doubled_member() { Err(DOUBLED) } else { Ok(()) }
+        if kind == Kind::Object && whole.has_doubled_member() { Err(WireError::Doubled) } else { Ok(()) }
     }
 }
 
@@ -151,6 +150,11 @@ impl<'t> Node<'t> {
     /// The string that it is.
     pub fn string(self) -> Option<Cow<'t, str>> {
         self.slot()?.raw.string()
+    }
+
+    /// Whether it is the string `other`.
+    pub fn says(self, other: &str) -> bool {
+        self.slot().is_some_and(|slot| slot.raw.says(other))
     }
 
     /// The number of its members or elements.
@@ -205,12 +209,12 @@ impl<'t> Node<'t> {
     }
 
     fn has_doubled_member(self) -> bool {
-        let names = || self.members().filter_map(|(name, _)| name.string());
+        let names = || self.members().filter_map(|(name, _)| Some(name.slot()?.raw));
         if self.len() > FEW {
             let mut seen = HashSet::with_capacity(self.len());
-            return !names().all(|name| seen.insert(name));
+            return !names().filter_map(Raw::string).all(|name| seen.insert(name));
         }
-        names().enumerate().any(|(at, name)| names().take(at).any(|other| other == name))
+        names().enumerate().any(|(at, name)| names().take(at).any(|other| name.says_as(other)))
     }
 }
 
@@ -265,13 +269,13 @@ mod tests {
     #[test]
     fn a_doubled_member_is_refused_at_any_depth_among_few_and_many() {
         for text in [r#"{"a":1,"a":2}"#, r#"[{"x":{"a":1,"\u0061":2}}]"#, r#"{"a":{"b":1,"c":2,"b":3}}"#] {
-            assert_eq!(Tree::of_text(text).unwrap_err(), DOUBLED);
+            assert_eq!(Tree::of_text(text).unwrap_err(), WireError::Doubled);
         }
         let many = |last: &str| {
             let members: Vec<String> = (0..5_000).map(|n| format!("\"m{n}\":{n}")).collect();
             format!("{{{},\"{last}\":0}}", members.join(","))
         };
-        assert_eq!(Tree::of_text(&many("m4999")).unwrap_err(), DOUBLED);
+        assert_eq!(Tree::of_text(&many("m4999")).unwrap_err(), WireError::Doubled);
         assert_eq!(Tree::of_text(&many("m5000")).unwrap().root().len(), 5_001);
     }
 
