@@ -63,7 +63,7 @@ impl<K: Eq + Hash + Copy, V, S: BuildHasher + Default> Recent<K, V, S> {
 
     /// How many entries there are.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         for n in 1..10_000 {
             recent.add(n, n);
             assert_eq!(recent.find(&0), Some(&mut 0), "after {n}");
-            assert!(recent.len() <= 200);
+            assert!(recent.count() <= 200);
         }
         assert_eq!(recent.find(&1), None);
     }
@@ -100,12 +100,12 @@ mod tests {
         recent.add(1, 1);
         recent.add(2, 2);
         assert_eq!((recent.remove(&1), recent.remove(&2), recent.remove(&3)), (Some(1), Some(2), None));
-        assert_eq!(recent.len(), 0);
+        assert_eq!(recent.count(), 0);
         recent.add(1, 1);
         recent.add(2, 2);
         recent.retain(|value| *value != 1);
         assert_eq!((recent.peek(&1), recent.peek(&2)), (None, Some(&2)));
         recent.retain(|value| *value != 2);
-        assert_eq!(recent.len(), 0);
+        assert_eq!(recent.count(), 0);
     }
 }

@@ -43,11 +43,10 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         return Err(ended.map_or_else(boxed, |()| boxed(error)));
     }
     exchange.record.event(EventCode::AuthSucceeded);
-    let mut detail = json!({ "family": pair.family, "jti": pair.jti });
-    if !pair.ended.is_empty() {
-        detail["ended"] = json!(pair.ended);
-    }
-    exchange.record.detail(&detail);
+    exchange.record.detail(&match pair.ended.as_slice() {
+        [] => json!({ "family": pair.family, "jti": pair.jti }),
+        ended => json!({ "family": pair.family, "jti": pair.jti, "ended": ended }),
+    });
     exchange.record.principal(pair.principal());
     Ok(Done::Json(pair.body))
 }

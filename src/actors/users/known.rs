@@ -46,10 +46,10 @@ impl Known {
         self.0.add(name, places);
     }
 
-    /// How many names and places there are.
+    /// How many names there are.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    pub(super) fn count(&self) -> usize {
+        self.0.count()
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         for name in 0..3 * HALF as u32 {
             known.remember(id(name), id(name), now);
         }
-        assert!(known.len() <= 2 * HALF);
+        assert!(known.count() <= 2 * HALF);
         // An entry at the emptiest that a map is before it grows again, and its places.
         let (entry, places) = (2 * size_of::<(Id, Vec<Place>)>(), MOST_PLACES * size_of::<Place>());
         let most = 2 * HALF * (entry + places);
