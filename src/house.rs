@@ -1,12 +1,12 @@
 //! What a request can reach: finished parts, made once by `app` or by a test.
 
 mod errands;
+mod sights;
 mod toll;
 mod views;
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,8 +16,8 @@ use std::{
 
 pub use errands::{Errand, Errands};
 use hmac::Hmac;
-use parking_lot::Mutex;
 use sha2::Sha256;
+pub use sights::Sights;
 pub use toll::toll;
 pub use views::Views;
 
@@ -39,9 +39,6 @@ use crate::{
     telemetry::Metrics,
     tools::Registry,
 };
-
-/// Most credentials of which the house remembers that it has seen them; then it starts anew.
-const MAX_SIGHTS: usize = 65_536;
 
 /// What a caller without the permission for a tool is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,25 +157,6 @@ impl House {
     /// Whether the server is stopping: nothing new is begun.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
-    }
-}
-
-/// Credentials that this process has seen, by id: the first sight of each is recorded once, whichever
-/// worker has it. Forgetting one only means that it is recorded again.
-#[derive(Debug, Default)]
-pub struct Sights(Mutex<HashSet<Box<str>>>);
-
-impl Sights {
-    /// Whether this is the first sight of `credential`.
-    pub fn is_first(&self, credential: &str) -> bool {
-        let mut seen = self.0.lock();
-        if seen.contains(credential) {
-            return false;
-        }
-        if seen.len() >= MAX_SIGHTS {
-            seen.clear();
-        }
-        seen.insert(credential.into())
     }
 }
 

@@ -4,13 +4,12 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    answer::Answer, dispatch::Method, era, exchange::Exchange, record::Record, refusal::Refusal,
-    settle::unrecorded,
+    answer::Answer, dispatch::Method, era, exchange::Exchange, refusal::Refusal, settle::unrecorded,
 };
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
     domain::{Principal, RequestId, Timestamp},
-    edge::Headers,
+    edge::{Headers, Record},
     error::Code,
     protocol::{Batch, Envelope, Id, WireError, render},
 };
@@ -103,8 +102,9 @@ impl<'a> Exchange<'a> {
         let id = id_of(&message);
         match message {
             Ok(envelope) if envelope.method == Method::Initialize.name() => {
-                self.label = Method::Initialize.name();
-                self.record.method(Some(Method::Initialize), &envelope.method);
+                let own = Method::Initialize.name();
+                self.count.label(own);
+                self.record.method(Some(own), own);
                 let refusal = Refusal::new(Code::InvalidRequest, "initialize stands in no batch");
                 self.nonsense(principal, refusal, id).await
             }

@@ -9,11 +9,11 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
+use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
 use crate::{
     actors::limiter::Visit,
     domain::{Principal, Rotated},
-    edge::Headers,
+    edge::{Headers, Record},
     error::Code,
     house::{Errand, Worker},
 };
@@ -42,7 +42,8 @@ pub(super) async fn finish(
         return exchange.finish(principal, &body).await;
     };
     let id = exchange.record.id();
-    let Exchange { worker, uri, visit, record, rotated, .. } = exchange;
+    let Exchange { worker, uri, visit, record, count, rotated, .. } = exchange;
+    count.leave();
     let Visit { request, time, clock, ip, epoch, .. } = visit;
     let detached = Detached {
         worker: Rc::clone(worker),

@@ -9,11 +9,11 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{answer::Answer, detached, era, exchange::Exchange, record::Record, settle::unrecorded};
+use super::{answer::Answer, count::Count, detached, era, exchange::Exchange, settle::unrecorded};
 use crate::{
     actors::limiter::Visit,
     domain::{RequestId, Timestamp},
-    edge::{self, Busy, Field, Headers, Hold},
+    edge::{self, Busy, Field, Headers, Hold, Record},
     house::Worker,
 };
 
@@ -35,7 +35,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
         Ok(record) => exchange(&worker, &request, payload, record).await,
         Err(error) => {
             let answer = unrecorded(error, id);
-            worker.house.metrics.request("none", answer.outcome, started.elapsed());
+            Count::begin(&worker.house.metrics, started).ended(answer.outcome);
             answer
         }
     };

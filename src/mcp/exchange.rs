@@ -11,16 +11,16 @@ use bytes::Bytes;
 use super::{
     answer::{Answer, closes},
     batch,
+    count::Count,
     dispatch::Method,
     era::{self, Checked},
-    record::Record,
     refusal::Refusal,
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Principal, Rotated, Timestamp},
-    edge::{self, EdgeError, Headers},
+    edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded},
     house::{House, Worker},
     policy::{self, CallTool},
@@ -41,8 +41,8 @@ pub(super) struct Exchange<'a> {
     pub(super) record: Record,
     /// When the request of HTTP came that it is in: its deadline counts from there.
     pub(super) began: Instant,
-    /// What metrics call its method.
-    pub(super) label: &'static str,
+    /// What will be counted of it.
+    pub(super) count: Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
 }
@@ -65,7 +65,8 @@ impl<'a> Exchange<'a> {
     /// One that has just begun, of which nothing has been looked at.
     pub(super) fn new(worker: &'a Rc<Worker>, uri: &'a Uri, visit: Visit<'a>, record: Record) -> Self {
         let (headers, began) = (Headers::default(), record.started());
-        Self { worker, uri, headers, visit, record, began, label: "none", rotated: None }
+        let count = Count::begin(&worker.house.metrics, began);
+        Self { worker, uri, headers, visit, record, began, count, rotated: None }
     }
 
     /// The house that serves it.
@@ -191,7 +192,7 @@ impl<'a> Exchange<'a> {
             turnstile.may_try(&self.visit)?;
         }
         let seen = match self.authenticated((self.record.time(), self.record.started()), false).await {
-            Err(refusal) if is_failure(refusal.code) => {
+            Err(refusal) if refusal.code.is_failed_proof() => {
                 turnstile.failed(&self.visit).await?;
                 return Err(refusal);
             }
@@ -205,7 +206,7 @@ impl<'a> Exchange<'a> {
             self.house().metrics.deprecated_key();
         }
         if let Some(unknown) = seen.first_sight {
-            self.first_sight(&seen.principal, &unknown)?;
+            self.worker.first_sight(&self.record, &seen.principal, &unknown)?;
         }
         Ok(seen.principal)
     }
@@ -253,28 +254,7 @@ impl<'a> Exchange<'a> {
         if !again || reason.is_some() {
             house.metrics.auth(kind, reason, started.elapsed());
         }
-        seen.inspect_err(|_| self.record.unauthenticated())
-    }
-
-    /// Records that this process sees the credential for the first time, and what of it means nothing here.
-    fn first_sight(&self, principal: &Principal, unknown: &[Box<str>]) -> Result<(), Refusal> {
-        let slot = self.worker.lane.reserve()?;
-        if !self.house().sights.is_first(&principal.credential) {
-            return Ok(());
-        }
-        let mut event = self.record.beside(EventCode::AuthSucceeded);
-        if !unknown.is_empty() {
-            tracing::warn!(
-                principal.id = %principal.id,
-                unknown = ?unknown,
-                "a token carries roles or permissions that do not exist here; they grant nothing"
-            );
-            let detail = serde_json::json!({ "unknown_grants": unknown });
-            event.detail = Some(detail.to_string().into());
-        }
-        // In the same lane as the request's own record, before it: durable once that one is.
-        drop(slot.write(event));
-        Ok(())
+        seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
     }
 
     /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it
@@ -287,8 +267,9 @@ impl<'a> Exchange<'a> {
     /// The rungs from the envelope on.
     pub(super) async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
         let method = Method::named(&envelope.method);
-        self.label = method.map_or("other", Method::name);
-        self.record.method(method, &envelope.method);
+        let own = method.map(Method::name);
+        self.count.label(own.unwrap_or("other"));
+        self.record.method(own, &envelope.method);
         let checked = match envelope.id {
             Some(_) => era::check(&envelope, &self.headers).map(Some),
             None => era::check_notification(&envelope, &self.headers).map(|()| None),
@@ -319,20 +300,6 @@ impl<'a> Exchange<'a> {
         };
         answer.unwrap_or_else(|refusal| self.refused(&refusal.in_revision(revision), Some(id)))
     }
-}
-
-/// Whether a refusal counts as a failed authentication: something was shown, looked at, and does not hold.
-const fn is_failure(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidToken
-            | Code::ExpiredToken
-            | Code::RevokedToken
-            | Code::WrongTokenType
-            | Code::WrongAudience
-            | Code::UnknownIssuer
-            | Code::InvalidApiKey
-    )
 }
 
 /// Why a credential proves nothing; one that could not be checked is our failure, not the caller's.

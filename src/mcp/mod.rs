@@ -3,12 +3,12 @@
 mod answer;
 mod batch;
 mod call;
+mod count;
 mod detached;
 mod dispatch;
 mod endpoint;
 mod era;
 mod exchange;
-mod record;
 mod refusal;
 mod settle;
 

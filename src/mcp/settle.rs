@@ -1,23 +1,18 @@
 //! The end of an exchange: its record is closed, on disk where that is asked for, and counted.
 
-use std::{rc::Rc, time::Instant};
-
-use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
+use super::{answer::Answer, count::Count, exchange::Exchange, refusal::Refusal};
 use crate::{
     actors::audit::{AuditError, Receipt},
     domain::RequestId,
     error::Code,
-    house::Worker,
 };
 
 /// An answer whose record is closed, though perhaps not on disk yet.
 pub(super) struct Closed<'a> {
     answer: Answer,
     receipt: Receipt,
-    worker: &'a Rc<Worker>,
+    count: Count<'a>,
     id: RequestId,
-    started: Instant,
-    label: &'static str,
 }
 
 impl<'a> Exchange<'a> {
@@ -30,7 +25,9 @@ impl<'a> Exchange<'a> {
     /// Closes the record of what was answered.
     pub(super) fn close(self, mut answer: Answer) -> Closed<'a> {
         answer.rotated = self.rotated;
-        let (worker, label, started, id) = (self.worker, self.label, self.visit.clock, self.record.id());
+        // Whoever leaves from here on leaves a record that says the same.
+        self.count.ended(answer.outcome);
+        let (count, id) = (self.count, self.record.id());
         let receipt = if answer.is_over_a_limit() {
             // The limiter records that.
             self.record.withdraw();
@@ -38,19 +35,19 @@ impl<'a> Exchange<'a> {
         } else {
             self.record.close(answer.outcome, answer.code.map(Code::reason))
         };
-        Closed { answer, receipt, worker, id, started, label }
+        Closed { answer, receipt, count, id }
     }
 }
 
 impl Closed<'_> {
     /// Waits for the record, counts, and gives the answer.
     pub(super) async fn committed(self) -> Answer {
-        let Self { answer, receipt, worker, id, started, label } = self;
+        let Self { answer, receipt, count, id } = self;
         let answer = receipt.committed().await.map_or_else(|error| unrecorded(error, id), |()| answer);
         if answer.code == Some(Code::Internal) {
-            tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
+            tracing::error!(request.id = %id, mcp.method = count.known_as(), "a request failed by our fault");
         }
-        worker.house.metrics.request(label, answer.outcome, started.elapsed());
+        count.ended(answer.outcome);
         answer
     }
 }
