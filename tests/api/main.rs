@@ -11,6 +11,7 @@ mod accounts;
 mod api_keys;
 mod calls;
 mod denied;
+mod eras;
 mod faults;
 mod hang_ups;
 mod key_rotation;

@@ -21,19 +21,6 @@ fn a_client_that_takes_neither_of_our_types_is_told() {
 }
 
 #[test]
-fn initialize_of_an_older_era_is_told_which_revision_we_speak() {
-    let app = TestApp::start();
-    let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } } });
-    let old = Rpc::discover().bearer(&app.token("ada", "user")).raw(body.to_string());
-    let reply = old.clone().without("mcp-protocol-version").without("mcp-method").send(&app);
-    reply.refused(400, -32022, "unsupported_version");
-    let data = reply.json()["error"]["data"].take();
-    assert_eq!((&data["supported"], &data["requested"]), (&json!(["2026-07-28"]), &json!("2025-11-25")));
-    old.send(&app).refused(400, -32020, "header_mismatch");
-}
-
-#[test]
 fn each_reason_is_named_by_a_test() {
     // No tool of this server needs a capability of the client; 65 536 records on their way cannot be had
     // here, the audit log's own tests have them.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::support::{
     SOON,
     app::TestApp,
-    output,
+    legacy, output,
     rpc::{META_CAPABILITIES, META_VERSION, Rpc},
     tools, until,
 };
@@ -80,14 +80,25 @@ fn m3_the_revision_is_said_twice_and_the_same() {
 }
 
 #[test]
-fn m5_a_message_that_claims_no_revision_does_nothing() {
-    let app = TestApp::start();
-    for version in [Some("2025-03-26"), Some("2025-11-25"), Some("2026-07-28"), None] {
-        let old = weather(&app).without("mcp-protocol-version").without("mcp-method").without("mcp-name");
-        let old = old.edit(|body| drop(body["params"].as_object_mut().unwrap().remove("_meta")));
-        let old = version.into_iter().fold(old, |rpc, version| rpc.header("mcp-protocol-version", version));
-        old.send(&app).refused(400, -32602, "invalid_params");
+fn m5_an_older_revision_dodges_no_rule() {
+    let (watched, tools) = tools::all();
+    let app = TestApp::with(|_| {}, tools);
+    let guest = app.token("ada", "guest");
+    // Whatever its headers pretend, what the body calls is what is asked for and recorded.
+    for revision in legacy::LEGACY {
+        let danger = legacy::call(revision, "list_users", json!({})).bearer(&guest);
+        let dressed = danger.header("mcp-method", "tools/call").header("mcp-name", "get_weather");
+        let reply = dressed.send(&app);
+        reply.refused(403, -31403, "forbidden");
+        let record = app.record_of(&reply);
+        assert_eq!((&*record.event, record.tool.as_deref()), ("tool.denied", Some("list_users")));
+        let nobody = legacy::call(revision, "changes", json!({}));
+        nobody.send(&app).refused(401, -31401, "missing_credential");
     }
+    // What claims nothing under a header of the modern era is of no era.
+    let bare = legacy::call("2025-11-25", "changes", json!({})).bearer(&guest);
+    bare.replace("mcp-protocol-version", "2026-07-28").send(&app).refused(400, -32602, "invalid_params");
+    assert_eq!(watched.begun(), 0);
     let incapable = weather(&app).meta(|meta| drop(meta.as_object_mut().unwrap().remove(META_CAPABILITIES)));
     let reply = incapable.send(&app);
     reply.refused(400, -32602, "invalid_params");
@@ -95,7 +106,7 @@ fn m5_a_message_that_claims_no_revision_does_nothing() {
 }
 
 #[test]
-fn m6_a_batch_is_no_request() {
+fn m6_a_batch_is_no_request_of_the_modern_era_and_bounded_in_the_older_one() {
     let app = TestApp::start();
     let one = weather(&app).text();
     for count in [0, 1, 2, 500] {
@@ -106,6 +117,12 @@ fn m6_a_batch_is_no_request() {
     }
     let many = format!("[{}]", vec![&*one; 10_000].join(","));
     assert_eq!(weather(&app).raw(many).send(&app).status, 400);
+    let pings = |count| vec![legacy::request("2025-03-26", "ping", json!({})); count];
+    let send = |count| legacy::batch(&pings(count)).bearer(&app.token("ada", "user")).send(&app);
+    assert_eq!(send(50).json().as_array().unwrap().len(), 50);
+    for count in [0, 51, 500] {
+        send(count).refused(400, -32600, "invalid_request");
+    }
 }
 
 #[test]
