@@ -2,8 +2,6 @@
 
 use std::{fs, path::Path};
 
-use serde_json::json;
-
 use super::support::{app::TestApp, rpc::Rpc};
 
 #[test]
