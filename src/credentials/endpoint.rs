@@ -141,7 +141,7 @@ async fn carry_out(
     let Order { path, id, worker, request, mut payload, record, errand, told } = order;
     let (time, clock, ip) = (record.time(), record.started(), record.address());
     let visit = Visit { request: id, time, clock, ip, path, epoch: 0 };
-    let mut exchange = Exchange::new(&worker, &request, (record, &mut payload));
+    let mut exchange = Exchange::new(&worker, &request, (record, &mut payload), visit);
     let done = AssertUnwindSafe(exchange.attempt(&visit, errand.as_ref(), deed)).catch_unwind().await;
     let done = done.unwrap_or_else(|_panic| Err(boxed(Panicked)));
     let done = exchange.judged(done, &visit).await;

@@ -59,6 +59,8 @@ pub(super) struct Exchange<'a> {
     pub(super) ip: Option<IpAddr>,
     /// The successor of the key that it shows.
     pub(super) rotated: Option<Rotated>,
+    /// What limits know it by.
+    pub(super) visit: Visit<'static>,
     /// Its body, as far as it is unread.
     pub(super) payload: &'a mut Payload,
     is_read: bool,
@@ -70,9 +72,10 @@ impl<'a> Exchange<'a> {
         worker: &'a Rc<Worker>,
         request: &'a HttpRequest,
         (record, payload): (Record, &'a mut Payload),
+        visit: Visit<'static>,
     ) -> Self {
         let (headers, ip) = (Headers::of(request.headers()), record.address());
-        Self { worker, request, headers, record, ip, rotated: None, payload, is_read: false }
+        Self { worker, request, headers, record, ip, rotated: None, visit, payload, is_read: false }
     }
 
     /// The house that serves it.

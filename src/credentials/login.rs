@@ -35,7 +35,9 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         // Whoever has no account may have typed a password there.
         exchange.record.detail(&json!({ "account": username }));
     }
-    let proved = house.services.users.login(&username, password).await.map_err(boxed)?;
+    // What a proxy says of itself is the address of everybody behind it, and not where anybody is at home.
+    let from = house.proxies.proven(exchange.ip);
+    let proved = house.services.users.login(&username, password, from).await.map_err(boxed)?;
     let pair = house.grants.begin(&proved.user.username, proved.user.roles.clone()).await.map_err(boxed)?;
     if let Err(error) = house.services.users.note_login(&proved).await {
         // Nobody has been told of the pair: if ending it fails too, it ends unused.
@@ -43,7 +45,10 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         return Err(ended.map_or_else(boxed, |()| boxed(error)));
     }
     exchange.record.event(EventCode::AuthSucceeded);
-    exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
+    exchange.record.detail(&match pair.ended.as_slice() {
+        [] => json!({ "family": pair.family, "jti": pair.jti }),
+        ended => json!({ "family": pair.family, "jti": pair.jti, "ended": ended }),
+    });
     exchange.record.principal(&Arc::new(pair.principal()));
     Ok(Done::Json(pair.body))
 }

@@ -25,7 +25,12 @@ async fn refresh(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     let house = exchange.house();
     let (users, clock) = (&house.services.users, Instant::now());
     house.services.tokens.check_fresh(clock, users.staleness(clock)).map_err(boxed)?;
-    match house.grants.refresh(&token, Timestamp::now()).await {
+    let now = Timestamp::now();
+    let shown = house.grants.look(&token, now).await.map_err(boxed)?;
+    // Each exchange leaves a token in the store that lives for `jwt.access_ttl`.
+    let principal = Arc::new(shown.principal());
+    exchange.worker.turnstile.passing(&exchange.visit, &principal).await.map_err(boxed)?;
+    match house.grants.refresh(shown, now).await {
         Ok(pair) => {
             exchange.record.event(EventCode::TokenRefreshed);
             exchange

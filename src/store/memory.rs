@@ -103,10 +103,8 @@ impl Quota for Memory {
         })
     }
 
-    fn levels(&self, now: Timestamp) -> StoreFuture<'_, Vec<Level>> {
-        Box::pin(async move {
-            Ok(self.0.lock().quotas.values().filter(|kept| kept.until > now).cloned().collect())
-        })
+    fn levels(&self) -> StoreFuture<'_, Vec<Level>> {
+        Box::pin(async { Ok(self.0.lock().quotas.values().cloned().collect()) })
     }
 }
 

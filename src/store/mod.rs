@@ -18,7 +18,7 @@ mod users;
 use std::{fmt, pin::Pin, sync::Arc};
 
 pub use error::StoreError;
-pub use families::{Families, Family, FamilyAccess, FamilyOf, Rotated, Rotation};
+pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Rotated, Rotation};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
 pub use quota::{Level, Quota};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use portcullis::actors::audit::Filter;
+use portcullis::{actors::audit::Filter, domain::Timestamp, store::MOST_FAMILIES};
 use serde_json::json;
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
     block_on,
     rpc::Rpc,
@@ -208,4 +208,35 @@ fn whoever_hangs_up_before_the_answer_pays_for_a_wrong_password_and_whoever_is_r
         Filter { event: Some("auth.failed".into()), outcome: Some("denied".into()), ..Filter::default() };
     until("each is on record", BOUND, || app.records(of.clone()).len() == 3);
     refused(&app.login("ann", PASSWORD), 429, "rate_limited");
+}
+
+#[test]
+fn of_more_logins_than_there_may_be_the_one_that_was_not_used_for_longest_ends() {
+    let app = TestApp::start_with(without_limits);
+    app.person("ann", &["user"]);
+    let [first, second] = [(); 2].map(|()| Pair::of(&app.login("ann", PASSWORD)));
+    // Ends are told in whole seconds, and the one that is used must end later.
+    let began = Timestamp::now().secs();
+    until("a second has gone by", 2 * BOUND, || Timestamp::now().secs() > began);
+    let first = Pair::of(&app.refresh(&first.refresh));
+    let others = (2..MOST_FAMILIES).map(|_| Pair::of(&app.login("ann", PASSWORD)));
+    let others: Vec<_> = others.collect();
+    for pair in others.iter().chain([&first, &second]) {
+        Rpc::weather().bearer(&pair.access).send(&app).result();
+    }
+
+    let reply = app.login("ann", PASSWORD);
+
+    let last = Pair::of(&reply);
+    Rpc::weather().bearer(&second.access).send(&app).refused(401, -31401, "revoked_token");
+    refused(&app.refresh(&second.refresh), 401, "revoked_token");
+    for pair in others.iter().chain([&first, &last]) {
+        Rpc::weather().bearer(&pair.access).send(&app).result();
+    }
+    let record = app.record_of(&reply);
+    let ended = record.detail.as_ref().and_then(|detail| detail["ended"].as_array());
+    assert_eq!(ended.map(Vec::len), Some(1), "{record:?}");
+    let app = app.restart();
+    refused(&app.refresh(&second.refresh), 401, "revoked_token");
+    Pair::of(&app.refresh(&first.refresh));
 }

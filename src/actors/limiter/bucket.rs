@@ -43,7 +43,7 @@ pub(super) fn ticks(span: Duration) -> u128 {
 }
 
 /// `ticks` in whole milliseconds, rounded up: whoever waits that long has waited long enough.
-fn millis(ticks: u128) -> Duration {
+pub(super) fn span(ticks: u128) -> Duration {
     Duration::from_millis(u64::try_from(ticks.div_ceil(TICKS * 1_000_000)).unwrap_or(u64::MAX))
 }
 
@@ -61,6 +61,11 @@ impl Limit {
         // A cast from a float saturates; the settings keep it far from there.
         let interval = (1e9 * 1_024.0 / rate.refill_per_second).ceil() as u64;
         Self { capacity: rate.capacity, interval: interval.max(1) }
+    }
+
+    /// The one that gives calls back more slowly.
+    pub(super) fn slower(self, other: Self) -> Self {
+        if other.interval > self.interval { other } else { self }
     }
 
     fn of_calls(self, calls: u32) -> u128 {
@@ -176,16 +181,16 @@ impl Bucket {
         self.state().full_again <= now
     }
 
-    /// How much is missing, if it has changed since it was last asked: in millionths of a call, rounded up,
-    /// and the time until it is full. `None` also if nothing is missing.
-    pub(super) fn changed_level(&self, limits: &Limits, now: Moment) -> Option<(u64, Duration)> {
+    /// How much is missing, if it has changed since it was last asked: in millionths of a call, rounded up.
+    /// `None` also if nothing is missing.
+    pub(super) fn changed_level(&self, limits: &Limits, now: Moment) -> Option<u64> {
         let mut state = self.state();
         if !std::mem::take(&mut state.changed) || state.full_again <= now {
             return None;
         }
         let backlog = state.full_again.0 - now.0;
         let spent = (backlog * MICROS).div_ceil(u128::from(limits.of(state.class).interval));
-        Some((u64::try_from(spent).unwrap_or(u64::MAX), millis(backlog)))
+        Some(u64::try_from(spent).unwrap_or(u64::MAX))
     }
 
     /// What was told of it was not kept.
@@ -244,7 +249,7 @@ impl State {
             limit,
             cost: claim.cost,
             remaining: u64::try_from(left).unwrap_or(u64::MAX),
-            wait: millis(over),
+            wait: span(over),
         })
     }
 

@@ -7,12 +7,14 @@ use super::{
     Exceeded, InFlight, LimitError, Limiter, Mode, Scope,
     bucket::{Bucket, Claim, Class, Moment, Short, take},
     messages::Open,
-    recent::Recent,
     shared::{ADDRESS, FAILURES, FALLBACK, Shared, ToolGate},
     table::Id,
     tally::Refused,
 };
-use crate::domain::{Principal, PrincipalKind, RequestId, Timestamp};
+use crate::{
+    actors::recent::Recent,
+    domain::{Principal, PrincipalKind, RequestId, Timestamp},
+};
 
 /// Half of the addresses, and half of the principals, whose buckets one worker holds.
 const HALF: usize = 4_096;
@@ -99,7 +101,7 @@ impl Turnstile {
         }
         let id = Id::of_address(visit.ip);
         let now = self.now(visit);
-        let of_known = |bucket: &Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
+        let of_known = |bucket: &mut Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
         let known = self.addresses.borrow_mut().find(&id).map(of_known);
         let taken = match known {
             Some(taken) => taken,
@@ -179,6 +181,20 @@ impl Turnstile {
             Some(error) if self.shared().mode == Mode::Enforce => Err(error),
             _ => self.refuse(exceeded, id, (visit, Some(principal), tool)).map(|()| None),
         })
+    }
+
+    /// Takes one request from a principal who will not come back soon: this worker keeps nothing of it, so
+    /// that those stay at hand who do.
+    ///
+    /// # Errors
+    /// As of [`principal`](Self::principal).
+    pub async fn passing(&self, visit: &Visit<'_>, principal: &Arc<Principal>) -> Result<(), LimitError> {
+        if self.is_off() {
+            return Ok(());
+        }
+        let known = self.meet(principal).await?;
+        let passed = self.pass(&known, None, (self.now(visit), visit.epoch)).map(drop);
+        passed.or_else(|stopped| self.refuse(stopped.exceeded, stopped.id, (visit, Some(principal), None)))
     }
 
     /// Takes from the buckets of a principal that this worker knows; `None` if it does not.
