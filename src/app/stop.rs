@@ -1,6 +1,10 @@
 //! Stopping: on a signal, in order, within the grace; at once on a second one.
 
-use std::{io, sync::atomic::Ordering, time::Duration};
+use std::{
+    io,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,7 +59,7 @@ pub(super) async fn in_order(
     (grace, as_asked): (Duration, bool),
 ) -> Result<(), AuditError> {
     house.closing.store(true, Ordering::Release);
-    drain(listeners, grace).await;
+    drain(house, listeners, grace).await;
     let services = &house.services;
     services.limiter.close().await;
     // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
@@ -72,11 +76,14 @@ pub(super) async fn in_order(
 }
 
 /// Stops both listeners gracefully; what is not done within `grace` is dropped, and recorded as cancelled.
-async fn drain(listeners: &[ServerHandle; 2], grace: Duration) {
-    let [main, second] = listeners;
+async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
+    let began = Instant::now();
+    // actix waits for connections only, and errands of whoever has hung up would end with their workers.
+    let _over = tokio::time::timeout(grace, house.errands.finish()).await;
+    let left = grace.saturating_sub(began.elapsed());
     let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
     // actix has the same grace; the margin is for its own last steps.
-    if tokio::time::timeout(grace + Duration::from_secs(1), graceful).await.is_err() {
+    if tokio::time::timeout(left + Duration::from_secs(1), graceful).await.is_err() {
         tracing::warn!("some requests did not end within server.shutdown_grace");
         tokio::join!(main.stop(false), second.stop(false));
     }
