@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{AppError, directory::StoreDirectory};
 use crate::{
     domain::Catalogue,
+    files::private_dir,
     policy::{RoleRule, Roles},
     settings::Settings,
     store::Stores,
-    tools::{AnyTool, Parts, Registry, builtin, weather},
+    tools::{AnyTool, Parts, Registry, builtin, files::Files, weather},
 };
 
 /// Every permission of this server.
@@ -35,18 +36,31 @@ pub fn roles(settings: &Settings) -> Result<Roles, AppError> {
     Ok(Roles::new(catalogue(settings)?, rules)?)
 }
 
-/// The built-in tools and `more`, registered.
+/// The folders that the file tools serve, open; the one below `data_dir` is made if it is not there.
+///
+/// # Errors
+/// [`AppError::Files`], [`AppError::File`].
+pub(super) fn files(settings: &Settings) -> Result<Files, AppError> {
+    let files = &settings.tools.files;
+    if let Some(own) = files.own_root(&settings.data_dir) {
+        private_dir(&own).map_err(AppError::file(&own))?;
+    }
+    Ok(Files::open(files)?)
+}
+
+/// The built-in tools and `more`, registered. Without `files` nothing is served: enough to see what there is.
 ///
 /// # Errors
 /// [`AppError::Weather`], [`AppError::Tools`].
 pub fn registry(
     settings: &Settings,
-    stores: &Stores,
+    (stores, files): (&Stores, Files),
     roles: &Roles,
     more: Vec<Box<dyn AnyTool>>,
 ) -> Result<Registry, AppError> {
     let directory = StoreDirectory::new(stores, roles.clone());
-    let parts = Parts { stations: weather::open(&settings.tools.weather)?, directory: Arc::new(directory) };
+    let stations = weather::open(&settings.tools.weather)?;
+    let parts = Parts { stations, directory: Arc::new(directory), files };
     let mut tools = builtin(&parts);
     tools.extend(more);
     Ok(Registry::new(tools, roles.catalogue())?)

@@ -68,7 +68,7 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
 
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
-    let registry = parts::registry(settings, &stores, &roles, more)?;
+    let registry = parts::registry(settings, (&stores, parts::files(settings)?), &roles, more)?;
     let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();

@@ -11,7 +11,7 @@ use crate::{
     policy::{self, CallTool, Roles},
     settings::{Problem, Settings},
     store,
-    tools::{Entry, Registry},
+    tools::{Entry, Registry, files::Files},
 };
 
 /// Arguments of `check`.
@@ -58,7 +58,7 @@ impl Check {
 fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     app::check_tls(settings)?;
     let roles = app::roles(settings)?;
-    let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+    let registry = app::registry(settings, (&store::open("memory:")?, Files::none()), &roles, Vec::new())?;
     app::limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     Ok((roles, registry))
 }

@@ -15,7 +15,7 @@ use crate::{
     policy::{self, CallTool, Grant, Roles},
     settings::Settings,
     store,
-    tools::{Entry, Registry},
+    tools::{Entry, Registry, files::Files},
 };
 
 /// Verbs about the policy.
@@ -66,7 +66,8 @@ impl PolicyVerb {
 impl Explain {
     async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let roles = app::roles(settings)?;
-        let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+        let registry =
+            app::registry(settings, (&store::open("memory:")?, Files::none()), &roles, Vec::new())?;
         let (subject, held, refused) = self.held(settings, &roles).await?;
         let principal = operator::principal(held)?;
         for entry in self.wanted(&registry)? {
