@@ -9,7 +9,7 @@ use super::{
     list_files::ListFiles,
     list_users::{Directory, ListUsers},
     read_file::ReadFile,
-    weather::{GetWeather, Stations},
+    weather::{GetWeather, ReportWeather, Reported, Stations},
     write_file::WriteFile,
 };
 
@@ -18,6 +18,8 @@ use super::{
 pub struct Parts {
     /// Where observations of the weather come from.
     pub stations: Arc<dyn Stations>,
+    /// What stations have reported.
+    pub reported: Reported,
     /// Where accounts are listed.
     pub directory: Arc<dyn Directory>,
     /// The folders whose files are served.
@@ -29,10 +31,11 @@ pub fn builtin(parts: &Parts) -> Vec<Box<dyn AnyTool>> {
     let files = || parts.files.clone();
     vec![
         Box::new(DeleteFile { files: files() }),
-        Box::new(GetWeather { stations: Arc::clone(&parts.stations) }),
+        Box::new(GetWeather { stations: Arc::clone(&parts.stations), reported: parts.reported.clone() }),
         Box::new(ListFiles { files: files() }),
         Box::new(ListUsers { directory: Arc::clone(&parts.directory) }),
         Box::new(ReadFile { files: files() }),
+        Box::new(ReportWeather { reported: parts.reported.clone() }),
         Box::new(WriteFile { files: files() }),
     ]
 }
@@ -44,6 +47,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::Catalogue,
+        store,
         tools::{LocalFuture, Registry, ToolError, list_users::DirectoryPage, weather::Fixed},
     };
 
@@ -58,7 +62,12 @@ mod tests {
 
     #[test]
     fn every_built_in_tool_registers_with_closed_arguments_and_a_text_for_each_member() {
-        let parts = Parts { stations: Arc::new(Fixed), directory: Arc::new(Nobody), files: Files::none() };
+        let parts = Parts {
+            stations: Arc::new(Fixed),
+            reported: Reported::none(&store::open("memory:").unwrap()),
+            directory: Arc::new(Nobody),
+            files: Files::none(),
+        };
         let registry = Registry::new(builtin(&parts), &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
         let needs: Vec<_> = registry.iter().map(|entry| (entry.spec().name, entry.spec().needs)).collect();
         let expected = [
