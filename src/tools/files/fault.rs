@@ -67,7 +67,7 @@ impl From<Errno> for FileError {
             Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::NODEV | Errno::ISDIR => Self::NotPlain,
             Errno::NAMETOOLONG => Self::Path(PathFault::LongName),
             Errno::ACCESS | Errno::PERM | Errno::ROFS => Self::Forbidden,
-            Errno::NOSPC | Errno::DQUOT => Self::Full,
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Full,
             Errno::AGAIN | Errno::STALE => Self::Changed,
             other => Self::System(other),
         }

@@ -39,8 +39,13 @@ impl Way {
     /// # Errors
     /// What the system says.
     pub(super) fn probe(folder: BorrowedFd<'_>) -> Result<Self, Errno> {
-        match Self::Kernel.open_once(folder, ".", OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(_folder) => Ok(Self::Kernel),
+        Self::by(Self::Kernel.open_once(folder, ".", OFlags::PATH | OFlags::DIRECTORY).map(drop))
+    }
+
+    /// The way, by what came of asking the kernel.
+    fn by(asked: Result<(), Errno>) -> Result<Self, Errno> {
+        match asked {
+            Ok(()) => Ok(Self::Kernel),
             Err(Errno::NOSYS | Errno::PERM) => Ok(Self::Walk),
             Err(errno) => Err(errno),
         }
@@ -126,4 +131,20 @@ pub(super) fn is_plain(seen: &Stat) -> bool {
 /// Whether both are the same file.
 pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_openat2_paths_are_walked() {
+        assert_eq!(Way::by(Ok(())), Ok(Way::Kernel));
+        for missing in [Errno::NOSYS, Errno::PERM] {
+            assert_eq!(Way::by(Err(missing)), Ok(Way::Walk), "{missing}");
+        }
+        for other in [Errno::NOENT, Errno::ACCESS, Errno::MFILE, Errno::INVAL] {
+            assert_eq!(Way::by(Err(other)), Err(other), "{other}");
+        }
+    }
 }
