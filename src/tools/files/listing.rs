@@ -80,16 +80,13 @@ fn look_through(
     let mut entries = Dir::read_from(folder)?;
     while let Some(entry) = entries.read() {
         let entry = entry?;
-        // What cannot be named in JSON, or is hidden, cannot be read either.
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if is_hidden(name) {
-            continue;
-        }
         if seen.looked_at >= LOOKED_AT {
             seen.is_cut = true;
             return Ok(());
         }
         seen.looked_at += 1;
+        // What cannot be named in JSON, or is hidden, cannot be read either.
+        let Some(name) = entry.file_name().to_str().ok().filter(|name| !is_hidden(name)) else { continue };
         let path = path.map_or_else(|| name.to_owned(), |path| format!("{}/{name}", path.as_str()));
         let Ok(path) = RelPath::parse(&path) else { continue };
         let Ok(stat) = stat_of(folder, name) else { continue };
@@ -107,7 +104,7 @@ fn stat_of(folder: impl AsFd, name: &str) -> Result<Stat, Errno> {
 }
 
 fn found(path: &RelPath, stat: &Stat) -> Found {
-    let (secs, nanos) = (u64::try_from(stat.st_mtime), u64::try_from(stat.st_mtime_nsec));
-    let modified = secs.unwrap_or_default().saturating_mul(1_000_000) + nanos.unwrap_or_default() / 1_000;
+    let secs = u64::try_from(stat.st_mtime).unwrap_or_default();
+    let modified = secs.saturating_mul(1_000_000).saturating_add(stat.st_mtime_nsec / 1_000);
     Found { path: path.as_str().to_owned(), size: u64::try_from(stat.st_size).unwrap_or_default(), modified }
 }
