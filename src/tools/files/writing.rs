@@ -81,7 +81,7 @@ fn check_name(root: &Root, path: &RelPath) -> Result<(), FileError> {
 }
 
 /// A file that is written and has no place yet; one that does not get a place is taken away again.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     folder: BorrowedFd<'a>,
     name: String,
     /// Locked for as long as it is open, so that the clearing of left-overs leaves it alone.
@@ -90,7 +90,11 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn write(folder: BorrowedFd<'a>, bytes: &[u8]) -> Result<Self, FileError> {
+    /// Writes one in `folder`, and brings it to the disk.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is left of it.
+    pub(super) fn write(folder: BorrowedFd<'a>, bytes: &[u8]) -> Result<Self, FileError> {
         let name = draft::fresh_name()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(folder, &*name, flags, Mode::RUSR | Mode::WUSR)?);
@@ -102,7 +106,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives it its place; `false` if somebody took the draft away.
-    fn place(mut self, name: &str) -> Result<bool, FileError> {
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is left of it.
+    pub(super) fn place(mut self, name: &str) -> Result<bool, FileError> {
         match renameat(self.folder, &*self.name, self.folder, name) {
             Ok(()) => {
                 self.is_placed = true;

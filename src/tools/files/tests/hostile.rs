@@ -3,18 +3,26 @@
 use std::{
     fs,
     io::Write,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::{
+        fd::AsFd,
+        unix::{fs::symlink, net::UnixListener},
+    },
     path::Path,
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, mknodat},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mknodat},
     io::Errno,
 };
 
 use super::{MAX, SECRET, beds, everything_in};
-use crate::tools::files::{fault::FileError, patterns::Patterns, root::Root, way::Way};
+use crate::tools::files::{
+    fault::FileError,
+    patterns::Patterns,
+    root::{Root, is_alone},
+    way::{Way, is_plain},
+};
 
 #[test]
 fn no_link_is_followed_wherever_it_stands_and_wherever_it_leads() {
@@ -71,6 +79,26 @@ fn a_file_with_a_second_name_is_not_touched() {
         bed.nothing_outside_changed();
         fs::remove_file(bed.at("two.txt")).unwrap();
         assert_eq!(bed.read("one.txt").unwrap(), b"x", "once it is alone it is a file like any other");
+    }
+}
+
+#[test]
+fn a_file_of_elsewhere_whose_name_here_is_gone_is_told_from_one_of_ours() {
+    for bed in beds() {
+        let folder = bed.root.folder(None).unwrap();
+        let is_alone = |seen: &Stat| is_alone(folder.as_fd(), "a.txt", seen).unwrap();
+        fs::hard_link(bed.outside("secret.txt"), bed.at("a.txt")).unwrap();
+        let open = bed.root.below(folder.as_fd(), "a.txt", OFlags::RDONLY).unwrap();
+        assert!(!is_alone(&fstat(&open).unwrap()), "two names");
+        // What somebody may do once we have it open: of the open file alone nothing can be told any more.
+        fs::remove_file(bed.at("a.txt")).unwrap();
+        let seen = fstat(&open).unwrap();
+        assert!(is_plain(&seen) && seen.st_nlink == 1);
+        assert!(!is_alone(&seen), "no name here");
+        fs::write(bed.at("a.txt"), "ours").unwrap();
+        assert!(!is_alone(&seen), "the name of another file");
+        let ours = fstat(bed.root.below(folder.as_fd(), "a.txt", OFlags::RDONLY).unwrap()).unwrap();
+        assert!(is_alone(&ours));
     }
 }
 
@@ -167,7 +195,6 @@ fn a_sibling_whose_name_begins_alike_is_outside() {
         // Even without the check of the path, there is no way up.
         let folder = bed.root.folder(None).unwrap();
         for path in ["..", "../outside", "sub/../../outside", "/etc", "sub/.."] {
-            use std::os::fd::AsFd;
             let opened = bed.root.way.open(folder.as_fd(), path, rustix::fs::OFlags::PATH);
             let below = path == "sub/.." && opened.is_ok();
             assert!(opened.is_err() || below, "{path} by {:?}", bed.root.way);

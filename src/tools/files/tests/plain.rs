@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use crate::tools::files::{
     fault::FileError,
     listing,
     path::{PathFault, RelPath},
-    writing,
+    writing::{self, Draft},
 };
 
 #[test]
@@ -135,6 +138,24 @@ fn a_call_that_was_given_up_changes_nothing() {
         assert_eq!(writing::delete(&bed.root, &path, &waits), Err(FileError::GivenUp));
         assert_eq!(bed.read("a.txt").unwrap(), b"old");
         assert_eq!(everything_in(&bed.at("")), ["a.txt", "sub/"], "no draft is left");
+    }
+}
+
+#[test]
+fn a_draft_that_gets_no_place_goes_and_one_that_does_is_the_file() {
+    for bed in beds() {
+        let folder = bed.root.folder(None).unwrap();
+        let draft = || Draft::write(folder.as_fd(), b"new").unwrap();
+        drop(draft());
+        assert_eq!(everything_in(&bed.at("")), ["sub/"]);
+        assert_eq!(draft().place("sub"), Err(FileError::NotPlain), "a folder has that name by now");
+        assert_eq!(everything_in(&bed.at("")), ["sub/"]);
+        let taken = draft();
+        let name = everything_in(&bed.at("")).remove(0);
+        fs::remove_file(bed.at(&name)).unwrap();
+        assert_eq!(taken.place("a.txt"), Ok(false), "somebody took the draft away");
+        assert_eq!(draft().place("a.txt"), Ok(true));
+        assert_eq!(everything_in(&bed.at("")), ["a.txt", "sub/"]);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::tools::files::fault::FileError;
 
 /// How often each deed is tried against each swap. The long version makes a million tries in all.
 fn tries() -> u32 {
-    if std::env::var_os("PORTCULLIS_FULL").is_some_and(|value| value != "0") { 25_000 } else { 400 }
+    if std::env::var_os("PORTCULLIS_FULL").is_some_and(|value| value != "0") { 110_000 } else { 400 }
 }
 
 /// Works while `swap` is done over and over by another thread, which must have come to it.
