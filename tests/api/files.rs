@@ -320,3 +320,38 @@ fn a_report_is_told_here_at_once_and_by_another_server_within_a_second() {
     assert_eq!((&again["temperature"], &again["timestamp"]), (&json!(8.0), &json!(now.to_string())));
     assert_eq!(done(&app, "guest", "get_weather", json!({ "city": "Oslo" }))["source"], "fixed");
 }
+
+/// The calls in README: tool, arguments, result.
+fn calls_of_readme() -> Vec<(String, Value, Value)> {
+    let readme = include_str!("../../README.md");
+    let lines = readme.lines().filter(|line| line.contains("}  →  {"));
+    let parts = |line: &str| {
+        let (call, result) = line.split_once("  →  ").unwrap();
+        let (tool, arguments) = call.split_once(char::is_whitespace).unwrap();
+        (tool.to_owned(), super::support::app::json(arguments), super::support::app::json(result))
+    };
+    lines.map(parts).collect()
+}
+
+/// `value` without what differs with the time.
+fn timeless(value: &Value) -> Value {
+    let mut value = value.clone();
+    for at in ["/timestamp", "/entries/0/modified"] {
+        if let Some(time) = value.pointer_mut(at) {
+            chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap();
+            *time = json!("then");
+        }
+    }
+    value
+}
+
+#[test]
+fn the_calls_in_readme_answer_what_it_says() {
+    let app = TestApp::start();
+    let calls = calls_of_readme();
+    assert_eq!(calls.len(), 6);
+    for (tool, arguments, result) in calls {
+        let answered = done(&app, "admin", &tool, arguments);
+        assert_eq!(timeless(&answered), timeless(&result), "{tool}");
+    }
+}
