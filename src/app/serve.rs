@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -158,7 +158,7 @@ impl Server {
             std::process::exit(1);
         });
         self.house.closing.store(true, Ordering::Release);
-        drain(&handles, self.grace).await;
+        drain(&self.house, &handles, self.grace).await;
         self.house.services.limiter.close().await;
         // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
         // record as it goes: the log must not end before they have.
@@ -178,11 +178,14 @@ impl Server {
 }
 
 /// Stops both listeners gracefully; what is not done within `grace` is dropped, and recorded as cancelled.
-async fn drain(handles: &[ServerHandle; 2], grace: Duration) {
-    let [main, second] = handles;
+async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
+    let began = Instant::now();
+    // actix waits for connections only, and errands of whoever has hung up would end with their workers.
+    let _over = tokio::time::timeout(grace, house.errands.finish()).await;
+    let left = grace.saturating_sub(began.elapsed());
     let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
     // actix has the same grace; the margin is for its own last steps.
-    if tokio::time::timeout(grace + Duration::from_secs(1), graceful).await.is_err() {
+    if tokio::time::timeout(left + Duration::from_secs(1), graceful).await.is_err() {
         tracing::warn!("some requests did not end within server.shutdown_grace");
         tokio::join!(main.stop(false), second.stop(false));
     }

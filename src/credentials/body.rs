@@ -1,8 +1,10 @@
 //! A body with exactly these members, all of them text.
 
+use std::borrow::Cow;
+
 use crate::{
     error::{Code, Coded},
-    protocol::{WireError, check_text, parse_value},
+    protocol::{Kind, Node, Tree, WireError},
 };
 
 /// Why a body is not what belongs here. Repeats nothing of it: there are passwords in it.
@@ -34,19 +36,17 @@ pub(super) fn texts<const N: usize>(
     names: [&str; N],
     shown: &'static str,
 ) -> Result<[String; N], BodyError> {
-    let mut value = parse_value(check_text(body)?)?;
-    let members = value.as_object_mut().ok_or(BodyError::Members(shown))?;
-    if members.len() != N {
+    let tree = Tree::of_body(body)?;
+    let object = tree.root();
+    // A tree holds each member once, so as many members as names that are all there are exactly those.
+    if object.kind() != Kind::Object || object.len() != N {
         return Err(BodyError::Members(shown));
     }
-    let mut found = names.map(|name| match members.remove(name) {
-        Some(serde_json::Value::String(text)) => Some(text),
-        _ => None,
-    });
+    let found = names.map(|name| object.member(name).and_then(Node::string).map(Cow::into_owned));
     if found.iter().any(Option::is_none) {
         return Err(BodyError::Members(shown));
     }
-    Ok(std::array::from_fn(|at| found.get_mut(at).and_then(Option::take).unwrap_or_default()))
+    Ok(found.map(Option::unwrap_or_default))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! `POST /auth/login`: a password for a pair of tokens.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    body,
-    exchange::{self, Done, Exchange, Refused, boxed},
+    body, endpoint,
+    exchange::{Done, Exchange, Refused, boxed},
 };
 use crate::{
     actors::users::UsersError,
@@ -16,7 +18,7 @@ use crate::{
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::serve("/auth/login", &request, payload.into_inner(), login).await
+    endpoint::serve("/auth/login", request, payload.into_inner(), login).await
 }
 
 async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
@@ -42,6 +44,6 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     }
     exchange.record.event(EventCode::AuthSucceeded);
     exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
-    exchange.record.principal(pair.principal());
+    exchange.record.principal(&Arc::new(pair.principal()));
     Ok(Done::Json(pair.body))
 }

@@ -1,13 +1,13 @@
 //! `POST /auth/refresh`: a refresh token for the next pair.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::{
-    body,
-    exchange::{self, Done, Exchange, Refused, boxed},
+    body, endpoint,
+    exchange::{Done, Exchange, Refused, boxed},
 };
 use crate::{
     auth::GrantError,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::serve("/auth/refresh", &request, payload.into_inner(), refresh).await
+    endpoint::serve("/auth/refresh", request, payload.into_inner(), refresh).await
 }
 
 async fn refresh(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
@@ -31,14 +31,14 @@ async fn refresh(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
             exchange
                 .record
                 .detail(&json!({ "family": pair.family, "jti": pair.jti, "again": pair.jti.is_none() }));
-            exchange.record.principal(pair.principal());
+            exchange.record.principal(&Arc::new(pair.principal()));
             Ok(Done::Json(pair.body))
         }
         Err(error) => {
             if let GrantError::Reused { subject, family } = &error {
-                tracing::warn!(principal.id = %subject, family, "a refresh token was used twice: its family has ended");
                 exchange.record.event(EventCode::TokenReuseDetected);
                 exchange.record.detail(&json!({ "account": subject, "family": family }));
+                tracing::warn!(principal.id = %subject, family, "a refresh token was used twice: its family has ended");
             }
             Err(boxed(error))
         }

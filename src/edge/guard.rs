@@ -18,8 +18,15 @@ impl HostRule {
         Some(Self { name: name.to_ascii_lowercase(), port })
     }
 
-    fn admits(&self, name: &str, port: Option<u16>) -> bool {
-        self.name.eq_ignore_ascii_case(name) && self.port.is_none_or(|own| port == Some(own))
+    /// Whether `host`, as a request writes it, is this one.
+    fn admits(&self, host: &str) -> bool {
+        let Some((name, port)) = host.split_at_checked(self.name.len()) else { return false };
+        self.name.eq_ignore_ascii_case(name)
+            && match (port.strip_prefix(':').map(port_number), self.port) {
+                (None, own) => port.is_empty() && own.is_none(),
+                (Some(None), _) => false,
+                (Some(port), own) => own.is_none() || port == own,
+            }
     }
 }
 
@@ -61,14 +68,15 @@ impl Guard {
             return true;
         }
         let local = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        local.and_then(split_port).is_some_and(|(name, port)| {
-            matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-                && self.hosts.iter().any(|rule| rule.admits(name, port))
+        local.is_some_and(|host| {
+            let is_local =
+                split_port(host).is_some_and(|(name, _)| matches!(name, "localhost" | "127.0.0.1" | "[::1]"));
+            is_local && self.serves(host)
         })
     }
 
     fn serves(&self, host: &str) -> bool {
-        split_port(host).is_some_and(|(name, port)| self.hosts.iter().any(|rule| rule.admits(name, port)))
+        self.hosts.iter().any(|rule| rule.admits(host))
     }
 }
 
@@ -78,8 +86,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
         if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (name, rest) = text.split_at_checked(name_end)?;
     let port = match rest.strip_prefix(':') {
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => Some(port.parse().ok()?),
-        Some(_) => return None,
+        Some(port) => Some(port_number(port)?),
         None if rest.is_empty() => None,
         None => return None,
     };
@@ -87,6 +94,11 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))
         && (name.starts_with('[') || !name.contains([':', ']']));
     fits.then_some((name, port))
+}
+
+/// Nothing but digits: `parse` takes a plus sign too.
+fn port_number(text: &str) -> Option<u16> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -127,6 +139,10 @@ mod tests {
             "localhost.evil.com",
             "localhost:x",
             "localhost:+80",
+            "localhost:",
+            "localhost:65536",
+            "localhostx",
+            "localhost:80:80",
             "a@localhost",
             "[::1",
             "",

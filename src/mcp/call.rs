@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::Sha256;
 use tracing::Instrument;
 
@@ -18,7 +18,7 @@ use crate::{
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
-    protocol::{Id, parse_value, render},
+    protocol::{Id, Raw, Tree, render},
     tools::{Entry, ToolError},
 };
 
@@ -28,7 +28,7 @@ use crate::{
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
 pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
-    let raw = asked.params.arguments.map_or("{}", |raw| raw.get());
+    let raw = asked.params.arguments.map_or("{}", Raw::text);
     if !raw.starts_with('{') {
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
@@ -42,7 +42,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
     exchange.record.arguments(digest(&house.digest_key, raw));
-    let arguments = parse_value(raw)?;
+    let arguments = Tree::of_text(raw)?;
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
@@ -72,7 +72,7 @@ impl Ran {
 async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
-    arguments: &Value,
+    arguments: &Tree<'_>,
     permit: &Permit<CallTool>,
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();

@@ -110,6 +110,11 @@ fn mirrors(name: &str, field: Field<'_>, body: &str, spelling: Spelling) -> Resu
         Field::Absent => return Err(mismatch("is required")),
         Field::Many => return Err(mismatch("stands twice")),
     };
+    // The usual case, in which there is nothing to trim and nothing to decode.
+    let is_plain = body.bytes().all(|b| b.is_ascii_graphic()) && !body.starts_with("=?");
+    if is_plain && value.as_bytes() == body.as_bytes() {
+        return Ok(());
+    }
     let text = match spelling {
         Plain => value.to_str().ok().map(|text| Cow::Borrowed(text.trim_matches([' ', '\t']))),
         Encoded => decode_header(value.as_bytes()),

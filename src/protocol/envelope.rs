@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
-
 use super::{
     Params, WireError,
-    object::{self, Seed, Shape},
+    object::{self, Shape},
+    reader::{Raw, Reader},
 };
 
 /// Largest integer id that every client can hold exactly: 2^53 − 1.
@@ -26,8 +24,8 @@ impl<'a> Id<'a> {
     }
 
     /// An integer within ±(2^53 − 1) or a string of at most 128 bytes; never null, a fraction or a container.
-    fn parse(raw: &'a RawValue) -> Option<Self> {
-        let text = raw.get();
+    fn parse(raw: Raw<'a>) -> Option<Self> {
+        let text = raw.text();
         let fits = match text.as_bytes().first()? {
             b'"' => text.len() <= MAX_ID_BYTES,
             b'-' | b'0'..=b'9' => text.parse::<i64>().is_ok_and(|n| (-MAX_ID..=MAX_ID).contains(&n)),
@@ -48,45 +46,28 @@ pub struct Envelope<'a> {
     pub params: Params<'a>,
 }
 
-/// The members as they stand; `P` is how the params are read.
+/// The members as they stand; with `SKIM` without the params.
 #[derive(Default)]
-struct Members<'a, P> {
-    version: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    params: P,
+struct Members<'a, const SKIM: bool> {
+    version: Option<Raw<'a>>,
+    id: Option<Raw<'a>>,
+    method: Option<Raw<'a>>,
+    params: Params<'a>,
     answers: bool,
 }
 
-/// How the params are read: whole, or not at all.
-trait ReadParams<'de>: Default {
-    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error>;
-}
-
-impl<'de> ReadParams<'de> for Params<'de> {
-    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
-        *self = map.next_value_seed(Seed::new())?;
-        Ok(())
-    }
-}
-
-impl<'de> ReadParams<'de> for () {
-    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
-        map.next_value::<serde::de::IgnoredAny>().map(drop)
-    }
-}
-
-impl<'de, P: ReadParams<'de>> Shape<'de> for Members<'de, P> {
+impl<'a, const SKIM: bool> Shape<'a> for Members<'a, SKIM> {
     const NAMES: &'static [&'static str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 
-    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+    fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         match at {
-            0 => self.version = Some(map.next_value()?),
-            1 => self.id = Some(map.next_value()?),
-            2 => self.method = Some(map.next_value()?),
-            3 => self.params.read(map)?,
+            0 => self.version = Some(reader.value()?),
+            1 => self.id = Some(reader.value()?),
+            2 => self.method = Some(reader.value()?),
+            3 if !SKIM => self.params = object::read(reader)?,
+            3 => reader.skip()?,
             _ => {
-                map.next_value::<serde::de::IgnoredAny>()?;
+                reader.skip()?;
                 self.answers = true;
             }
         }
@@ -95,53 +76,55 @@ impl<'de, P: ReadParams<'de>> Shape<'de> for Members<'de, P> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads `text`, which has passed [`check_text`](super::check_text).
+    /// Reads a body.
     ///
     /// # Errors
-    /// [`WireError`]: not JSON; or an array, a response, a wrong version, a bad id, no method, params that
-    /// are no object. The id is given back beside the error where it could be read, so that the answer can
-    /// carry it.
-    pub fn parse(text: &'a str) -> Result<Self, (WireError, Option<Id<'a>>)> {
-        let read = object::read::<Members<'a, Params<'a>>>(text);
-        let members = read.map_err(|error| (error.into(), id_of(text)))?;
+    /// [`WireError`]: not JSON, or over a bound; or an array, a response, a wrong version, a bad id, no method,
+    /// params that are no object. The id is given back beside the error where it could be read, so that the
+    /// answer can carry it.
+    pub fn parse(body: &'a [u8]) -> Result<Self, (WireError, Option<Id<'a>>)> {
+        let mut reader = Reader::new(body).map_err(|error| (error, None))?;
+        let read = object::read_whole::<Members<'a, false>>(&mut reader);
+        let members = read.map_err(|error| (error, id_of(reader.again())))?;
         let known_id = members.id.and_then(Id::parse);
-        let refuse = |words| (WireError::Request(words), known_id);
-        if members.version.and_then(object::string).as_deref() != Some("2.0") {
-            return Err(refuse("jsonrpc must be \"2.0\""));
+        let refuse = |error| (error, known_id);
+        if members.version.and_then(Raw::string).as_deref() != Some("2.0") {
+            return Err(refuse(WireError::Version));
         }
         if members.id.is_some() && known_id.is_none() {
-            return Err(refuse("id must be an integer within ±(2^53 − 1) or a string of at most 128 bytes"));
+            return Err(refuse(WireError::Id));
         }
         if members.answers {
-            return Err(refuse("a response was posted; this server asks nothing"));
+            return Err(refuse(WireError::Response));
         }
-        let method = members.method.and_then(object::string);
-        let method = method.ok_or_else(|| refuse("method must be a string"))?;
+        let method = members.method.and_then(Raw::string);
+        let method = method.ok_or_else(|| refuse(WireError::Method))?;
         Ok(Self { id: known_id, method, params: members.params })
     }
 }
 
 /// The id of a message whose params cannot be read.
-fn id_of(text: &str) -> Option<Id<'_>> {
-    object::read::<Members<'_, ()>>(text).ok()?.id.and_then(Id::parse)
+fn id_of(mut reader: Reader<'_>) -> Option<Id<'_>> {
+    object::read_whole::<Members<'_, true>>(&mut reader).ok()?.id.and_then(Id::parse)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Code, Coded};
 
-    fn refusal(text: &str) -> WireError {
-        Envelope::parse(text).unwrap_err().0
+    fn refusal(text: &str) -> Code {
+        Envelope::parse(text.as_bytes()).unwrap_err().0.code()
     }
 
     #[test]
     fn a_request_is_read_without_copying() {
         let text =
             r#" {"jsonrpc":"2.0","id":"a","method":"tools/list","params":{"x":1,"cursor":[1]},"extra":[1]} "#;
-        let envelope = Envelope::parse(text).unwrap();
+        let envelope = Envelope::parse(text.as_bytes()).unwrap();
         assert_eq!(envelope.id.unwrap().as_json(), "\"a\"");
         assert!(matches!(envelope.method, Cow::Borrowed("tools/list")));
-        assert_eq!(envelope.params.cursor.unwrap().get(), "[1]");
+        assert_eq!(envelope.params.cursor.unwrap().text(), "[1]");
     }
 
     #[test]
@@ -158,7 +141,7 @@ mod tests {
             "{'a':1}",
             "{\"a\":1,}",
         ] {
-            assert!(matches!(refusal(text), WireError::Parse(_)), "{text}");
+            assert_eq!(refusal(text), Code::ParseError, "{text}");
         }
     }
 
@@ -183,7 +166,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"x","Method":"y"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","method\u0000":"y"}"#,
         ] {
-            assert!(matches!(refusal(text), WireError::Request(_)), "{text}");
+            assert_eq!(refusal(text), Code::InvalidRequest, "{text}");
         }
     }
 
@@ -191,16 +174,16 @@ mod tests {
     fn ids_at_the_limit_pass_and_one_past_it_do_not() {
         let with = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"x"}}"#);
         for id in ["0", "-1", "9007199254740991", "-9007199254740991", &format!("\"{}\"", "x".repeat(128))] {
-            assert!(Envelope::parse(&with(id)).is_ok(), "{id}");
+            assert!(Envelope::parse(with(id).as_bytes()).is_ok(), "{id}");
         }
-        assert!(Envelope::parse(&with(&format!("\"{}\"", "x".repeat(129)))).is_err());
+        assert!(Envelope::parse(with(&format!("\"{}\"", "x".repeat(129))).as_bytes()).is_err());
     }
 
     #[test]
     fn the_id_comes_back_beside_the_error_where_it_was_read() {
-        let (_, id) = Envelope::parse(r#"{"jsonrpc":"2.0","id":7}"#).unwrap_err();
+        let (_, id) = Envelope::parse(br#"{"jsonrpc":"2.0","id":7}"#).unwrap_err();
         assert_eq!(id.unwrap().as_json(), "7");
-        let (_, id) = Envelope::parse(r#"{"jsonrpc":"2.0","id":8,"method":"x","params":[1]}"#).unwrap_err();
+        let (_, id) = Envelope::parse(br#"{"jsonrpc":"2.0","id":8,"method":"x","params":[1]}"#).unwrap_err();
         assert_eq!(id.unwrap().as_json(), "8");
     }
 }

@@ -1,18 +1,21 @@
 //! MCP on the wire: JSON-RPC envelopes, `_meta`, mirrored headers. Pure; borrowed where it is hot.
 
 mod envelope;
+mod error;
 mod object;
 mod params;
+mod reader;
 pub mod render;
-mod scan;
 mod sentinel;
-mod strict;
+mod text;
+mod tree;
 
 pub use envelope::{Envelope, Id};
+pub use error::WireError;
 pub use params::{Meta, Params};
-pub use scan::{MAX_DEPTH, MAX_NODES, check_text};
+pub use reader::{MAX_DEPTH, MAX_NODES, Raw};
 pub use sentinel::decode as decode_header;
-pub use strict::parse_value;
+pub use tree::{Children, Kind, Members, Node, Tree};
 
 /// The revision that this server speaks.
 pub const MODERN: &str = "2026-07-28";
@@ -45,35 +48,4 @@ pub mod code {
     pub const RATE_LIMITED: i32 = -31_429;
     /// Try again later.
     pub const UNAVAILABLE: i32 = -31_503;
-}
-
-/// A request that is not what the protocol says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    /// Not one JSON text within our bounds; the words say which bound.
-    #[error("{0}")]
-    Parse(&'static str),
-    /// JSON, but not one well-formed request; the words say why.
-    #[error("{0}")]
-    Request(&'static str),
-}
-
-impl crate::error::Coded for WireError {
-    fn code(&self) -> crate::error::Code {
-        match self {
-            Self::Parse(_) => crate::error::Code::ParseError,
-            Self::Request(_) => crate::error::Code::InvalidRequest,
-        }
-    }
-}
-
-impl From<serde_json::Error> for WireError {
-    /// Our visitors answer in words of their own, which survive as data errors; all else is syntax.
-    fn from(error: serde_json::Error) -> Self {
-        if error.is_data() {
-            Self::Request(object::known_words(&error.to_string()))
-        } else {
-            Self::Parse("the body is not valid JSON")
-        }
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
-
-use super::object::{self, Seed, Shape};
+use super::{
+    WireError,
+    object::{self, Shape},
+    reader::{Raw, Reader},
+};
 
 /// Longest progress token, bytes as written.
 const MAX_TOKEN_BYTES: usize = 130;
@@ -19,25 +20,25 @@ pub struct Params<'a> {
     /// `_meta`; an absent one has no members.
     pub meta: Meta<'a>,
     /// `name` of a tool.
-    pub name: Option<&'a RawValue>,
+    pub name: Option<Raw<'a>>,
     /// `arguments` of a tool, as the client wrote them.
-    pub arguments: Option<&'a RawValue>,
+    pub arguments: Option<Raw<'a>>,
     /// `cursor` of a list.
-    pub cursor: Option<&'a RawValue>,
+    pub cursor: Option<Raw<'a>>,
     /// `protocolVersion` of a handshake of older revisions.
-    pub protocol_version: Option<&'a RawValue>,
+    pub protocol_version: Option<Raw<'a>>,
 }
 
-impl<'de> Shape<'de> for Params<'de> {
+impl<'a> Shape<'a> for Params<'a> {
     const NAMES: &'static [&'static str] = &["_meta", "name", "arguments", "cursor", "protocolVersion"];
 
-    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+    fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         match at {
-            0 => self.meta = map.next_value_seed(Seed::new())?,
-            1 => self.name = Some(map.next_value()?),
-            2 => self.arguments = Some(map.next_value()?),
-            3 => self.cursor = Some(map.next_value()?),
-            _ => self.protocol_version = Some(map.next_value()?),
+            0 => self.meta = object::read(reader)?,
+            1 => self.name = Some(reader.value()?),
+            2 => self.arguments = Some(reader.value()?),
+            3 => self.cursor = Some(reader.value()?),
+            _ => self.protocol_version = Some(reader.value()?),
         }
         Ok(())
     }
@@ -46,26 +47,26 @@ impl<'de> Shape<'de> for Params<'de> {
 impl<'a> Params<'a> {
     /// The tool's name, if it is text.
     pub fn tool_name(&self) -> Option<Cow<'a, str>> {
-        self.name.and_then(object::string)
+        self.name.and_then(Raw::string)
     }
 
     /// The revision that a handshake of older revisions asks for, if it is text.
     pub fn requested_version(&self) -> Option<Cow<'a, str>> {
-        self.protocol_version.and_then(object::string)
+        self.protocol_version.and_then(Raw::string)
     }
 }
 
 /// `params._meta` of a modern request (specification, `basic/index`).
 #[derive(Debug, Default)]
 pub struct Meta<'a> {
-    version: Option<&'a RawValue>,
-    capabilities: Option<&'a RawValue>,
-    client_info: Option<&'a RawValue>,
-    progress_token: Option<&'a RawValue>,
-    log_level: Option<&'a RawValue>,
+    version: Option<Raw<'a>>,
+    capabilities: Option<Raw<'a>>,
+    client_info: Option<Raw<'a>>,
+    progress_token: Option<Raw<'a>>,
+    log_level: Option<Raw<'a>>,
 }
 
-impl<'de> Shape<'de> for Meta<'de> {
+impl<'a> Shape<'a> for Meta<'a> {
     const NAMES: &'static [&'static str] = &[
         "io.modelcontextprotocol/protocolVersion",
         "io.modelcontextprotocol/clientCapabilities",
@@ -74,7 +75,7 @@ impl<'de> Shape<'de> for Meta<'de> {
         "io.modelcontextprotocol/logLevel",
     ];
 
-    fn read<A: MapAccess<'de>>(&mut self, at: usize, map: &mut A) -> Result<(), A::Error> {
+    fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         let member = match at {
             0 => &mut self.version,
             1 => &mut self.capabilities,
@@ -82,7 +83,7 @@ impl<'de> Shape<'de> for Meta<'de> {
             3 => &mut self.progress_token,
             _ => &mut self.log_level,
         };
-        *member = Some(map.next_value()?);
+        *member = Some(reader.value()?);
         Ok(())
     }
 }
@@ -95,13 +96,13 @@ impl<'a> Meta<'a> {
 
     /// The revision that the body claims, if it is text.
     pub fn version(&self) -> Option<Cow<'a, str>> {
-        self.version.and_then(object::string)
+        self.version.and_then(Raw::string)
     }
 
     /// The first required member that is missing or of another type, by its name (M2, M3).
     pub fn first_problem(&self) -> Option<&'static str> {
-        let is_object = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get().starts_with('{'));
-        if self.version.is_none_or(|raw| !raw.get().starts_with('"')) {
+        let is_object = |raw: Option<Raw<'_>>| raw.is_some_and(Raw::is_object);
+        if !self.version.is_some_and(Raw::is_string) {
             return Some("io.modelcontextprotocol/protocolVersion");
         }
         if !is_object(self.capabilities) {
@@ -116,13 +117,12 @@ impl<'a> Meta<'a> {
     /// The first optional member that does not fit, by its name (M4, M5).
     pub fn first_bad_option(&self) -> Option<&'static str> {
         let token_fits = self.progress_token.is_none_or(|raw| {
-            let text = raw.get();
-            text.len() <= MAX_TOKEN_BYTES && (text.starts_with('"') || text.parse::<i64>().is_ok())
+            raw.text().len() <= MAX_TOKEN_BYTES && (raw.is_string() || raw.text().parse::<i64>().is_ok())
         });
         if !token_fits {
             return Some("progressToken");
         }
-        let known = |raw: &RawValue| object::string(raw).is_some_and(|level| LOG_LEVELS.contains(&&*level));
+        let known = |raw: Raw<'_>| raw.string().is_some_and(|level| LOG_LEVELS.contains(&&*level));
         if !self.log_level.is_none_or(known) {
             return Some("io.modelcontextprotocol/logLevel");
         }

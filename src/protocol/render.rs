@@ -95,12 +95,18 @@ pub fn error(id: Option<Id<'_>>, code: i32, message: &str, data: ErrorData<'_>) 
 /// The inside of a JSON string that says `json`, which `serde_json` wrote: it holds no control character any
 /// more, so only its quotes and backslashes need one before them.
 fn push_quoted(out: &mut Vec<u8>, json: &str) {
+    let start = out.len();
+    // Room for a backslash before each byte; whether one stays is no branch, which would often be foretold wrongly.
+    out.resize(start + 2 * json.len(), b'\\');
+    let (places, mut at) = (out.get_mut(start..).unwrap_or_default(), 0);
     for &byte in json.as_bytes() {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
+        at += usize::from(matches!(byte, b'"' | b'\\'));
+        if let Some(place) = places.get_mut(at) {
+            *place = byte;
         }
-        out.push(byte);
+        at += 1;
     }
+    out.truncate(start + at);
 }
 
 /// `text` as a JSON string.
@@ -122,7 +128,7 @@ mod tests {
 
     #[test]
     fn answers_are_json_with_the_id_as_it_came() {
-        let envelope = Envelope::parse(r#"{"jsonrpc":"2.0","id":"q\"1","method":"x"}"#).unwrap();
+        let envelope = Envelope::parse(br#"{"jsonrpc":"2.0","id":"q\"1","method":"x"}"#).unwrap();
         let id = envelope.id.unwrap();
         let stamp = r#""_meta":{"s":1}"#;
         let answer = read(&tool_result(id, r#"{"city":"Ålesund \"x\""}"#, stamp));

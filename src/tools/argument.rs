@@ -11,6 +11,7 @@ use jsonschema::{
 use serde_json::Value;
 
 use super::{Schema, error::clean_to};
+use crate::protocol::Tree;
 
 /// Most errors that one answer names.
 const MAX_ERRORS: usize = 10;
@@ -20,7 +21,7 @@ const MAX_BYTES: usize = 4 * 1024;
 const MAX_PART: usize = 120;
 
 /// Everything that is wrong with `arguments`, within our bounds; `None` if nothing is.
-pub(super) fn complaint(schema: &Schema, arguments: &Value) -> Option<String> {
+pub(super) fn complaint(schema: &Schema, arguments: &Tree<'_>) -> Option<String> {
     if schema.fits(arguments) {
         return None;
     }
@@ -150,13 +151,17 @@ mod tests {
         .unwrap()
     }
 
+    fn complain(schema: &Schema, arguments: &Value) -> Option<String> {
+        complaint(schema, &Tree::of_text(&arguments.to_string()).unwrap())
+    }
+
     fn told(arguments: Value) -> String {
-        complaint(&schema(), &arguments).unwrap()
+        complain(&schema(), &arguments).unwrap()
     }
 
     #[test]
     fn arguments_that_fit_have_nothing_said_of_them() {
-        assert_eq!(complaint(&schema(), &json!({ "city": "oslo", "page": null, "unit": "c" })), None);
+        assert_eq!(complain(&schema(), &json!({ "city": "oslo", "page": null, "unit": "c" })), None);
     }
 
     #[test]
@@ -207,10 +212,10 @@ mod tests {
         let schema = Schema::compile(json!({ "type": "object", "properties": properties })).unwrap();
         let wrong =
             |count: usize| Value::Object((0..count).map(|n| (format!("p{n:02}"), json!(1))).collect());
-        let ten = complaint(&schema, &wrong(10)).unwrap();
+        let ten = complain(&schema, &wrong(10)).unwrap();
         assert_eq!(ten.matches("must be a string").count(), 10);
         assert!(!ten.contains("more"));
-        let eleven = complaint(&schema, &wrong(11)).unwrap();
+        let eleven = complain(&schema, &wrong(11)).unwrap();
         assert_eq!(eleven.matches("must be a string").count(), 10);
         assert!(eleven.ends_with("; and more"));
     }
@@ -251,8 +256,8 @@ mod tests {
         #[test]
         fn whatever_comes_is_answered_briefly_harmlessly_and_without_its_values(arguments in any_json()) {
             let schema = schema();
-            let text = complaint(&schema, &arguments);
-            prop_assert_eq!(text.is_none(), schema.fits(&arguments));
+            let text = complain(&schema, &arguments);
+            prop_assert_eq!(text.is_none(), schema.fits(&Tree::of_text(&arguments.to_string()).unwrap()));
             let text = text.unwrap_or_default();
             prop_assert!(text.len() <= MAX_BYTES);
             prop_assert!(!text.contains('§'));

@@ -139,7 +139,9 @@ mod tests {
     async fn list(directory: impl Directory + 'static, arguments: Value) -> Result<Value, ToolError> {
         let tool = ListUsers { directory: Arc::new(directory) };
         let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
-        let text = registry.find("list_users").unwrap().run(&arguments, &permit_for_tests()).await?;
+        let text = arguments.to_string();
+        let tree = crate::protocol::Tree::of_text(&text).unwrap();
+        let text = registry.find("list_users").unwrap().run(&tree, &permit_for_tests()).await?;
         Ok(serde_json::from_str(&text).unwrap())
     }
 

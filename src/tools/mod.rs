@@ -8,6 +8,7 @@ mod builtin;
 pub mod delete_file;
 mod error;
 pub mod files;
+mod instance;
 pub mod list_files;
 pub mod list_users;
 pub mod read_file;

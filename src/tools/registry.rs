@@ -3,12 +3,13 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{AnyTool, Hints, Schema, SchemaError, Spec, ToolError, argument};
 use crate::{
     domain::{Catalogue, Permission},
     policy::{CallTool, Permit},
+    protocol::Tree,
 };
 
 /// Longest name of a tool.
@@ -112,7 +113,7 @@ impl Entry {
     ///
     /// # Errors
     /// Text for the caller: what is wrong where, and what would be right; never a value.
-    pub fn check_arguments(&self, arguments: &Value) -> Result<(), String> {
+    pub fn check_arguments(&self, arguments: &Tree<'_>) -> Result<(), String> {
         argument::complaint(&self.input, arguments).map_or(Ok(()), Err)
     }
 
@@ -122,9 +123,9 @@ impl Entry {
     ///
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
-    pub async fn run(&self, arguments: &Value, permit: &Permit<CallTool>) -> Result<String, ToolError> {
+    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<String, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
-        let mut running = self.tool.call(arguments, permit);
+        let mut running = self.tool.call(arguments.text(), permit);
         // Many tools are done at once, and need no timer.
         let output = match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(output) => output,
@@ -132,7 +133,8 @@ impl Entry {
                 tokio::time::timeout(self.spec.deadline, running).await.unwrap_or(Err(ToolError::Timeout))
             }
         }?;
-        if self.output.fits(&output.value) { Ok(output.text) } else { Err(ToolError::Output) }
+        let fits = Tree::of_text(&output.0).is_ok_and(|tree| self.output.fits(&tree));
+        if fits { Ok(output.0) } else { Err(ToolError::Output) }
     }
 }
 

@@ -4,7 +4,11 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use schemars::{JsonSchema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::{Map, Value};
 
-use super::bounds::{self, BoundsError};
+use super::{
+    bounds::{self, BoundsError},
+    instance::Instance,
+};
+use crate::protocol::Tree;
 
 /// The dialect that we speak, as a schema may name it.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -16,7 +20,7 @@ const PATTERN_SIZE: usize = 1 << 20;
 pub struct Schema {
     text: Box<str>,
     value: Value,
-    validator: Validator,
+    validator: Validator<Instance>,
 }
 
 impl Schema {
@@ -54,7 +58,7 @@ impl Schema {
             return Err(SchemaError::Dialect);
         }
         bounds::check(&schema)?;
-        let validator = jsonschema::options()
+        let validator = jsonschema::options_for::<Instance>()
             .with_draft(Draft::Draft202012)
             .offline()
             .with_pattern_options(
@@ -71,16 +75,16 @@ impl Schema {
     }
 
     /// Whether `instance` fits.
-    pub fn fits(&self, instance: &Value) -> bool {
-        self.validator.is_valid(instance)
+    pub fn fits(&self, instance: &Tree<'_>) -> bool {
+        self.validator.is_valid(instance.root())
     }
 
     /// What is wrong with `instance`, one by one.
     pub(super) fn errors<'i>(
         &'i self,
-        instance: &'i Value,
+        instance: &'i Tree<'_>,
     ) -> impl Iterator<Item = jsonschema::ValidationError<'i>> {
-        self.validator.iter_errors(instance)
+        self.validator.iter_errors(instance.root())
     }
 
     /// The part of the schema at that JSON pointer.
@@ -153,6 +157,10 @@ mod tests {
 
     use super::*;
 
+    fn fits(schema: &Schema, instance: &Value) -> bool {
+        schema.fits(&Tree::of_text(&instance.to_string()).unwrap())
+    }
+
     #[derive(Deserialize, JsonSchema)]
     #[expect(dead_code, reason = "only its schema is used")]
     struct Open {
@@ -201,17 +209,17 @@ mod tests {
                 "additionalProperties": false
             })
         );
-        assert!(schema.fits(&json!({ "name": "a", "inner": { "ratio": 1 } })));
-        assert!(!schema.fits(&json!({ "name": "a", "inner": { "ratio": 1 }, "more": 1 })));
+        assert!(fits(&schema, &json!({ "name": "a", "inner": { "ratio": 1 } })));
+        assert!(!fits(&schema, &json!({ "name": "a", "inner": { "ratio": 1 }, "more": 1 })));
     }
 
     #[test]
     fn an_output_schema_stays_open_and_recursion_refers_to_itself_only() {
         let output = Schema::output::<Inner>().unwrap();
-        assert!(!output.fits(&json!({ "ratio": null })));
+        assert!(!fits(&output, &json!({ "ratio": null })));
         let node = Schema::input::<Node>().unwrap();
-        assert!(node.fits(&json!({ "next": { "next": null } })));
-        assert!(!node.fits(&json!({ "next": { "next": 1 } })));
+        assert!(fits(&node, &json!({ "next": { "next": null } })));
+        assert!(!fits(&node, &json!({ "next": { "next": 1 } })));
     }
 
     #[test]
@@ -226,8 +234,8 @@ mod tests {
         let mut object = json!({ "type": "object", "oneOf": [{ "properties": { "a": {} } }] });
         close(object.as_object_mut().unwrap());
         let schema = Schema::compile(object).unwrap();
-        assert!(schema.fits(&json!({ "a": 1 })));
-        assert!(!schema.fits(&json!({ "b": 1 })));
+        assert!(fits(&schema, &json!({ "a": 1 })));
+        assert!(!fits(&schema, &json!({ "b": 1 })));
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
             json!({ "type": "object", "properties": { "a": { "type": "string", "pattern": "^(a+)+$" } } });
         let schema = Schema::compile(schema).unwrap();
         let started = std::time::Instant::now();
-        assert!(!schema.fits(&json!({ "a": format!("{}!", "a".repeat(50_000)) })));
+        assert!(!fits(&schema, &json!({ "a": format!("{}!", "a".repeat(50_000)) })));
         assert!(started.elapsed() < std::time::Duration::from_secs(2));
     }
 

@@ -3,8 +3,7 @@
 use std::pin::Pin;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Schema, SchemaError, Spec, ToolError};
 use crate::policy::{CallTool, Permit};
@@ -93,22 +92,17 @@ pub trait AnyTool: Send + Sync {
     /// [`SchemaError`] if the type has none that we accept.
     fn output(&self) -> Result<Schema, SchemaError>;
 
-    /// Reads `args`, which fit [`AnyTool::input`], and runs the tool. The result is not checked yet.
+    /// Reads `args`, JSON text that fits [`AnyTool::input`], and runs the tool. The result is not checked yet.
     fn call<'a>(
         &'a self,
-        args: &'a Value,
+        args: &'a str,
         permit: &'a Permit<CallTool>,
     ) -> LocalFuture<'a, Result<Produced, ToolError>>;
 }
 
-/// What a tool gave, twice: to be checked, and to be sent.
+/// What a tool gave, as JSON text, to be checked and then sent.
 #[derive(Debug)]
-pub struct Produced {
-    /// To be checked.
-    pub(super) value: Value,
-    /// To be sent, as `serde_json` writes it: from the type, which takes half the time of writing `value`.
-    pub(super) text: String,
-}
+pub struct Produced(pub(super) String);
 
 impl Produced {
     /// Of `output`.
@@ -116,9 +110,7 @@ impl Produced {
     /// # Errors
     /// [`ToolError::Output`] if it is nothing that JSON can say.
     pub fn of(output: &impl Serialize) -> Result<Self, ToolError> {
-        let value = serde_json::to_value(output).map_err(|_| ToolError::Output)?;
-        let text = serde_json::to_string(output).map_err(|_| ToolError::Output)?;
-        Ok(Self { value, text })
+        serde_json::to_string(output).map(Self).map_err(|_| ToolError::Output)
     }
 }
 
@@ -137,13 +129,13 @@ impl<T: Tool> AnyTool for T {
 
     fn call<'a>(
         &'a self,
-        args: &'a Value,
+        args: &'a str,
         permit: &'a Permit<CallTool>,
     ) -> LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(async move {
             // The schema let it through, so this fails only where a type is stricter than its schema.
             // serde's own text may quote the value, hence none of it is shown.
-            let args = T::Args::deserialize(args).map_err(|_| {
+            let args = serde_json::from_str::<T::Args>(args).map_err(|_| {
                 ToolError::Arguments("Invalid arguments: they do not fit the tool's types".into())
             })?;
             Produced::of(&Tool::call(self, args, permit).await?)

@@ -13,7 +13,7 @@ use super::support::{
     app::{TestApp, without_limits},
     auth::PASSWORD,
     block_on,
-    http::Reply,
+    http::{Connection, Reply},
     rpc::Rpc,
     until,
 };
@@ -171,6 +171,31 @@ fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once()
 #[test]
 fn the_limiter_panics_under_load() {
     panics_under_load("limiter");
+}
+
+#[test]
+fn a_new_address_that_finds_the_limiter_down_is_refused_on_record() {
+    let app = TestApp::start();
+    let (mut host, mut refused) = (0, None);
+    until("somebody finds it down", BACK_WITHIN * 20, || {
+        let mut strangers: Vec<_> = (0..8)
+            .map(|_| {
+                host += 1;
+                app.connect_from(&format!("127.1.{}.{}", host / 250, host % 250 + 1))
+            })
+            .collect();
+        app.fault("limiter");
+        let asked = "GET /nothing HTTP/1.1\r\nhost: localhost\r\nuser-agent: stranger\r\n\r\n";
+        strangers.iter_mut().for_each(|stranger| stranger.send(asked));
+        refused = strangers.iter_mut().map(Connection::reply).find(|reply| reply.status == 503);
+        refused.is_some()
+    });
+    let reply = refused.unwrap();
+    assert_eq!((&*reply.reason(), reply.header("retry-after")), ("overloaded", Some("1")));
+    let record = app.record_of(&reply);
+    assert_eq!((&*record.event, &*record.outcome), ("request.served", "failed"));
+    assert_eq!((record.reason.as_deref(), record.path.as_deref()), (Some("overloaded"), Some("/nothing")));
+    assert!(record.ip.unwrap().starts_with("127.1."));
 }
 
 #[test]

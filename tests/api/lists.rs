@@ -56,7 +56,7 @@ impl AnyTool for Named {
 
     fn call<'a>(
         &'a self,
-        _: &'a Value,
+        _: &'a str,
         _: &'a Permit<CallTool>,
     ) -> LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(async { Produced::of(&json!({ "done": true })) })

@@ -13,6 +13,7 @@ mod calls;
 mod denied;
 mod faults;
 mod files;
+mod hang_ups;
 mod key_rotation;
 mod ladder;
 mod limits;

@@ -166,14 +166,6 @@ impl Bucket {
         Self(Mutex::new(State { full_again, latest: 0, epoch: 0, class, changed: false }))
     }
 
-    /// Gives back one call that was taken. It is as if it had not been: a bucket is never fuller than full.
-    pub(super) fn give_back(&self, limits: &Limits) {
-        let mut state = self.state();
-        let interval = u128::from(limits.of(state.class).interval);
-        state.full_again = Moment(state.full_again.0.saturating_sub(interval));
-        state.changed = true;
-    }
-
     /// Whether one call could be taken; nothing is.
     pub(super) fn peek(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Result<(), Short> {
         let state = self.state();

@@ -33,7 +33,7 @@ pub use config::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule};
 pub use error::{Exceeded, LimitError, Scope};
 pub use shared::InFlight;
 use tokio::{sync::oneshot, time::timeout};
-pub use turnstile::{Stake, Turnstile, Visit};
+pub use turnstile::{Turnstile, Visit};
 
 use self::{actor::LimiterActor, messages::Close, shared::Shared};
 use super::{

@@ -148,23 +148,6 @@ impl Turnstile {
         taken.or_else(|short| self.refuse(short.into(), id, (visit, None, None)))
     }
 
-    /// Takes one failure from the address in advance, for a proof that costs much to look at: whoever leaves
-    /// before it is judged has failed. If it holds, the stake is to be given back.
-    ///
-    /// # Errors
-    /// As of [`failed`](Self::failed); nothing is to be looked at then.
-    pub async fn stake(&self, visit: &Visit<'_>) -> Result<Stake, LimitError> {
-        if self.is_off() {
-            return Ok(Stake(None));
-        }
-        let id = Id::of_address(visit.ip);
-        let held = self.open(Scope::Failures, id, FAILURES).await?;
-        match self.take_one(Scope::Failures, &held.bucket, self.now(visit)) {
-            Ok(()) => Ok(Stake(Some((self.limiter.clone(), held.bucket)))),
-            Err(short) => self.refuse(short.into(), id, (visit, None, None)).map(|()| Stake(None)),
-        }
-    }
-
     /// Takes one request, or the cost of `tool`, from the principal, its key and the tool: from all or from
     /// none. What comes with success is to be held while the tool runs.
     ///
@@ -334,18 +317,6 @@ impl Stopped {
         let (capacity, retry_after) = (most.into(), ROOM_WAIT);
         let exceeded = Exceeded { scope: Scope::Tool, capacity, window_secs: 1, remaining: 0, retry_after };
         Self { exceeded, id, hopeless: None }
-    }
-}
-
-/// One failure that an address has paid for in advance. Dropped, it stays paid.
-pub struct Stake(Option<(Limiter, Arc<Bucket>)>);
-
-impl Stake {
-    /// It was none.
-    pub fn give_back(self) {
-        if let Some((limiter, bucket)) = self.0 {
-            bucket.give_back(&limiter.shared.limits);
-        }
     }
 }
 

@@ -95,7 +95,9 @@ mod tests {
     }
 
     async fn call(registry: &Registry, tool: &str, arguments: Value) -> Result<Value, ToolError> {
-        let text = registry.find(tool).unwrap().run(&arguments, &permit_for_tests()).await?;
+        let text = arguments.to_string();
+        let tree = crate::protocol::Tree::of_text(&text).unwrap();
+        let text = registry.find(tool).unwrap().run(&tree, &permit_for_tests()).await?;
         Ok(serde_json::from_str(&text).unwrap())
     }
 

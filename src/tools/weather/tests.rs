@@ -347,7 +347,9 @@ async fn call(arguments: Value) -> Result<Value, ToolError> {
     let tool =
         GetWeather { stations: Arc::new(Fixed), reported: Reported::none(&store::open("memory:").unwrap()) };
     let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
-    let text = registry.find("get_weather").unwrap().run(&arguments, &permit_for_tests()).await?;
+    let text = arguments.to_string();
+    let tree = crate::protocol::Tree::of_text(&text).unwrap();
+    let text = registry.find("get_weather").unwrap().run(&tree, &permit_for_tests()).await?;
     Ok(serde_json::from_str(&text).unwrap())
 }
 
