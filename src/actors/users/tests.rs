@@ -133,11 +133,17 @@ async fn a_panic_of_the_actor_forgives_nothing_and_forgets_no_home() {
     for _ in 0..5 {
         assert!(matches!(login(&users, "known0", "wrong horse battery").await, Err(UsersError::Wrong)));
     }
+    let before = Instant::now();
     users.fault().unwrap();
     while users.vitals().restarts == 0 || !users.seat.is_alive() {
         tokio::task::yield_now().await;
     }
-    assert!(matches!(login(&users, "known0", RIGHT).await, Err(UsersError::Wait(_))));
+    let stranger =
+        Who { name: Id::of_name("known0"), place: Id::of_address("192.0.2.1".parse().ok()).into() };
+    assert!(
+        users.shared.backoff.lock().attempt(stranger, before).is_err(),
+        "as long as it would have waited"
+    );
     assert!(login_from(&users, "198.51.100.1", ("known0", RIGHT)).await.is_ok());
 }
 
