@@ -123,7 +123,8 @@ fn a_stopping_server_waits_for_what_nobody_waits_for_any_more() {
     let holder = hold(&app);
     send_and_leave(begun(&app, "/auth/refresh", &body), &body);
     app.stop_begins();
-    until("nothing new is begun", SOON, || app.login("ann", PASSWORD).status == 503);
+    // Nothing that would wait for the store, should it still be begun.
+    until("nothing new is begun", SOON, || app.post_text("/auth/login", "{}").status == 503);
     for _ in 0..50 {
         // It listens: with nothing under way it would be gone by now.
         refused(&app.login("ann", PASSWORD), 503, "shutting_down");
