@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{AppError, directory::StoreDirectory};
 use crate::{
+    actors::audit::insight::Insight,
     domain::Catalogue,
     policy::{RoleRule, Roles},
     settings::Settings,
@@ -35,7 +36,7 @@ pub fn roles(settings: &Settings) -> Result<Roles, AppError> {
     Ok(Roles::new(catalogue(settings)?, rules)?)
 }
 
-/// The built-in tools and `more`, registered.
+/// The built-in tools and `more`, registered. `insight` need not be started, nor ever be.
 ///
 /// # Errors
 /// [`AppError::Weather`], [`AppError::Tools`].
@@ -43,10 +44,14 @@ pub fn registry(
     settings: &Settings,
     stores: &Stores,
     roles: &Roles,
-    more: Vec<Box<dyn AnyTool>>,
+    (more, insight): (Vec<Box<dyn AnyTool>>, &Insight),
 ) -> Result<Registry, AppError> {
     let directory = StoreDirectory::new(stores, roles.clone());
-    let parts = Parts { stations: weather::open(&settings.tools.weather)?, directory: Arc::new(directory) };
+    let parts = Parts {
+        stations: weather::open(&settings.tools.weather)?,
+        directory: Arc::new(directory),
+        reviewer: Arc::new(insight.clone()),
+    };
     let mut tools = builtin(&parts);
     tools.extend(more);
     Ok(Registry::new(tools, roles.catalogue())?)

@@ -25,7 +25,7 @@ use super::{
     stores,
 };
 use crate::{
-    actors::{tokens::Tokens, users::Users},
+    actors::{audit::insight::Insight, tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
     mcp,
@@ -68,12 +68,13 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
 
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
-    let registry = parts::registry(settings, &stores, &roles, more)?;
+    let insight = Insight::default();
+    let registry = parts::registry(settings, &stores, &roles, (more, &insight))?;
     let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, &stores, &mut threads, (&metrics, &limits)).await?;
+    let services = services(settings, &stores, &mut threads, (&metrics, &limits, &insight)).await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;

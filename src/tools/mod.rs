@@ -6,6 +6,7 @@ mod argument;
 mod bounds;
 mod builtin;
 mod error;
+pub mod get_security_audit;
 mod instance;
 pub mod list_users;
 mod registry;

@@ -22,6 +22,7 @@ mod error;
 mod handle;
 mod head;
 mod home;
+pub mod insight;
 mod journal;
 mod keys;
 mod lane;
