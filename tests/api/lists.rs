@@ -155,8 +155,16 @@ proptest! {
 #[test]
 fn over_the_wire_each_role_can_call_exactly_what_it_is_shown() {
     let app = TestApp::with(|_| {}, tools::all().1);
-    let everything =
-        ["get_weather", "get_security_audit", "list_users", "dawdles", "panics", "lies", "matches", "nothing_of_ours"];
+    let everything = [
+        "get_weather",
+        "get_security_audit",
+        "list_users",
+        "dawdles",
+        "panics",
+        "lies",
+        "matches",
+        "nothing_of_ours",
+    ];
     for roles in [&["guest"][..], &["user"], &["premium"], &["admin"], &["guest", "admin"], &["nobody"], &[]]
     {
         let (token, _) = app.minted("ada", roles, &[], "tests");

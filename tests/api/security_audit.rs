@@ -94,7 +94,10 @@ fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
         quiet["totals"],
         json!({ "failed_authentications": 0, "permission_denials": 0, "rate_limit_violations": 0, "unusual": 0 })
     );
-    assert_eq!((&quiet["unusual"], &quiet["alerts"], &quiet["offenders"]), (&json!([]), &json!([]), &json!([])));
+    assert_eq!(
+        (&quiet["unusual"], &quiet["alerts"], &quiet["offenders"]),
+        (&json!([]), &json!([]), &json!([]))
+    );
 
     // One less than makes a pattern, each: counted, and told of nobody.
     app.fails("127.0.0.9", 9);
@@ -102,7 +105,10 @@ fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
     let probe = |tool: &str| Rpc::call(tool, json!({})).bearer(&probing).send(&app);
     CLOSED[..4].iter().for_each(|tool| _ = probe(tool).refused(403, -31403, "forbidden"));
     let audit = app.audit_until(&admin, "everything is counted", |audit| audit["complete"] == true);
-    assert_eq!((&audit["totals"]["failed_authentications"], &audit["totals"]["permission_denials"]), (&json!(9), &json!(4)));
+    assert_eq!(
+        (&audit["totals"]["failed_authentications"], &audit["totals"]["permission_denials"]),
+        (&json!(9), &json!(4))
+    );
     assert_eq!(audit["totals"]["unusual"], 0);
 
     // One more each, and somebody who does not wait.
@@ -127,7 +133,13 @@ fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
             ("repeated_limit_refusals", "principal", "eve")
         ]
     );
-    assert!(audit["unusual"].as_array().unwrap().iter().all(|it| it["active"] == true && it["window_seconds"] == 300));
+    assert!(
+        audit["unusual"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["active"] == true && it["window_seconds"] == 300)
+    );
     assert_eq!(audit["alerts"].as_array().unwrap().len(), 3);
     for (violation, kind, subject, count) in [
         ("failed_authentications", "address", "127.0.0.9", 10),
@@ -142,8 +154,12 @@ fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
     for range in ["1h", "24h", "7d"] {
         let same = app.audit(&admin, range);
         assert_eq!((&same["time_range"], &same["totals"]), (&json!(range), &audit["totals"]), "{range}");
-        let of_series: u64 =
-            same["series"].as_array().unwrap().iter().map(|it| it["permission_denials"].as_u64().unwrap()).sum();
+        let of_series: u64 = same["series"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["permission_denials"].as_u64().unwrap())
+            .sum();
         assert_eq!(of_series, 5);
     }
 
@@ -170,7 +186,10 @@ fn a_restart_and_a_panic_keep_the_numbers_and_tell_nothing_twice() {
     app.audit_until(&admin, "the pattern is told", |audit| audit["totals"]["unusual"] == 1);
     let app = app.restart();
     let audit = app.audit_until(&admin, "the log is read again", |audit| audit["complete"] == true);
-    assert_eq!((&audit["totals"]["failed_authentications"], &audit["totals"]["unusual"]), (&json!(12), &json!(1)));
+    assert_eq!(
+        (&audit["totals"]["failed_authentications"], &audit["totals"]["unusual"]),
+        (&json!(12), &json!(1))
+    );
     assert_eq!(audit["unusual"][0]["active"], true);
 
     app.fault("insight");

@@ -58,6 +58,9 @@ fn a14_a_thousand_matches_are_one_alert_and_disturb_nobody() {
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     let detail = alerts[0].detail.as_ref().unwrap();
     assert_eq!(detail["subject"], json!({ "address": "127.0.0.9" }));
-    assert_eq!((&detail["pattern"], &detail["window_seconds"]), (&json!("repeated_auth_failures"), &json!(300)));
+    assert_eq!(
+        (&detail["pattern"], &detail["window_seconds"]),
+        (&json!("repeated_auth_failures"), &json!(300))
+    );
     assert!(detail["count"].as_u64().unwrap() >= 10);
 }

@@ -1,6 +1,9 @@
 //! The shell: looks into the inbox four times a second, answers, and tells of what is unusual.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 
@@ -24,8 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_AT_OTHERS_EVERY: Duration = Duration::from_secs(60);
 /// Questions that may wait.
 const MAILBOX: usize = 64;
-/// Steps that a question waits for at most, so that it sees what was answered before it was asked.
-const STEPS_FOR_A_QUESTION: usize = 8;
+/// How long a question waits at most for what has to be read first. What was handed over by then is counted
+/// before, so that it sees everything that was answered before it was asked.
+const WAIT_OF_A_QUESTION: Duration = Duration::from_millis(100);
 
 /// What happened in `range`?
 #[derive(Debug, Message)]
@@ -136,11 +140,8 @@ impl Handler<Show> for InsightActor {
 
     fn handle(&mut self, show: Show, ctx: &mut Self::Context) -> Self::Result {
         self.book.forget_others();
-        for _ in 0..STEPS_FOR_A_QUESTION {
-            if !self.step() {
-                break;
-            }
-        }
+        let asked = Instant::now();
+        while self.step() && asked.elapsed() < WAIT_OF_A_QUESTION {}
         self.look(ctx);
         MessageResult(self.book.review(show.range, Timestamp::now()))
     }

@@ -27,8 +27,8 @@ use crate::{
     domain::Timestamp,
 };
 
-/// Lines that are read in one step: milliseconds.
-const STEP_LINES: usize = 2_000;
+/// Lines that are read in one step: about a millisecond.
+const STEP_LINES: usize = 500;
 
 /// Everything that is counted, and how far.
 #[derive(Debug)]

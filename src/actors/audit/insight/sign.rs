@@ -155,7 +155,7 @@ impl Seen {
             EventCode::RateLimited => Some(What::Limited { count: weight }),
             EventCode::AlertRaised => Some(What::Alert {
                 reason: Cow::Owned(line.reason.unwrap_or_default().into_owned()),
-                detail: line.detail.map(|it| it.get().into()).filter(|it: &Box<str>| it.len() <= MAX_DETAIL),
+                detail: line.detail.map(|it| it.get()).filter(|it| it.len() <= MAX_DETAIL).map(Into::into),
             }),
             _ => None,
         };

@@ -8,7 +8,7 @@ use super::{
     Range, Violation,
     review::Review,
     rollup::{Digest, HOURS, MINUTES, Rollup},
-    sign::{Offender, Seen},
+    sign::Seen,
     tops::{self, Tops},
     watch::Watch,
 };
@@ -166,12 +166,9 @@ fn of_a_long_log_the_newest_spans_are_kept_and_no_more() {
 
 #[test]
 fn the_worst_case_takes_no_more_memory_than_was_said() {
-    // An entry of a table, and what one pattern keeps of one offender.
-    let entry = size_of::<tops::Entry>();
-    let spans = (MINUTES + HOURS + 2) as usize;
+    let spans = usize::try_from(MINUTES + HOURS + 2).unwrap();
     // What is sealed, and the open segment, which keeps twice as many.
-    let tables = 3 * spans * 6 * tops::MOST * entry;
-    let case = super::watch::case_bytes();
-    let watch = 3 * super::watch::MOST_CASES * (case + size_of::<Offender>());
-    assert!(tables + watch <= 64 << 20, "{} bytes", tables + watch);
+    let tables = 3 * spans * 6 * tops::MOST * size_of::<tops::Entry>();
+    let all = tables + super::watch::most_bytes();
+    assert!(all <= 32 << 20, "{all} bytes");
 }
