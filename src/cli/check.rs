@@ -7,11 +7,9 @@ use serde_json::json;
 
 use super::{context::Context, operator, output};
 use crate::{
-    actors::audit::insight::Insight,
     app::{self, AppError},
     policy::{self, CallTool, Roles},
     settings::{Problem, Settings},
-    store,
     tools::{Entry, Registry},
 };
 
@@ -59,8 +57,7 @@ impl Check {
 fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     app::check_tls(settings)?;
     let roles = app::roles(settings)?;
-    let registry =
-        app::registry(settings, &store::open("memory:")?, &roles, (Vec::new(), &Insight::default()))?;
+    let registry = app::bare_registry(settings, &roles)?;
     app::limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     Ok((roles, registry))
 }

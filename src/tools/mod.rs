@@ -5,15 +5,20 @@
 mod argument;
 mod bounds;
 mod builtin;
+pub mod delete_file;
 mod error;
+pub mod files;
 pub mod get_security_audit;
 mod instance;
+pub mod list_files;
 pub mod list_users;
+pub mod read_file;
 mod registry;
 mod schema;
 mod spec;
 mod tool;
 pub mod weather;
+pub mod write_file;
 
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};

@@ -12,6 +12,8 @@ mod api_keys;
 mod calls;
 mod denied;
 mod faults;
+mod files;
+mod hang_ups;
 mod key_rotation;
 mod ladder;
 mod limits;

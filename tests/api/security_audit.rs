@@ -1,55 +1,12 @@
 //! `get_security_audit` over the wire: what attacks on a real server come to in its answer and in the log.
 
-use std::time::Duration;
-
-use portcullis::{
-    actors::audit::Filter,
-    policy::{CallTool, Permit},
-    tools::{AnyTool, Hints, Spec, Tool, ToolError},
-};
+use portcullis::actors::audit::Filter;
 use serde_json::{Value, json};
 
-use super::support::{
-    SOON,
-    app::TestApp,
-    rpc::Rpc,
-    tools::{Done, Nothing},
-    until,
-};
+use super::support::{SOON, app::TestApp, rpc::Rpc, until};
 
-/// Names of tools that only an administrator may call.
-const CLOSED: [&str; 5] = ["closed_1", "closed_2", "closed_3", "closed_4", "closed_5"];
-
-/// One of them.
-struct Closed<const N: usize>;
-
-impl<const N: usize> Tool for Closed<N> {
-    const SPEC: Spec = Spec {
-        name: CLOSED[N],
-        title: "Test",
-        about: "For tests.",
-        needs: "admin:users",
-        hints: Hints::READ,
-        cost: 1,
-        deadline: Duration::from_secs(1),
-    };
-    type Args = Nothing;
-    type Output = Done;
-
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Done, ToolError> {
-        Err(ToolError::Timeout)
-    }
-}
-
-fn closed() -> Vec<Box<dyn AnyTool>> {
-    vec![
-        Box::new(Closed::<0>),
-        Box::new(Closed::<1>),
-        Box::new(Closed::<2>),
-        Box::new(Closed::<3>),
-        Box::new(Closed::<4>),
-    ]
-}
+/// Tools that a `user` is denied.
+const DENIED: [&str; 5] = ["delete_file", "get_security_audit", "list_users", "report_weather", "write_file"];
 
 impl TestApp {
     /// What an auditor is told of the range.
@@ -79,68 +36,73 @@ impl TestApp {
     }
 }
 
-#[test]
-fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
-    let app = TestApp::with(
-        |settings| {
-            let guest = settings.roles.get_mut("guest").unwrap();
-            (guest.capacity, guest.refill_per_second) = (Some(5), Some(0.001));
-        },
-        closed(),
-    );
-    let admin = app.token("root", "admin");
-    let quiet = app.audit(&admin, "1h");
-    assert_eq!(
-        quiet["totals"],
-        json!({ "failed_authentications": 0, "permission_denials": 0, "rate_limit_violations": 0, "unusual": 0 })
-    );
-    assert_eq!(
-        (&quiet["unusual"], &quiet["alerts"], &quiet["offenders"]),
-        (&json!([]), &json!([]), &json!([]))
-    );
+/// A server on which guests have five calls and get hardly any back.
+fn started() -> TestApp {
+    TestApp::start_with(|settings| {
+        let guest = settings.roles.get_mut("guest").unwrap();
+        (guest.capacity, guest.refill_per_second) = (Some(5), Some(0.001));
+    })
+}
 
-    // One less than makes a pattern, each: counted, and told of nobody.
+/// Ten bad tokens, five denied tools, and 25 calls that do not wait; what is one less comes first.
+fn attacked(app: &TestApp, admin: &str) {
     app.fails("127.0.0.9", 9);
     let probing = app.token("mallory", "user");
-    let probe = |tool: &str| Rpc::call(tool, json!({})).bearer(&probing).send(&app);
-    CLOSED[..4].iter().for_each(|tool| _ = probe(tool).refused(403, -31403, "forbidden"));
-    let audit = app.audit_until(&admin, "everything is counted", |audit| audit["complete"] == true);
-    assert_eq!(
-        (&audit["totals"]["failed_authentications"], &audit["totals"]["permission_denials"]),
-        (&json!(9), &json!(4))
-    );
-    assert_eq!(audit["totals"]["unusual"], 0);
+    let probe = |tool: &str| {
+        _ = Rpc::call(tool, json!({})).bearer(&probing).send(app).refused(403, -31403, "forbidden")
+    };
+    DENIED[..4].iter().for_each(|tool| probe(tool));
+    let audit = app.audit_until(admin, "everything is counted", |audit| audit["complete"] == true);
+    let expected = json!({ "failed_authentications": 9, "permission_denials": 4, "rate_limit_violations": 0, "unusual": 0 });
+    assert_eq!(audit["totals"], expected);
 
-    // One more each, and somebody who does not wait.
     app.fails("127.0.0.9", 1);
-    probe(CLOSED[4]).refused(403, -31403, "forbidden");
+    probe(DENIED[4]);
     let hasty = Rpc::weather().bearer(&app.token("eve", "guest"));
     let mut connection = app.connect();
     let refused = (0..30).filter(|_| hasty.on(&mut connection).status == 429).count();
     assert_eq!(refused, 25);
+}
 
+#[test]
+fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
+    let app = started();
+    let admin = app.token("root", "admin");
+    let quiet = app.audit(&admin, "1h");
+    for list in ["unusual", "alerts", "offenders"] {
+        assert_eq!(quiet[list], json!([]), "{list}");
+    }
+    attacked(&app, &admin);
     let audit = app.audit_until(&admin, "three patterns", |audit| audit["totals"]["unusual"] == 3);
-    let totals = &audit["totals"];
-    assert_eq!((&totals["failed_authentications"], &totals["permission_denials"]), (&json!(10), &json!(5)));
-    assert_eq!(totals["rate_limit_violations"], 25);
-    let mut unusual: Vec<_> = audit["unusual"].as_array().unwrap().iter().map(told).collect();
-    unusual.sort_unstable();
-    assert_eq!(
-        unusual,
-        [
-            ("denied_tools_probed", "principal", "mallory"),
-            ("repeated_auth_failures", "address", "127.0.0.9"),
-            ("repeated_limit_refusals", "principal", "eve")
-        ]
-    );
-    assert!(
-        audit["unusual"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|it| it["active"] == true && it["window_seconds"] == 300)
-    );
+    let unusual = audit["unusual"].as_array().unwrap();
+    let mut patterns: Vec<_> = unusual.iter().map(told).collect();
+    patterns.sort_unstable();
+    let expected = [
+        ("denied_tools_probed", "principal", "mallory"),
+        ("repeated_auth_failures", "address", "127.0.0.9"),
+        ("repeated_limit_refusals", "principal", "eve"),
+    ];
+    assert_eq!(patterns, expected);
+    assert!(unusual.iter().all(|it| it["active"] == true && it["window_seconds"] == 300));
     assert_eq!(audit["alerts"].as_array().unwrap().len(), 3);
+
+    // The command line reads the same.
+    let printed = app.does(&["audit", "query", "--since", "24h", "--event", "alert.raised", "--json"], "");
+    let record = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let mut reasons: Vec<_> =
+        printed.lines().map(|line| record(line)["reason"].as_str().unwrap().to_owned()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, expected.map(|(pattern, ..)| pattern));
+}
+
+#[test]
+fn everything_is_counted_in_totals_series_and_offenders_of_every_range() {
+    let app = started();
+    let admin = app.token("root", "admin");
+    attacked(&app, &admin);
+    let audit = app.audit_until(&admin, "the alerts too", |audit| audit["totals"]["unusual"] == 3);
+    let expected = json!({ "failed_authentications": 10, "permission_denials": 5, "rate_limit_violations": 25, "unusual": 3 });
+    assert_eq!(audit["totals"], expected);
     for (violation, kind, subject, count) in [
         ("failed_authentications", "address", "127.0.0.9", 10),
         ("permission_denials", "principal", "mallory", 5),
@@ -151,26 +113,16 @@ fn the_three_patterns_are_told_by_the_tool_and_stand_in_the_log() {
         let row = json!({ "violation": violation, "kind": kind, "subject": subject, "count": count, "exact": true });
         assert!(audit["offenders"].as_array().unwrap().contains(&row), "{row}\n{}", audit["offenders"]);
     }
-    for range in ["1h", "24h", "7d"] {
+    for (range, points) in [("1h", 61), ("24h", 25), ("7d", 169)] {
         let same = app.audit(&admin, range);
         assert_eq!((&same["time_range"], &same["totals"]), (&json!(range), &audit["totals"]), "{range}");
-        let of_series: u64 = same["series"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["permission_denials"].as_u64().unwrap())
-            .sum();
-        assert_eq!(of_series, 5);
+        let series = same["series"].as_array().unwrap();
+        assert_eq!(series.len(), points, "{range}");
+        for (name, total) in audit["totals"].as_object().unwrap() {
+            let sum: u64 = series.iter().map(|point| point[name].as_u64().unwrap()).sum();
+            assert_eq!(json!(sum), *total, "{range} {name}");
+        }
     }
-
-    // The command line reads the same, and so does whoever checks the log.
-    let printed = app.does(&["audit", "query", "--since", "24h", "--event", "alert.raised", "--json"], "");
-    let mut reasons: Vec<_> = printed
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["reason"].as_str().unwrap().to_owned())
-        .collect();
-    reasons.sort_unstable();
-    assert_eq!(reasons, ["denied_tools_probed", "repeated_auth_failures", "repeated_limit_refusals"]);
 }
 
 fn told(unusual: &Value) -> (&str, &str, &str) {

@@ -15,6 +15,7 @@ mod actor_faults;
 mod caller;
 mod disk_full;
 mod disk_held;
+mod files;
 mod home;
 mod keys;
 mod kill;
