@@ -1,6 +1,6 @@
 //! Counting: however a log is cut into pieces, the sum is the same, and memory is bounded.
 
-use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     actors::audit::{encode::Encoder, head::Head},
-    domain::{AuditEvent, EventCode, Outcome, Summary, Timestamp},
+    domain::{
+        AuditEvent, EventCode, Outcome, PermissionSet, Principal, PrincipalKind, Recorded, Summary, Timestamp,
+    },
 };
 
 /// 2026-11-22T23:59:59Z.
@@ -33,6 +35,19 @@ fn event(kind: u8, who: u8, ago_secs: u64) -> AuditEvent {
         ip: Some(Ipv4Addr::new(203, 0, 113, who).into()),
         summary: (code == EventCode::RateLimited).then(|| Box::new(summary)),
         ..AuditEvent::new(NOW.minus(Duration::from_secs(ago_secs)), code, outcome)
+    }
+}
+
+fn principal(id: &str) -> Principal {
+    Principal {
+        id: id.parse().unwrap(),
+        kind: PrincipalKind::Jwt,
+        client: "cli".into(),
+        credential: "jti".into(),
+        roles: Vec::new(),
+        permissions: PermissionSet::EMPTY,
+        reach: PermissionSet::EMPTY,
+        recorded: Recorded::default(),
     }
 }
 
@@ -91,9 +106,20 @@ proptest! {
 
     #[test]
     fn a_line_of_the_log_counts_as_the_event_that_it_records(
-        kind in 0..4_u8, who in 0..60_u8, ago in 0..600_000_u64,
+        kind in 0..4_u8,
+        who in 0..60_u8,
+        ago in 0..600_000_u64,
+        (known, guess, alert) in any::<(bool, bool, bool)>(),
+        tool in "\\PC{0,30}",
     ) {
-        let event = event(kind, who, ago);
+        let mut event = event(kind, who, ago);
+        event.reason = Some(if guess { "invalid_token" } else { "missing_credential" });
+        event.tool = Some(tool.clone().into());
+        event.principal = known.then(|| Arc::new(principal(&format!("user-{who}"))));
+        if alert {
+            (event.event, event.reason) = (EventCode::AlertRaised, Some("chain_broken"));
+            event.detail = Some(r#"{"promised":7,"found":5}"#.into());
+        }
         let mut line = Vec::new();
         Encoder::default().record(&mut line, &mut Head::new("c"), &event, None);
         let read = Seen::parse(line.trim_ascii_end()).unwrap();
