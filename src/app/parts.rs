@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{AppError, directory::StoreDirectory};
 use crate::{
+    actors::audit::insight::Insight,
     domain::Catalogue,
     files::private_dir,
     policy::{RoleRule, Roles},
@@ -54,6 +55,8 @@ pub(super) struct Opened {
     files: Files,
     /// What stations have reported of the weather.
     pub(super) reported: Reported,
+    /// What the audit log says about attacks, once it is started.
+    pub(super) insight: Insight,
 }
 
 impl Opened {
@@ -62,7 +65,8 @@ impl Opened {
     /// # Errors
     /// [`AppError::Files`], [`AppError::File`], [`AppError::Store`].
     pub(super) async fn all(settings: &Settings, stores: &Stores) -> Result<Self, AppError> {
-        Ok(Self { files: files(settings)?, reported: Reported::load(stores).await? })
+        let reported = Reported::load(stores).await?;
+        Ok(Self { files: files(settings)?, reported, insight: Insight::default() })
     }
 }
 
@@ -72,7 +76,8 @@ impl Opened {
 /// Those of a server's registry.
 pub fn bare_registry(settings: &Settings, roles: &Roles) -> Result<Registry, AppError> {
     let stores = store::open("memory:")?;
-    let opened = Opened { files: Files::none(), reported: Reported::none(&stores) };
+    let reported = Reported::none(&stores);
+    let opened = Opened { files: Files::none(), reported, insight: Insight::default() };
     registry(settings, (&stores, &opened), roles, Vec::new())
 }
 
@@ -89,7 +94,8 @@ pub(super) fn registry(
     let directory = StoreDirectory::new(stores, roles.clone());
     let stations = weather::open(&settings.tools.weather)?;
     let (files, reported) = (opened.files.clone(), opened.reported.clone());
-    let parts = Parts { stations, reported, directory: Arc::new(directory), files };
+    let (directory, reviewer) = (Arc::new(directory), Arc::new(opened.insight.clone()));
+    let parts = Parts { stations, reported, directory, files, reviewer };
     let mut tools = builtin(&parts);
     tools.extend(more);
     Ok(Registry::new(tools, roles.catalogue())?)

@@ -71,7 +71,9 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, (&stores, &opened.reported), &mut threads, (&metrics, &limits)).await?;
+    let services =
+        services(settings, (&stores, &opened.reported), &mut threads, (&metrics, &limits, &opened.insight))
+            .await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;

@@ -8,7 +8,7 @@ use super::{AppError, keys};
 use crate::{
     actors::{
         api_keys::{ApiKeys, RotationRules},
-        audit::{Audit, AuditConfig},
+        audit::{Audit, AuditConfig, insight::Insight},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
@@ -47,11 +47,12 @@ pub(super) async fn services(
     settings: &Settings,
     (stores, reported): (&Stores, &Reported),
     threads: &mut Threads,
-    (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
+    (metrics, limits, insight): (&Arc<Metrics>, &LimiterConfig, &Insight),
 ) -> Result<Services, AppError> {
     let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
+    insight.start(&threads.add(), &audit).await?;
     let position = feed::position(stores).await?;
     let epoch = Epoch::default();
     let on_stale = OnStale::from(&settings.revocation);
@@ -77,7 +78,7 @@ pub(super) async fn services(
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, users, keys, audit, feed, limiter, epoch })
+    Ok(Services { tokens, users, keys, audit, insight: insight.clone(), feed, limiter, epoch })
 }
 
 /// How the audit log of these settings is kept.

@@ -6,6 +6,7 @@ use super::{
     AnyTool,
     delete_file::DeleteFile,
     files::Files,
+    get_security_audit::{GetSecurityAudit, Reviewer},
     list_files::ListFiles,
     list_users::{Directory, ListUsers},
     read_file::ReadFile,
@@ -24,6 +25,8 @@ pub struct Parts {
     pub directory: Arc<dyn Directory>,
     /// The folders whose files are served.
     pub files: Files,
+    /// What the audit log says about attacks.
+    pub reviewer: Arc<dyn Reviewer>,
 }
 
 /// Every built-in tool.
@@ -33,6 +36,7 @@ pub fn builtin(parts: &Parts) -> Vec<Box<dyn AnyTool>> {
         Box::new(DeleteFile { files: files() }),
         Box::new(GetWeather { stations: Arc::clone(&parts.stations), reported: parts.reported.clone() }),
         Box::new(ListFiles { files: files() }),
+        Box::new(GetSecurityAudit { reviewer: Arc::clone(&parts.reviewer) }),
         Box::new(ListUsers { directory: Arc::clone(&parts.directory) }),
         Box::new(ReadFile { files: files() }),
         Box::new(ReportWeather { reported: parts.reported.clone() }),
@@ -46,6 +50,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        actors::audit::insight::Insight,
         domain::Catalogue,
         store,
         tools::{LocalFuture, Registry, ToolError, list_users::DirectoryPage, weather::Fixed},
@@ -67,11 +72,13 @@ mod tests {
             reported: Reported::none(&store::open("memory:").unwrap()),
             directory: Arc::new(Nobody),
             files: Files::none(),
+            reviewer: Arc::new(Insight::default()),
         };
         let registry = Registry::new(builtin(&parts), &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
         let needs: Vec<_> = registry.iter().map(|entry| (entry.spec().name, entry.spec().needs)).collect();
         let expected = [
             ("delete_file", "files:delete"),
+            ("get_security_audit", "metrics:view"),
             ("get_weather", "weather:read"),
             ("list_files", "files:read"),
             ("list_users", "admin:users"),

@@ -8,6 +8,7 @@ mod builtin;
 pub mod delete_file;
 mod error;
 pub mod files;
+pub mod get_security_audit;
 mod instance;
 pub mod list_files;
 pub mod list_users;

@@ -147,6 +147,11 @@ fn the_feed_reader_panics_under_load() {
 }
 
 #[test]
+fn the_reader_of_the_log_panics_under_load() {
+    panics_under_load("insight");
+}
+
+#[test]
 fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once() {
     let app = TestApp::start_with(without_limits);
     app.person("ann", &["user"]);

@@ -157,6 +157,7 @@ fn over_the_wire_each_role_can_call_exactly_what_it_is_shown() {
     let app = TestApp::with(without_limits, tools::all().1);
     let everything = [
         "get_weather",
+        "get_security_audit",
         "report_weather",
         "list_files",
         "read_file",
@@ -194,7 +195,7 @@ fn the_list_is_that_of_the_caller_also_on_a_connection_of_another() {
         let few = Rpc::list().bearer(&guest).on(&mut connection).result();
         let all = Rpc::list().bearer(&admin).on(&mut connection).result();
         assert_eq!(few["tools"].as_array().unwrap().len(), 1);
-        assert_eq!(all["tools"].as_array().unwrap().len(), 7);
+        assert_eq!(all["tools"].as_array().unwrap().len(), 8);
         assert_eq!((&few["cacheScope"], &all["cacheScope"]), (&json!("private"), &json!("private")));
     }
 }

@@ -24,6 +24,7 @@ mod refresh;
 mod refusals;
 mod regressions;
 mod revocation;
+mod security_audit;
 mod signing;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]

@@ -18,6 +18,7 @@ mod logins;
 mod map;
 mod mcp;
 mod rates;
+mod review;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
