@@ -169,6 +169,76 @@ impl Code {
     }
 }
 
+/// What a class of failure says of whoever is refused: statuses, records, challenges and charges go by it.
+///
+/// Each class is put into its kind once, in [`Code::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself is wrong: the same one will be refused again.
+    Request,
+    /// The body took too long.
+    Slow,
+    /// No credential that could be looked at.
+    NoProof,
+    /// A credential was looked at and does not hold; whoever shows it has failed.
+    FailedProof,
+    /// A known caller, page or host that may not.
+    Forbidden,
+    /// Too much, for now.
+    Limited,
+    /// We cannot do it at present; the same request may be done later.
+    Unavailable,
+    /// Our fault.
+    Fault,
+}
+
+impl Code {
+    /// The kind of this class.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::ParseError
+            | Self::InvalidRequest
+            | Self::HeaderMismatch
+            | Self::UnsupportedVersion
+            | Self::MissingCapability
+            | Self::UnknownMethod
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable
+            | Self::UnknownTool
+            | Self::InvalidParams
+            | Self::AlreadyRotated
+            | Self::RotationNotDue
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::HeadersTooLarge => Kind::Request,
+            Self::RequestTimeout => Kind::Slow,
+            Self::MissingCredential | Self::MalformedCredential => Kind::NoProof,
+            Self::InvalidToken
+            | Self::ExpiredToken
+            | Self::RevokedToken
+            | Self::WrongTokenType
+            | Self::WrongAudience
+            | Self::UnknownIssuer
+            | Self::InvalidApiKey
+            | Self::InvalidLogin => Kind::FailedProof,
+            Self::InsufficientScope | Self::Forbidden | Self::OriginForbidden | Self::HostForbidden => {
+                Kind::Forbidden
+            }
+            Self::RateLimited => Kind::Limited,
+            Self::Overloaded | Self::StoreUnavailable | Self::AuditUnavailable | Self::ShuttingDown => {
+                Kind::Unavailable
+            }
+            Self::Internal => Kind::Fault,
+        }
+    }
+
+    /// Whether a credential was shown, looked at, and does not hold: its address pays for that.
+    pub const fn is_failed_proof(self) -> bool {
+        matches!(self.kind(), Kind::FailedProof)
+    }
+}
+
 /// An error that knows its [`Code`]. Each room's error enum implements it.
 pub trait Coded: std::error::Error + Send + Sync + 'static {
     /// The class of this failure.

@@ -1,11 +1,12 @@
 //! What a request can reach: finished parts, made once by `app` or by a test.
 
+mod errands;
+mod sights;
 mod toll;
 mod views;
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use errands::{Errand, Errands};
 use hmac::Hmac;
-use parking_lot::Mutex;
 use sha2::Sha256;
+pub use sights::Sights;
 pub use toll::toll;
 pub use views::Views;
 
@@ -37,9 +39,6 @@ use crate::{
     telemetry::Metrics,
     tools::Registry,
 };
-
-/// Most credentials of which the house remembers that it has seen them; then it starts anew.
-const MAX_SIGHTS: usize = 65_536;
 
 /// What a caller without the permission for a tool is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +139,8 @@ pub struct House {
     pub digest_key: Hmac<Sha256>,
     /// Credentials that this process has seen.
     pub sights: Sights,
+    /// Requests that are done to their end, whoever hangs up.
+    pub errands: Errands,
     /// Whether clients come over TLS, and shall keep to it.
     pub over_tls: bool,
     /// Whether the server is stopping.
@@ -156,25 +157,6 @@ impl House {
     /// Whether the server is stopping: nothing new is begun.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
-    }
-}
-
-/// Credentials that this process has seen, by id: the first sight of each is recorded once, whichever
-/// worker has it. Forgetting one only means that it is recorded again.
-#[derive(Debug, Default)]
-pub struct Sights(Mutex<HashSet<Box<str>>>);
-
-impl Sights {
-    /// Whether this is the first sight of `credential`.
-    pub fn is_first(&self, credential: &str) -> bool {
-        let mut seen = self.0.lock();
-        if seen.contains(credential) {
-            return false;
-        }
-        if seen.len() >= MAX_SIGHTS {
-            seen.clear();
-        }
-        seen.insert(credential.into())
     }
 }
 

@@ -7,6 +7,8 @@ mod accounts;
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
+#[path = "store_contract/reports.rs"]
+mod reports;
 
 use std::{
     collections::BTreeSet,
@@ -236,9 +238,9 @@ fn level(id: u8, spent: u64, until: u64) -> Level {
     Level { scope: "user".into(), id: [id; 16], spent, at, until }
 }
 
-/// The levels that are not full at `now`, by id.
-fn levels(stores: &Stores, now: u64) -> Vec<Level> {
-    let mut levels = wait(stores.quota.levels(Timestamp::from_secs(now))).unwrap();
+/// The levels that are kept, by id.
+fn levels(stores: &Stores) -> Vec<Level> {
+    let mut levels = wait(stores.quota.levels()).unwrap();
     levels.sort_by_key(|level| (level.id, level.scope.clone()));
     levels
 }
@@ -252,10 +254,17 @@ fn a_level_takes_the_place_of_the_one_before_and_goes_when_it_is_full() {
         let key = Level { scope: "key".into(), ..level(1, 3, 30) };
         save(&[level(1, 5, 10), level(2, u64::MAX >> 1, 20), key.clone()], 0);
         save(&[level(1, 7, 12)], 2);
-        assert_eq!(levels(&stores, 9), [key.clone(), level(1, 7, 12), level(2, u64::MAX >> 1, 20)], "{name}");
-        assert_eq!(levels(&stores, 12).len(), 2, "{name}: full at its end");
+        let all = [key.clone(), level(1, 7, 12), level(2, u64::MAX >> 1, 20)];
+        assert_eq!(levels(&stores), all, "{name}");
+        save(&[], 11);
+        assert_eq!(levels(&stores), all, "{name}: not before its end");
+        save(&[], 12);
+        assert_eq!(levels(&stores).len(), 2, "{name}: full at its end");
         save(&[], 20);
-        assert_eq!(levels(&stores, 0), std::slice::from_ref(&key), "{name}: what is full is dropped");
+        assert_eq!(levels(&stores), std::slice::from_ref(&key), "{name}: what is full is dropped");
+        save(&[level(3, 1, 25)], 24);
+        save(&[level(3, 1, 40)], 30);
+        assert_eq!(levels(&stores), [level(3, 1, 40)], "{name}: prolonged in the moment of its end");
         let told = wait(stores.feed.latest());
         assert_eq!(told, Ok(0), "{name}: nobody else needs to know");
     }
@@ -285,7 +294,7 @@ fn what_was_answered_survives_reopening() {
     let stores = sqlite(dir.path());
     assert_eq!(wait(stores.users.find(&ann.username)), Ok(Some(ann)));
     assert_eq!(live(&stores, 0), [gone].into());
-    assert_eq!(levels(&stores, 1), [level(1, 5, 10)]);
+    assert_eq!(levels(&stores), [level(1, 5, 10)]);
     assert_eq!(wait(stores.rings.secret("digests")), Ok(secret));
     assert_eq!(wait(stores.feed.latest()), Ok(2));
 }

@@ -6,6 +6,7 @@ use actix_web::{
 };
 
 use crate::{
+    domain::RequestId,
     edge::{self, EdgeError, HttpError},
     house::House,
 };
@@ -23,6 +24,6 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         _ => return Err(EdgeError::Path.into()),
     }
     let mut answer = HttpResponse::Accepted();
-    edge::harden(&mut answer);
+    edge::harden(&mut answer, RequestId::new());
     Ok(answer.finish())
 }

@@ -5,13 +5,13 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use serde_json::json;
 
-use crate::{actors::audit::Status, edge, house::House};
+use crate::{actors::audit::Status, domain::RequestId, edge, house::House};
 
 /// `GET /health`: the process answers.
 pub(super) async fn alive(request: HttpRequest) -> HttpResponse {
     let _busy = edge::Busy::with(&request);
     let mut answer = HttpResponse::Ok();
-    edge::harden(&mut answer);
+    edge::harden(&mut answer, RequestId::new());
     answer.json(json!({ "status": "ok" }))
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn ready(request: HttpRequest, house: Data<House>) -> HttpRespo
     let ready = store && audit && revocation && actors && !house.is_closing();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut answer = HttpResponse::build(status);
-    edge::harden(&mut answer);
+    edge::harden(&mut answer, RequestId::new());
     answer.json(json!({
         "ready": ready,
         "checks": { "store": store, "audit": audit, "revocation": revocation, "actors": actors },

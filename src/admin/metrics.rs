@@ -4,7 +4,11 @@ use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 
-use crate::{domain::Timestamp, edge, house::House};
+use crate::{
+    domain::{RequestId, Timestamp},
+    edge,
+    house::House,
+};
 
 /// Everything that is counted; what actors know of themselves is read at this moment.
 pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpResponse {
@@ -16,7 +20,7 @@ pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpRespon
     house.metrics.staleness(house.services.tokens.staleness(now).max(house.services.staleness(now)));
     house.metrics.clock_behind(house.services.tokens.clock_behind(Timestamp::now()));
     let mut answer = HttpResponse::Ok();
-    edge::harden(&mut answer);
+    edge::harden(&mut answer, RequestId::new());
     answer
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(house.metrics.render())

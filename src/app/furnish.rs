@@ -9,7 +9,7 @@ use super::AppError;
 use crate::{
     auth::{Challenges, Grants, grants::Lives},
     edge::{Guard, HostRule, Proxies},
-    house::{House, Limits, Services, Sights, Views},
+    house::{Errands, House, Limits, Services, Sights, Views},
     oauth,
     policy::Roles,
     settings::Settings,
@@ -56,6 +56,8 @@ pub(super) fn house(
         when_denied: settings.policy.denied.into(),
         digest_key: digest_state(&digest_key)?,
         sights: Sights::default(),
+        // As many as there may be connections, so that whoever holds connections keeps nobody else from it.
+        errands: Errands::new(u32::try_from(settings.server.max_connections).unwrap_or(u32::MAX)),
         over_tls: settings.server.tls.files().is_some(),
         closing: AtomicBool::new(false),
         roles,

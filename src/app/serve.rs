@@ -1,15 +1,11 @@
 //! Starts, runs and drains the server.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::{
     dev::{Server as ActixServer, ServerHandle},
     web::Data,
 };
-
 use zeroize::Zeroizing;
 
 use super::{
@@ -18,10 +14,10 @@ use super::{
     limits::limits,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
-    parts,
+    parts::{self, Opened},
     run_file::RunFile,
     services::{Threads, services},
-    stop::Signals,
+    stop::{self, Signals},
     stores,
 };
 use crate::{
@@ -37,13 +33,14 @@ use crate::{
 /// The ring of the store that keys argument digests.
 const DIGEST_RING: &str = "audit.arguments";
 
-/// Longest wait for the records of requests that were cut off.
-const SETTLE_WITHIN: Duration = Duration::from_secs(3);
+/// What serves one listener; it ends when it is told to, or because it cannot serve any more.
+type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 /// A server that listens, and serves once it [runs](Server::run).
 pub struct Server {
     house: Data<House>,
-    listeners: [ActixServer; 2],
+    handles: [ServerHandle; 2],
+    serving: [Serving; 2],
     mcp_url: String,
     admin_url: String,
     first_password: Option<Zeroizing<String>>,
@@ -68,12 +65,13 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
 
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
-    let registry = parts::registry(settings, &stores, &roles, more)?;
+    let opened = Opened::all(settings, &stores).await?;
+    let registry = parts::registry(settings, (&stores, &opened), &roles, more)?;
     let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, &stores, &mut threads, (&metrics, &limits)).await?;
+    let services = services(settings, (&stores, &opened.reported), &mut threads, (&metrics, &limits)).await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
@@ -87,7 +85,8 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let grace = settings.server.shutdown_grace;
     Ok(Server {
         house,
-        listeners,
+        handles: listeners.each_ref().map(ActixServer::handle),
+        serving: listeners.map(|listener| -> Serving { Box::pin(listener) }),
         mcp_url,
         admin_url,
         first_password,
@@ -140,51 +139,56 @@ impl Server {
     /// # Errors
     /// Those of [`run`](Self::run).
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
-        let mut signals = Signals::install().map_err(AppError::Serving)?;
-        let [main, second] = self.listeners;
-        let handles = [main.handle(), second.handle()];
-        let mut serving = actix::spawn(async move { tokio::try_join!(main, second) });
-        tokio::select! {
-            signal = signals.next() => tracing::info!(signal, "stopping"),
-            () = stop => tracing::info!("stopping"),
-            ended = &mut serving => {
-                ended.map_err(std::io::Error::other).flatten().map_err(AppError::Serving)?;
+        let serving = self.serving;
+        let (served, signals) = match Signals::install() {
+            Ok(mut signals) => (serve(serving, &mut signals, stop).await, Some(signals)),
+            Err(cause) => {
+                drop(serving);
+                (Err(cause), None)
             }
+        };
+        if served.is_err() {
+            // Why is for whoever gets the error, once everything is kept.
+            tracing::error!("cannot serve any more: stopping");
         }
-        let impatient = actix::spawn(async move {
-            let signal = signals.next().await;
-            tracing::warn!(signal, "stopping at once");
-            std::process::exit(1);
-        });
-        self.house.closing.store(true, Ordering::Release);
-        drain(&handles, self.grace).await;
-        self.house.services.limiter.close().await;
-        // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
-        // record as it goes: the log must not end before they have.
-        if !self.house.services.audit.settled(SETTLE_WITHIN).await {
-            tracing::error!("some requests that were cut off have not been recorded");
-        }
-        self.house.services.keys.close().await;
-        let stopped = AuditEvent::new(Timestamp::now(), EventCode::ServerStopped, Outcome::Ok);
-        let audit = &self.house.services.audit;
-        audit.record(stopped).await?;
-        audit.close().await?;
+        // Whatever ended the serving, this is the one way out.
+        let impatient = signals.map(|signals| actix::spawn(signals.exit_at_the_next()));
+        let stopped = stop::in_order(&self.house, &self.handles, (self.grace, served.is_ok())).await;
         self.threads.stop();
         // A program that goes on without us handles its own signals.
-        impatient.abort();
-        Ok(())
+        if let Some(impatient) = impatient {
+            impatient.abort();
+        }
+        served.map_err(AppError::Serving)?;
+        Ok(stopped?)
     }
 }
 
-/// Stops both listeners gracefully; what is not done within `grace` is dropped, and recorded as cancelled.
-async fn drain(handles: &[ServerHandle; 2], grace: Duration) {
-    let [main, second] = handles;
-    let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
-    // actix has the same grace; the margin is for its own last steps.
-    if tokio::time::timeout(grace + Duration::from_secs(1), graceful).await.is_err() {
-        tracing::warn!("some requests did not end within server.shutdown_grace");
-        tokio::join!(main.stop(false), second.stop(false));
-    }
+/// Serves until a signal comes or `stop` is ready.
+///
+/// # Errors
+/// That a listener ended, which nobody had asked for.
+async fn serve(
+    serving: [Serving; 2],
+    signals: &mut Signals,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    // Tasks of their own: when one ends, the other must go on until it is told to stop.
+    let [mut main, mut second] = serving.map(actix::spawn);
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            return Ok(());
+        }
+        () = stop => {
+            tracing::info!("stopping");
+            return Ok(());
+        }
+        ended = &mut main => ended,
+        ended = &mut second => ended,
+    };
+    ended.map_err(io::Error::other)??;
+    Err(io::Error::other("a listener ended by itself"))
 }
 
 /// What an auditor wants to know of a start: among the rest, by which keys tokens hold from now on.
@@ -199,3 +203,6 @@ fn started_detail(settings: &Settings, tokens: &Tokens) -> String {
     })
     .to_string()
 }
+
+#[cfg(test)]
+mod tests;

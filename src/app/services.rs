@@ -19,6 +19,7 @@ use crate::{
     settings::Settings,
     store::Stores,
     telemetry::Metrics,
+    tools::weather::Reported,
 };
 
 /// The threads that actors run on.
@@ -44,7 +45,7 @@ impl Threads {
 /// loaded, so nothing falls between.
 pub(super) async fn services(
     settings: &Settings,
-    stores: &Stores,
+    (stores, reported): (&Stores, &Reported),
     threads: &mut Threads,
     (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
 ) -> Result<Services, AppError> {
@@ -65,7 +66,12 @@ pub(super) async fn services(
     };
     let keys = ApiKeys::start(&threads.add(), (stores, position), rules, (&epoch, audit.lane())).await?;
     let listeners = Listeners {
-        copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone()), Arc::new(keys.clone())],
+        copies: vec![
+            Arc::new(tokens.clone()),
+            Arc::new(users.clone()),
+            Arc::new(keys.clone()),
+            Arc::new(reported.clone()),
+        ],
         lane: audit.lane(),
     };
     let recorded = (audit.lane(), metrics);

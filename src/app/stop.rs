@@ -1,8 +1,23 @@
 //! Stopping: on a signal, in order, within the grace; at once on a second one.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
+use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    actors::audit::AuditError,
+    domain::{AuditEvent, EventCode, Outcome, Timestamp},
+    error::Code,
+    house::House,
+};
+
+/// Longest wait for the records of requests that were cut off.
+const SETTLE_WITHIN: Duration = Duration::from_secs(3);
 
 /// SIGTERM and SIGINT, from whom the second of either ends the process at once.
 pub(super) struct Signals {
@@ -22,5 +37,54 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+
+    /// Ends the process at the next of them.
+    pub(super) async fn exit_at_the_next(mut self) {
+        let signal = self.next().await;
+        tracing::warn!(signal, "stopping at once");
+        std::process::exit(1);
+    }
+}
+
+/// Takes nothing new, finishes what is in flight within `grace`, keeps what was counted and used up, and
+/// writes and signs the end of the audit log: every step is taken, whatever became of the one before.
+/// `as_asked` is false if the server stops because it could not serve any more.
+///
+/// # Errors
+/// [`AuditError`]: the log has no signed end.
+pub(super) async fn in_order(
+    house: &House,
+    listeners: &[ServerHandle; 2],
+    (grace, as_asked): (Duration, bool),
+) -> Result<(), AuditError> {
+    house.closing.store(true, Ordering::Release);
+    drain(house, listeners, grace).await;
+    let services = &house.services;
+    services.limiter.close().await;
+    // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
+    // record as it goes: the log must not end before they have.
+    if !services.audit.settled(SETTLE_WITHIN).await {
+        tracing::error!("some requests that were cut off have not been recorded");
+    }
+    services.keys.close().await;
+    let outcome = if as_asked { Outcome::Ok } else { Outcome::Failed };
+    let mut stopped = AuditEvent::new(Timestamp::now(), EventCode::ServerStopped, outcome);
+    stopped.reason = (!as_asked).then(|| Code::Internal.reason());
+    let recorded = services.audit.record(stopped).await;
+    services.audit.close().await.and(recorded)
+}
+
+/// Stops both listeners gracefully; what is not done within `grace` is dropped, and recorded as cancelled.
+async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
+    let began = Instant::now();
+    // actix waits for connections only, and errands of whoever has hung up would end with their workers.
+    let _over = tokio::time::timeout(grace, house.errands.finish()).await;
+    let left = grace.saturating_sub(began.elapsed());
+    let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
+    // actix has the same grace; the margin is for its own last steps.
+    if tokio::time::timeout(left + Duration::from_secs(1), graceful).await.is_err() {
+        tracing::warn!("some requests did not end within server.shutdown_grace");
+        tokio::join!(main.stop(false), second.stop(false));
     }
 }

@@ -38,15 +38,9 @@ impl Challenges {
     /// Without a credential there is no `error` in it: nothing was wrong yet.
     pub fn for_code(&self, code: Code) -> Option<&HeaderValue> {
         match code {
+            // A password is nothing that could stand in a header.
             Code::MissingCredential | Code::InvalidLogin => Some(&self.missing),
-            Code::InvalidToken
-            | Code::ExpiredToken
-            | Code::RevokedToken
-            | Code::WrongTokenType
-            | Code::WrongAudience
-            | Code::UnknownIssuer
-            | Code::InvalidApiKey => Some(&self.invalid),
-            _ => None,
+            _ => code.is_failed_proof().then_some(&self.invalid),
         }
     }
 }

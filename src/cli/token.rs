@@ -20,7 +20,7 @@ use crate::{
     domain::{AccessClaims, EventCode, Subject, Timestamp},
     error::Coded,
     settings::{Settings, parse_duration},
-    store::{Revocation, RevocationTarget},
+    store::{MOST_FAMILIES, Revocation, RevocationTarget},
 };
 
 /// Verbs about access tokens.
@@ -165,10 +165,22 @@ async fn pair(settings: &Settings, keyring: &Keyring, request: &MintRequest) -> 
     let has_account = stores.users.find(&request.subject).await?.is_some();
     let (family, first) = grants::founded(&minted, has_account, settings.jwt.leeway)?;
     let detail = json!({ "family": family.id, "access": detail(&minted.access.claims) });
-    let founding = async { Ok(stores.families.found(&family, &first).await?) };
+    let mut ended = Vec::new();
+    let founding = async {
+        ended = stores.families.found(&family, &first, now).await?.ended;
+        Ok(())
+    };
     operator::recorded(settings, EventCode::TokenIssued, &detail, founding)
         .await
         .context("the pair is not issued")?;
+    if !ended.is_empty() {
+        let detail = json!({ "account": request.subject, "ended": ended });
+        operator::record(settings, EventCode::TokenRevoked, &detail).await?;
+        output::complain(&format!(
+            "{} has more than {MOST_FAMILIES} pairs: the one that was not used for longest has ended",
+            request.subject
+        ));
+    }
     Ok(grants::pair_body(&minted))
 }
 

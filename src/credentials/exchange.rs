@@ -1,25 +1,16 @@
-//! One request's way through: record reserved, admitted, read, done, recorded, answered.
+//! One request's way through: admitted, read, done, judged.
 
-use std::{
-    net::IpAddr,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, rc::Rc, time::Duration};
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    dev::Payload,
-    http::{ConnectionType, StatusCode, header},
-};
+use actix_web::{HttpRequest, dev::Payload};
 use bytes::Bytes;
 
-use super::record::Record;
 use crate::{
-    actors::limiter::{Stake, Visit},
-    domain::{EventCode, Outcome, RequestId, Rotated, Timestamp},
-    edge::{self, EdgeError, Headers},
-    error::{Code, Coded},
-    house::{House, Worker},
+    actors::limiter::Visit,
+    domain::{EventCode, Rotated},
+    edge::{self, EdgeError, Headers, Record},
+    error::{Code, Coded, Kind},
+    house::{Errand, House, Worker},
 };
 
 /// Largest body: a password, or the longest token, with room to spare.
@@ -28,12 +19,12 @@ const MAX_BODY: usize = 16 * 1024;
 /// Why a request is not done.
 pub(super) type Refused = Box<dyn Coded>;
 
-/// Whatever the request waits for does not come within `server.request_timeout`.
+/// As many requests for credentials as may be under way are.
 #[derive(Debug, thiserror::Error)]
 #[error("the server is overloaded")]
-struct Late;
+struct Full;
 
-impl Coded for Late {
+impl Coded for Full {
     fn code(&self) -> Code {
         Code::Overloaded
     }
@@ -68,100 +59,47 @@ pub(super) struct Exchange<'a> {
     pub(super) ip: Option<IpAddr>,
     /// The successor of the key that it shows.
     pub(super) rotated: Option<Rotated>,
-    payload: &'a mut Payload,
+    /// What limits know it by.
+    pub(super) visit: Visit<'static>,
+    /// Its body, as far as it is unread.
+    pub(super) payload: &'a mut Payload,
     is_read: bool,
 }
 
-/// Serves one request on `path`: `deed` does it, everything around it happens here.
-pub(super) async fn serve(
-    path: &'static str,
-    request: &HttpRequest,
-    mut payload: Payload,
-    deed: impl AsyncFnOnce(&mut Exchange<'_>) -> Result<Done, Refused>,
-) -> HttpResponse {
-    let Some(worker) = request.app_data::<Rc<Worker>>() else {
-        return HttpResponse::InternalServerError().finish();
-    };
-    let (id, started) = (RequestId::new(), Instant::now());
-    let _busy = edge::Busy::with(request);
-    let mut record = match Record::open(&worker.lane, id) {
-        Ok(record) => record,
-        Err(error) => return edge::problem(&error, id),
-    };
-    let headers = Headers::of(request.headers());
-    let ip = worker.house.proxies.client_of(request);
-    record.describe(path, headers.user_agent, ip);
-    let mut exchange = Exchange {
-        worker,
-        request,
-        headers,
-        record,
-        ip,
-        rotated: None,
-        payload: &mut payload,
-        is_read: false,
-    };
-    let visit = Visit { request: id, time: Timestamp::now(), clock: started, ip, path, epoch: 0 };
-    let (done, stake) = exchange.attempt(&visit, deed).await;
-    count(&worker.house, path, (done.as_ref().err().map(|refused| refused.code()), started.elapsed()));
-    let done = match done {
-        Err(refused) => Err(exchange.failed(refused, &visit, stake).await),
-        Ok(done) => {
-            if let Some(stake) = stake {
-                stake.give_back();
-            }
-            Ok(done)
-        }
-    };
-    let whole = exchange.is_read || edge::discard(exchange.payload).await;
-    let (outcome, code) = match &done {
-        Ok(_) => (Outcome::Ok, None),
-        Err(refused) => (outcome_of(refused.code()), Some(refused.code())),
-    };
-    let rotated = exchange.rotated;
-    if done.as_ref().is_err_and(|refused| refused.quota().is_some()) {
-        exchange.record.withdraw();
-        return answer(&worker.house, done, (id, whole));
-    }
-    let receipt = exchange.record.close(outcome, code.map(Code::reason));
-    if let Err(error) = receipt.committed().await {
-        return edge::problem(&error, id);
-    }
-    let mut response = answer(&worker.house, done, (id, whole));
-    for (name, value) in rotated.into_iter().flat_map(edge::deprecation) {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
 impl<'a> Exchange<'a> {
+    /// An exchange that has just begun.
+    pub(super) fn new(
+        worker: &'a Rc<Worker>,
+        request: &'a HttpRequest,
+        (record, payload): (Record, &'a mut Payload),
+        visit: Visit<'static>,
+    ) -> Self {
+        let (headers, ip) = (Headers::of(request.headers()), record.address());
+        Self { worker, request, headers, record, ip, rotated: None, visit, payload, is_read: false }
+    }
+
     /// The house that serves it.
     pub(super) fn house(&self) -> &'a House {
         &self.worker.house
     }
 
-    /// Does `deed` within `server.request_timeout`, if the request is admitted. What its address has staked on
-    /// it comes along, and is kept if it was not judged in time.
-    async fn attempt(
+    /// Whether nothing of the body is left unread.
+    pub(super) fn has_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// Does `deed`, if the request is admitted. Without an `errand` nothing is begun.
+    pub(super) async fn attempt(
         &mut self,
         visit: &Visit<'_>,
+        errand: Option<&Errand>,
         deed: impl AsyncFnOnce(&mut Self) -> Result<Done, Refused>,
-    ) -> (Result<Done, Refused>, Option<Stake>) {
-        if let Err(refused) = self.admit(visit) {
-            return (Err(refused), None);
+    ) -> Result<Done, Refused> {
+        self.admit(visit)?;
+        if errand.is_none() {
+            return Err(boxed(Full));
         }
-        // To look at a password takes so long that hanging up first would be the way around every limit.
-        let stake = match visit.path == "/auth/login" {
-            true => match self.worker.turnstile.stake(visit).await {
-                Ok(stake) => Some(stake),
-                Err(over) => return (Err(boxed(over)), None),
-            },
-            false => None,
-        };
-        match tokio::time::timeout(self.house().limits.request_timeout, deed(self)).await {
-            Ok(done) => (done, stake),
-            Err(_elapsed) => (Err(boxed(Late)), None),
-        }
+        deed(self).await
     }
 
     /// The rungs before anything is looked at; the address has paid for the request already.
@@ -177,32 +115,46 @@ impl<'a> Exchange<'a> {
         self.worker.turnstile.may_try(visit).map_err(boxed)
     }
 
-    /// Takes note of a refusal, and takes a failed proof from the address; gives what is to be answered.
-    async fn failed(&mut self, refused: Refused, visit: &Visit<'_>, stake: Option<Stake>) -> Refused {
+    /// Takes note of what the deed came to, and takes a failed proof from the address; gives what is to be
+    /// answered.
+    pub(super) async fn judged(
+        &mut self,
+        done: Result<Done, Refused>,
+        visit: &Visit<'_>,
+    ) -> Result<Done, Refused> {
+        self.count(visit, done.as_ref().err().map(|refused| refused.code()));
+        let refused = match done {
+            Ok(done) => return Ok(done),
+            Err(refused) => refused,
+        };
         let code = refused.code();
         if code == Code::Internal {
             tracing::error!(request.ip = ?self.ip, "a request for credentials failed by our fault");
         }
-        let charged = match stake {
-            // Paid for already.
-            Some(stake) => {
-                if !costs(code) {
-                    stake.give_back();
-                }
-                Ok(())
-            }
-            None if costs(code) => self.worker.turnstile.failed(visit).await,
-            None => Ok(()),
+        let charged = match code.is_failed_proof() {
+            true => self.worker.turnstile.failed(visit).await,
+            false => Ok(()),
         };
         match charged {
             // What was found out must be recorded, whoever floods.
-            Err(over) if !self.record.is_told() => boxed(over),
-            _ => {
-                if is_failed_proof(code) {
-                    self.record.event_unless_told(EventCode::AuthFailed);
-                }
-                refused
-            }
+            Err(over) if !self.record.is_told() => return Err(boxed(over)),
+            _ => {}
+        }
+        if is_of_proof(code) && !self.record.is_told() {
+            self.record.event(EventCode::AuthFailed);
+        }
+        Err(refused)
+    }
+
+    /// Counts a password or a refresh token that was looked at; other failures say nothing of credentials.
+    fn count(&self, visit: &Visit<'_>, code: Option<Code>) {
+        let kind = match visit.path {
+            "/auth/login" => "password",
+            "/auth/refresh" => "refresh",
+            _ => return,
+        };
+        if code.is_none_or(is_of_proof) {
+            self.house().metrics.auth(kind, code.map(Code::reason), visit.clock.elapsed());
         }
     }
 
@@ -227,85 +179,7 @@ pub(super) fn boxed(cause: impl Coded) -> Refused {
     Box::new(cause)
 }
 
-/// Whether somebody showed a credential that does not hold, as opposed to a request that we could not read or
-/// serve.
-pub(super) const fn is_failed_proof(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidLogin
-            | Code::MissingCredential
-            | Code::MalformedCredential
-            | Code::InvalidToken
-            | Code::ExpiredToken
-            | Code::RevokedToken
-            | Code::WrongTokenType
-            | Code::WrongAudience
-            | Code::UnknownIssuer
-            | Code::InvalidApiKey
-            | Code::RateLimited
-    )
-}
-
-/// Whether the address pays for it: something was shown that we had to look at. A wait has been paid for.
-const fn costs(code: Code) -> bool {
-    is_failed_proof(code)
-        && !matches!(code, Code::MissingCredential | Code::MalformedCredential | Code::RateLimited)
-}
-
-/// Counts a password or a refresh token that was looked at; other failures say nothing of credentials.
-fn count(house: &House, path: &str, (code, took): (Option<Code>, Duration)) {
-    let kind = match path {
-        "/auth/login" => "password",
-        "/auth/refresh" => "refresh",
-        _ => return,
-    };
-    if code.is_none_or(is_failed_proof) {
-        house.metrics.auth(kind, code.map(Code::reason), took);
-    }
-}
-
-fn answer(house: &House, done: Result<Done, Refused>, (id, whole): (RequestId, bool)) -> HttpResponse {
-    let mut response = match done {
-        Ok(done) => {
-            let status = match done {
-                Done::Json(_) => StatusCode::OK,
-                Done::Made(_) => StatusCode::CREATED,
-                Done::Empty => StatusCode::NO_CONTENT,
-            };
-            let mut builder = HttpResponse::build(status);
-            edge::harden(&mut builder);
-            builder.insert_header(("x-request-id", id.to_string()));
-            match done {
-                Done::Json(text) | Done::Made(text) => builder.content_type("application/json").body(text),
-                Done::Empty => builder.finish(),
-            }
-        }
-        Err(refused) => {
-            let mut response = edge::problem(&*refused, id);
-            if let Some(challenge) = house.challenges.for_code(refused.code()) {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
-            }
-            response
-        }
-    };
-    if !whole {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    response
-}
-
-/// How the record says that a refusal of this class ended.
-fn outcome_of(code: Code) -> Outcome {
-    match code {
-        Code::RateLimited => Outcome::Limited,
-        _ if is_failed_proof(code) => Outcome::Denied,
-        Code::OriginForbidden | Code::HostForbidden | Code::Forbidden => Outcome::Denied,
-        Code::RequestTimeout => Outcome::Timeout,
-        Code::Overloaded
-        | Code::StoreUnavailable
-        | Code::AuditUnavailable
-        | Code::ShuttingDown
-        | Code::Internal => Outcome::Failed,
-        _ => Outcome::Error,
-    }
+/// Whether a refusal is about what the caller shows, as opposed to a request that we could not read or serve.
+const fn is_of_proof(code: Code) -> bool {
+    matches!(code.kind(), Kind::NoProof | Kind::FailedProof | Kind::Limited)
 }

@@ -1,12 +1,14 @@
 //! `POST /auth/login`: a password for a pair of tokens.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    body,
-    exchange::{self, Done, Exchange, Refused, boxed},
+    body, endpoint,
+    exchange::{Done, Exchange, Refused, boxed},
 };
 use crate::{
     actors::users::UsersError,
@@ -16,7 +18,7 @@ use crate::{
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::serve("/auth/login", &request, payload.into_inner(), login).await
+    endpoint::serve("/auth/login", request, payload.into_inner(), login).await
 }
 
 async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
@@ -33,7 +35,9 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         // Whoever has no account may have typed a password there.
         exchange.record.detail(&json!({ "account": username }));
     }
-    let proved = house.services.users.login(&username, password).await.map_err(boxed)?;
+    // What a proxy says of itself is the address of everybody behind it, and not where anybody is at home.
+    let from = house.proxies.proven(exchange.ip);
+    let proved = house.services.users.login(&username, password, from).await.map_err(boxed)?;
     let pair = house.grants.begin(&proved.user.username, proved.user.roles.clone()).await.map_err(boxed)?;
     if let Err(error) = house.services.users.note_login(&proved).await {
         // Nobody has been told of the pair: if ending it fails too, it ends unused.
@@ -41,7 +45,10 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         return Err(ended.map_or_else(boxed, |()| boxed(error)));
     }
     exchange.record.event(EventCode::AuthSucceeded);
-    exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
-    exchange.record.principal(pair.principal());
+    exchange.record.detail(&match pair.ended.as_slice() {
+        [] => json!({ "family": pair.family, "jti": pair.jti }),
+        ended => json!({ "family": pair.family, "jti": pair.jti, "ended": ended }),
+    });
+    exchange.record.principal(&Arc::new(pair.principal()));
     Ok(Done::Json(pair.body))
 }

@@ -1,10 +1,13 @@
 //! `POST /auth/logout`: gives an access token back, and with it everything that descends from its login.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::exchange::{self, Done, Exchange, Refused, boxed};
+use super::{
+    endpoint,
+    exchange::{Done, Exchange, Refused, boxed},
+};
 use crate::{
     actors::api_keys::{KeyError, WhyRefused},
     auth::Credential,
@@ -13,7 +16,7 @@ use crate::{
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::serve("/auth/logout", &request, payload.into_inner(), logout).await
+    endpoint::serve("/auth/logout", request, payload.into_inner(), logout).await
 }
 
 async fn logout(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
@@ -28,8 +31,10 @@ async fn logout(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     let house = exchange.house();
     let (users, clock) = (&house.services.users, Instant::now());
     house.services.tokens.check_fresh(clock, users.staleness(clock)).map_err(boxed)?;
-    let principal = house.grants.end(token, Timestamp::now()).await.map_err(boxed)?;
+    let principal = Arc::new(house.grants.end(token, Timestamp::now()).await.map_err(boxed)?);
     exchange.record.event(EventCode::TokenRevoked);
-    exchange.record.principal(principal);
+    exchange.record.principal(&principal);
+    // What it carries means nothing any more, here or elsewhere.
+    exchange.worker.first_sight(&exchange.record, &principal, &[]).map_err(boxed)?;
     Ok(Done::Empty)
 }

@@ -1,10 +1,10 @@
 //! `/auth/…`: where callers get credentials, exchange them and give them back.
 
 mod body;
+mod endpoint;
 mod exchange;
 mod login;
 mod logout;
-mod record;
 mod refresh;
 mod rotate;
 

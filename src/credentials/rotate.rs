@@ -5,7 +5,10 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::exchange::{self, Done, Exchange, Refused, boxed};
+use super::{
+    endpoint,
+    exchange::{Done, Exchange, Refused, boxed},
+};
 use crate::{
     auth::{At, Credential, authenticate},
     domain::{EventCode, KeyId, PrincipalKind, Timestamp},
@@ -25,7 +28,7 @@ impl Coded for NoKey {
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::serve("/auth/key/rotate", &request, payload.into_inner(), rotate).await
+    endpoint::serve("/auth/key/rotate", request, payload.into_inner(), rotate).await
 }
 
 async fn rotate(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
@@ -40,7 +43,10 @@ async fn rotate(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         }
         boxed(error)
     })?;
-    exchange.record.principal((*seen.principal).clone());
+    exchange.record.principal(&seen.principal);
+    if let Some(unknown) = seen.first_sight {
+        exchange.worker.first_sight(&exchange.record, &seen.principal, &unknown).map_err(boxed)?;
+    }
     exchange.rotated = seen.rotated;
     let id: KeyId = match seen.principal.kind {
         PrincipalKind::ApiKey => seen.principal.credential.parse().map_err(|_| boxed(NoKey))?,

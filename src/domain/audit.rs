@@ -3,6 +3,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use super::{Principal, RequestId, Timestamp};
+use crate::error::{Code, Kind};
 
 /// The stable codes of what can happen. Names are API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +141,17 @@ impl Outcome {
     /// Every outcome.
     pub const ALL: [Self; 7] =
         [Self::Ok, Self::Error, Self::Denied, Self::Limited, Self::Cancelled, Self::Timeout, Self::Failed];
+
+    /// How the record says that a refusal of this class ended.
+    pub const fn of(code: Code) -> Self {
+        match code.kind() {
+            Kind::Request => Self::Error,
+            Kind::Slow => Self::Timeout,
+            Kind::NoProof | Kind::FailedProof | Kind::Forbidden => Self::Denied,
+            Kind::Limited => Self::Limited,
+            Kind::Unavailable | Kind::Fault => Self::Failed,
+        }
+    }
 
     /// The word for it in records and metrics.
     pub const fn as_str(self) -> &'static str {

@@ -9,6 +9,7 @@ mod headers;
 mod held;
 mod problem;
 mod quota;
+mod record;
 mod status;
 
 pub use address::{ClientAddress, Proxies};
@@ -19,6 +20,7 @@ pub use headers::{Field, Headers};
 pub use held::{Hold, hold_chunked};
 pub use problem::{EdgeError, HttpError, nothing_here, other_method, problem};
 pub use quota::tell_quota;
+pub use record::Record;
 pub use status::status_of;
 
 use std::time::{Duration, SystemTime};
@@ -40,10 +42,10 @@ pub const CONTENT_SECURITY: header::HeaderValue =
 /// For a year a browser that has seen us over TLS comes over TLS (RFC 6797).
 pub const STRICT_TRANSPORT: header::HeaderValue = header::HeaderValue::from_static("max-age=31536000");
 
-/// Headers that every answer carries: an id, nothing is sniffed, nothing is kept, nothing is framed.
-pub fn harden(answer: &mut HttpResponseBuilder) {
+/// Headers that every answer carries: its id, nothing is sniffed, nothing is kept, nothing is framed.
+pub fn harden(answer: &mut HttpResponseBuilder, id: RequestId) {
     answer
-        .insert_header(("x-request-id", RequestId::new().to_string()))
+        .insert_header(("x-request-id", id.encode(&mut [0; 36])))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff")))
         .insert_header((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY));

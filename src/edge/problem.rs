@@ -141,12 +141,10 @@ pub async fn other_method(request: HttpRequest) -> Result<HttpResponse, HttpErro
 pub fn problem(cause: &dyn Coded, request_id: RequestId) -> HttpResponse {
     let status = problem_status(cause.code());
     let mut answer = HttpResponse::build(status);
-    harden(&mut answer);
+    harden(&mut answer, request_id);
     if let Some(wait) = cause.retry_after() {
         answer.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
     }
-    let id = request_id.to_string();
-    answer.insert_header(("x-request-id", id.as_str()));
     answer.content_type("application/problem+json");
     let mut answer = answer.json(json!({
         "type": "about:blank",
@@ -154,7 +152,7 @@ pub fn problem(cause: &dyn Coded, request_id: RequestId) -> HttpResponse {
         "status": status.as_u16(),
         "detail": status.is_client_error().then(|| cause.to_string()),
         "reason": cause.code().reason(),
-        "request_id": id,
+        "request_id": request_id.to_string(),
     }));
     if let Some(quota) = cause.quota() {
         tell_quota(answer.headers_mut(), &quota, cause.retry_after().unwrap_or_default());

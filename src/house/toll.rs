@@ -1,10 +1,10 @@
 //! What every path of the main listener takes from its address, save `/mcp`, which refuses in words of its own,
 //! and those that watch over us, which are free.
 
-use std::{rc::Rc, time::Instant};
+use std::{net::IpAddr, rc::Rc, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
@@ -12,9 +12,13 @@ use actix_web::{
 
 use super::Worker;
 use crate::{
-    actors::limiter::Visit,
-    domain::{RequestId, Timestamp},
-    edge::{self, Busy, HttpError},
+    actors::{
+        audit::AuditError,
+        limiter::{LimitError, Visit},
+    },
+    domain::{Outcome, RequestId, Timestamp},
+    edge::{self, Busy, Field, HttpError, Record},
+    error::Coded,
 };
 
 /// Paths by which others see whether we live.
@@ -35,14 +39,11 @@ pub async fn toll<B: MessageBody + 'static>(
     let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
         return Err(HttpError::from(edge::EdgeError::Closing).into());
     };
-    let id = RequestId::new();
+    let (time, clock) = (Timestamp::now(), Instant::now());
+    let (id, ip) = (RequestId::at(time), worker.house.proxies.client_of(request.request()));
     let taken = {
-        let ip = worker.house.proxies.client_of(request.request());
-        let (time, clock) = (Timestamp::now(), Instant::now());
-        worker
-            .turnstile
-            .address(&Visit { request: id, time, clock, ip, path: request.path(), epoch: 0 })
-            .await
+        let visit = Visit { request: id, time, clock, ip, path: request.path(), epoch: 0 };
+        worker.turnstile.address(&visit).await
     };
     let Err(error) = taken else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
@@ -50,9 +51,31 @@ pub async fn toll<B: MessageBody + 'static>(
     let _busy = Busy::with(request.request());
     let mut payload = request.take_payload();
     let whole = edge::discard(&mut payload).await;
-    let mut answer = HttpError::with_id(error, id).error_response();
+    let recorded = match error.quota() {
+        // By the limiter.
+        Some(_) => Ok(()),
+        None => record(&worker, request.path(), (id, time, clock, ip), &error).await,
+    };
+    let mut answer = match recorded {
+        Ok(()) => edge::problem(&error, id),
+        Err(unrecorded) => edge::problem(&unrecorded, id),
+    };
     if !whole {
         answer.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     }
     Ok(request.into_response(answer))
+}
+
+/// Records a refusal that reached no limit: a new address, while nobody can say what it has had.
+async fn record(
+    worker: &Worker,
+    path: &str,
+    (id, time, clock, ip): (RequestId, Timestamp, Instant, Option<IpAddr>),
+    refused: &LimitError,
+) -> Result<(), AuditError> {
+    let mut record = Record::open(&worker.lane, id, (time, clock))?;
+    // Its headers are not looked at.
+    record.describe(path, Field::Absent, ip);
+    let code = refused.code();
+    record.close(Outcome::of(code), Some(code.reason())).committed().await
 }

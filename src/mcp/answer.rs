@@ -70,7 +70,7 @@ impl Answer {
         Self {
             status: refusal.status,
             body: refusal.render(id, request_id),
-            outcome: outcome_of(refusal.code),
+            outcome: Outcome::of(refusal.code),
             code: Some(refusal.code),
             rotated: None,
             retry_after: refusal.retry_after,
@@ -149,32 +149,4 @@ fn explain(
 /// endless, and a stopping server waits for nobody.
 pub(super) const fn closes(code: Code) -> bool {
     matches!(code, Code::BodyTooLarge | Code::RequestTimeout | Code::HeadersTooLarge | Code::ShuttingDown)
-}
-
-/// How the record says that a refusal of this class ended.
-const fn outcome_of(code: Code) -> Outcome {
-    match code {
-        Code::MissingCredential
-        | Code::InvalidToken
-        | Code::ExpiredToken
-        | Code::RevokedToken
-        | Code::WrongTokenType
-        | Code::WrongAudience
-        | Code::UnknownIssuer
-        | Code::InvalidApiKey
-        | Code::InvalidLogin
-        | Code::InsufficientScope
-        | Code::MalformedCredential
-        | Code::Forbidden
-        | Code::OriginForbidden
-        | Code::HostForbidden => Outcome::Denied,
-        Code::RateLimited => Outcome::Limited,
-        Code::RequestTimeout => Outcome::Timeout,
-        Code::Overloaded
-        | Code::StoreUnavailable
-        | Code::AuditUnavailable
-        | Code::ShuttingDown
-        | Code::Internal => Outcome::Failed,
-        _ => Outcome::Error,
-    }
 }

@@ -9,11 +9,11 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{answer::Answer, exchange::Exchange, record::Record, refusal::Refusal};
+use super::{answer::Answer, count::Count, exchange::Exchange, refusal::Refusal};
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
     domain::{RequestId, Timestamp},
-    edge::{self, Busy, Field, Headers, Hold},
+    edge::{self, Busy, Field, Headers, Hold, Record},
     error::Code,
     house::Worker,
 };
@@ -32,14 +32,16 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = RequestId::at(time);
     let _busy = Busy::with(&request);
     let (hold, payload) = Hold::of(request.headers(), payload.into_inner());
-    let (answer, label) = match Record::open(&worker.lane, id, (time, started)) {
-        Ok(record) => exchange(&worker, &request, payload, record).await,
-        Err(error) => (unrecorded(error, id), "none"),
+    let count = Count::begin(&worker.house.metrics, started);
+    let answer = match Record::open(&worker.lane, id, (time, started)) {
+        Ok(record) => exchange(&worker, &request, payload, (record, &count)).await,
+        Err(error) => unrecorded(error, id),
     };
     if answer.code == Some(Code::Internal) {
-        tracing::error!(request.id = %id, mcp.method = label, "a request failed by our fault");
+        tracing::error!(request.id = %id, mcp.method = count.known_as(), "a request failed by our fault");
     }
-    worker.house.metrics.request(label, answer.outcome, started.elapsed());
+    count.ended(answer.outcome);
+    drop(count);
     hold.until_sent(answer.into_response(&worker.house, id))
 }
 
@@ -49,8 +51,8 @@ async fn exchange(
     worker: &Rc<Worker>,
     request: &HttpRequest,
     mut payload: Payload,
-    mut record: Record,
-) -> (Answer, &'static str) {
+    (mut record, count): (Record, &Count<'_>),
+) -> Answer {
     let ip = worker.house.proxies.client_of(request);
     let visit = Visit {
         request: record.id(),
@@ -65,31 +67,33 @@ async fn exchange(
         record.describe(request.path(), Field::Absent, ip);
         let whole = edge::discard(&mut payload).await;
         let answer = Answer::refused(&over.into(), None, record.id());
-        return settle(record, if whole { answer } else { answer.and_close() }, "none").await;
+        return settle((record, count), if whole { answer } else { answer.and_close() }).await;
     }
     let headers = Headers::of(request.headers());
     record.describe(request.path(), headers.user_agent, ip);
-    let mut exchange = Exchange { worker, request, headers, visit, record, label: "none", rotated: None };
+    let mut exchange = Exchange { worker, request, headers, visit, record, count, rotated: None };
     let mut answer = if request.method() == Method::POST {
         exchange.post(&mut payload).await
     } else {
         exchange.other_method().await
     };
     answer.rotated = exchange.rotated;
-    settle(exchange.record, answer, exchange.label).await
+    settle((exchange.record, count), answer).await
 }
 
 /// Closes the record of what was answered; an answer that cannot be recorded is none.
-async fn settle(record: Record, answer: Answer, label: &'static str) -> (Answer, &'static str) {
+async fn settle((record, count): (Record, &Count<'_>), answer: Answer) -> Answer {
+    // Whoever leaves from here on leaves a record that says the same.
+    count.ended(answer.outcome);
     let id = record.id();
     if answer.is_over_a_limit() {
         record.withdraw();
-        return (answer, label);
+        return answer;
     }
     let receipt = record.close(answer.outcome, answer.code.map(Code::reason));
     match receipt.committed().await {
-        Ok(()) => (answer, label),
-        Err(error) => (unrecorded(error, id), label),
+        Ok(()) => answer,
+        Err(error) => unrecorded(error, id),
     }
 }
 

@@ -6,16 +6,16 @@ use actix_web::{HttpRequest, dev::Payload};
 
 use super::{
     answer::{Answer, closes},
+    count::Count,
     dispatch::Method,
     era,
-    record::Record,
     refusal::Refusal,
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Principal, Rotated, Timestamp},
-    edge::{self, EdgeError, Headers},
+    edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded},
     house::{House, Worker},
     policy::{self, CallTool},
@@ -35,8 +35,8 @@ pub(super) struct Exchange<'a> {
     pub(super) visit: Visit<'a>,
     /// What will be written of it.
     pub(super) record: Record,
-    /// What metrics call its method.
-    pub(super) label: &'static str,
+    /// What will be counted of it.
+    pub(super) count: &'a Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
 }
@@ -159,7 +159,7 @@ impl<'a> Exchange<'a> {
             turnstile.may_try(&self.visit)?;
         }
         let seen = match self.authenticated((self.record.time(), self.record.started()), false).await {
-            Err(refusal) if is_failure(refusal.code) => {
+            Err(refusal) if refusal.code.is_failed_proof() => {
                 turnstile.failed(&self.visit).await?;
                 return Err(refusal);
             }
@@ -173,7 +173,7 @@ impl<'a> Exchange<'a> {
             self.house().metrics.deprecated_key();
         }
         if let Some(unknown) = seen.first_sight {
-            self.first_sight(&seen.principal, &unknown)?;
+            self.worker.first_sight(&self.record, &seen.principal, &unknown)?;
         }
         Ok(seen.principal)
     }
@@ -221,28 +221,7 @@ impl<'a> Exchange<'a> {
         if !again || reason.is_some() {
             house.metrics.auth(kind, reason, started.elapsed());
         }
-        seen.inspect_err(|_| self.record.unauthenticated())
-    }
-
-    /// Records that this process sees the credential for the first time, and what of it means nothing here.
-    fn first_sight(&self, principal: &Principal, unknown: &[Box<str>]) -> Result<(), Refusal> {
-        let slot = self.worker.lane.reserve()?;
-        if !self.house().sights.is_first(&principal.credential) {
-            return Ok(());
-        }
-        let mut event = self.record.beside(EventCode::AuthSucceeded);
-        if !unknown.is_empty() {
-            tracing::warn!(
-                principal.id = %principal.id,
-                unknown = ?unknown,
-                "a token carries roles or permissions that do not exist here; they grant nothing"
-            );
-            let detail = serde_json::json!({ "unknown_grants": unknown });
-            event.detail = Some(detail.to_string().into());
-        }
-        // In the same lane as the request's own record, before it: durable once that one is.
-        drop(slot.write(event));
-        Ok(())
+        seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
     }
 
     /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it
@@ -255,8 +234,9 @@ impl<'a> Exchange<'a> {
     /// The rungs from the envelope on.
     async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
         let method = Method::find(&envelope.method);
-        self.label = method.map_or("other", Method::name);
-        self.record.method(method, &envelope.method);
+        let own = method.map(Method::name);
+        self.count.label(own.unwrap_or("other"));
+        self.record.method(own, &envelope.method);
         let checked = match envelope.id {
             Some(_) => era::check(&envelope, &self.headers).map(Some),
             None => Ok(None),
@@ -284,20 +264,6 @@ impl<'a> Exchange<'a> {
         };
         answer.unwrap_or_else(|refusal| self.refused(&refusal, Some(id)))
     }
-}
-
-/// Whether a refusal counts as a failed authentication: something was shown, looked at, and does not hold.
-const fn is_failure(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidToken
-            | Code::ExpiredToken
-            | Code::RevokedToken
-            | Code::WrongTokenType
-            | Code::WrongAudience
-            | Code::UnknownIssuer
-            | Code::InvalidApiKey
-    )
 }
 
 /// Why a credential proves nothing; one that could not be checked is our failure, not the caller's.

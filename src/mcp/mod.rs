@@ -2,11 +2,11 @@
 
 mod answer;
 mod call;
+mod count;
 mod dispatch;
 mod endpoint;
 mod era;
 mod exchange;
-mod record;
 mod refusal;
 
 pub(crate) use dispatch::METHOD_LABELS;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     domain::RequestId,
     edge::status_of,
-    error::{Code, Coded, Quota},
+    error::{Code, Coded, Kind, Quota},
     protocol::{
         Id, code,
         render::{self, ErrorData},
@@ -92,40 +92,61 @@ impl<E: Coded> From<E> for Refusal {
 
 /// The JSON-RPC code of a class (specification `basic/index`; ours outside the reserved range, M13).
 const fn rpc_code(class: Code) -> i32 {
+    match class.kind() {
+        Kind::Request => rpc_code_of_wrong_request(class),
+        Kind::Slow => code::METHOD_NOT_FOUND,
+        Kind::NoProof if matches!(class, Code::MalformedCredential) => code::INVALID_REQUEST,
+        Kind::NoProof | Kind::FailedProof => code::UNAUTHENTICATED,
+        Kind::Forbidden => code::FORBIDDEN,
+        Kind::Limited => code::RATE_LIMITED,
+        Kind::Unavailable => code::UNAVAILABLE,
+        Kind::Fault => code::INTERNAL_ERROR,
+    }
+}
+
+const fn rpc_code_of_wrong_request(class: Code) -> i32 {
     match class {
         Code::ParseError => code::PARSE_ERROR,
         Code::HeaderMismatch => code::HEADER_MISMATCH,
         Code::UnsupportedVersion => code::UNSUPPORTED_VERSION,
         Code::MissingCapability => code::MISSING_CAPABILITY,
-        Code::UnknownMethod
-        | Code::NotFound
-        | Code::MethodNotAllowed
-        | Code::NotAcceptable
-        | Code::RequestTimeout => code::METHOD_NOT_FOUND,
+        Code::UnknownMethod | Code::NotFound | Code::MethodNotAllowed | Code::NotAcceptable => {
+            code::METHOD_NOT_FOUND
+        }
         Code::UnknownTool | Code::InvalidParams => code::INVALID_PARAMS,
-        Code::MissingCredential
-        | Code::InvalidToken
-        | Code::ExpiredToken
-        | Code::RevokedToken
-        | Code::WrongTokenType
-        | Code::WrongAudience
-        | Code::UnknownIssuer
-        | Code::InvalidApiKey
-        | Code::InvalidLogin => code::UNAUTHENTICATED,
-        Code::InsufficientScope | Code::Forbidden | Code::OriginForbidden | Code::HostForbidden => {
-            code::FORBIDDEN
+        _ => code::INVALID_REQUEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_the_code_of_the_contract() {
+        for (classes, code) in [
+            (&[Code::MalformedCredential, Code::InvalidRequest, Code::BodyTooLarge][..], -32600),
+            (&[Code::UnsupportedMediaType, Code::HeadersTooLarge], -32600),
+            (&[Code::ParseError], -32700),
+            (&[Code::HeaderMismatch], -32020),
+            (&[Code::UnsupportedVersion], -32022),
+            (&[Code::MissingCapability], -32021),
+            (&[Code::UnknownMethod, Code::NotFound, Code::MethodNotAllowed], -32601),
+            (&[Code::NotAcceptable, Code::RequestTimeout], -32601),
+            (&[Code::UnknownTool, Code::InvalidParams], -32602),
+            (&[Code::MissingCredential, Code::InvalidToken, Code::ExpiredToken], -31401),
+            (&[Code::RevokedToken, Code::WrongTokenType, Code::WrongAudience], -31401),
+            (&[Code::UnknownIssuer, Code::InvalidApiKey, Code::InvalidLogin], -31401),
+            (&[Code::InsufficientScope, Code::Forbidden], -31403),
+            (&[Code::OriginForbidden, Code::HostForbidden], -31403),
+            (&[Code::RateLimited], -31429),
+            (&[Code::Overloaded, Code::StoreUnavailable], -31503),
+            (&[Code::AuditUnavailable, Code::ShuttingDown], -31503),
+            (&[Code::Internal], -32603),
+        ] {
+            for class in classes {
+                assert_eq!(rpc_code(*class), code, "{class:?}");
+            }
         }
-        Code::RateLimited => code::RATE_LIMITED,
-        Code::Overloaded | Code::StoreUnavailable | Code::AuditUnavailable | Code::ShuttingDown => {
-            code::UNAVAILABLE
-        }
-        Code::Internal => code::INTERNAL_ERROR,
-        Code::MalformedCredential
-        | Code::InvalidRequest
-        | Code::AlreadyRotated
-        | Code::RotationNotDue
-        | Code::BodyTooLarge
-        | Code::UnsupportedMediaType
-        | Code::HeadersTooLarge => code::INVALID_REQUEST,
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{
 };
 pub(crate) use metadata::{PATHS, ResourceMetadata};
 
-use crate::edge;
+use crate::{domain::RequestId, edge};
 
 /// Adds the paths of this room.
 pub(crate) fn routes(app: &mut ServiceConfig) {
@@ -21,7 +21,7 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
 /// A document for everybody, pages of other origins included, that may be kept for five minutes.
 fn public(document: Bytes) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
-    edge::harden(&mut answer);
+    edge::harden(&mut answer, RequestId::new());
     answer
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))

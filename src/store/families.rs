@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::{Revocation, RevocationTarget, StoreFuture};
 use crate::domain::{Subject, Timestamp};
 
+/// Most families that one subject has at a time. People have a login on each of their devices, and a script
+/// that logs in for each run leaves one behind each time: without an end to them, whoever knows one password
+/// could fill the store.
+pub const MOST_FAMILIES: usize = 32;
+
 /// An access token of a family, and when it needs no revocation any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FamilyAccess {
@@ -33,6 +38,15 @@ pub struct Family {
     pub refresh: String,
     /// When that one ends, and the family with it.
     pub expires_at: Timestamp,
+}
+
+/// What had to go so that there was room for a new family.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MadeRoom {
+    /// The families that have ended.
+    pub ended: Vec<String>,
+    /// Their access tokens, which are revoked.
+    pub revocations: Vec<Revocation>,
 }
 
 /// A refresh token is exchanged for its successors.
@@ -87,11 +101,18 @@ pub enum FamilyOf {
 
 /// The families.
 pub trait Families: Send + Sync {
-    /// Adds `family` with its first access token.
+    /// Adds `family` with its first access token. If its subject has more than [`MOST_FAMILIES`] at `at` then,
+    /// those that would be over first, which are those that were not used for longest, end as by
+    /// [`end`](Self::end), in the same transaction.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError): there is no family, so its tokens must not be given away.
-    fn found<'a>(&'a self, family: &'a Family, access: &'a FamilyAccess) -> StoreFuture<'a, ()>;
+    fn found<'a>(
+        &'a self,
+        family: &'a Family,
+        access: &'a FamilyAccess,
+        at: Timestamp,
+    ) -> StoreFuture<'a, MadeRoom>;
 
     /// The family of that id.
     ///

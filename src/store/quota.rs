@@ -14,22 +14,23 @@ pub struct Level {
     pub spent: u64,
     /// As of when.
     pub at: Timestamp,
-    /// When it is full again, if nothing more is taken.
+    /// When it is full again at the latest, if nothing more is taken and limits stay as they are.
     pub until: Timestamp,
 }
 
 /// The levels of buckets that are not full. Losing the last second of them is borne.
 pub trait Quota: Send + Sync {
     /// Keeps `levels`, each in the place of an earlier one of the same bucket, and drops those that are full
-    /// again at `now`. All in one transaction.
+    /// again at `now`; of very many only a part, and more at the next call. All in one transaction.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError): none of it is known to be kept.
     fn save(&self, levels: Vec<Level>, now: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// All that are not full at `now`, in no particular order.
+    /// All that are kept, in no particular order; also such as are past their end and not dropped yet: limits
+    /// may have become slower since.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError).
-    fn levels(&self, now: Timestamp) -> StoreFuture<'_, Vec<Level>>;
+    fn levels(&self) -> StoreFuture<'_, Vec<Level>>;
 }

@@ -19,6 +19,8 @@ use crate::protocol::Tree;
 
 /// Largest result, bytes of JSON: it travels twice, and a model that reads it all has room for nothing else.
 pub const MAX_RESULT: usize = 4 * 1024 * 1024;
+/// The same for tools that give back files as they are: the largest file that settings allow, in base64.
+pub const MAX_VERBATIM: usize = 24 * 1024 * 1024;
 /// Largest text of a failure, characters.
 const MAX_FAILURE: usize = 4 * 1024;
 
@@ -54,11 +56,15 @@ impl Redacted {
 /// Makes the result of `entry`, JSON text that fits its schema, fit to be sent. It fits its schema afterwards too.
 ///
 /// # Errors
-/// [`ToolError::Refused`] if it is larger than [`MAX_RESULT`], or if its schema leaves no room for a placeholder.
+/// [`ToolError::Refused`] if it is larger than [`MAX_RESULT`] (or [`MAX_VERBATIM`]), or if its schema leaves no room for a placeholder.
 pub fn result(entry: &Entry, output: String) -> Result<(String, Redacted), ToolError> {
-    if output.len() > MAX_RESULT {
-        let text = "the result is larger than 4 MiB and was not sent; ask for a smaller part of it";
-        return Err(ToolError::Refused(text.into()));
+    let most = if entry.is_verbatim() { MAX_VERBATIM } else { MAX_RESULT };
+    if output.len() > most {
+        let text = format!(
+            "the result is larger than {} MiB and was not sent; ask for a smaller part of it",
+            most >> 20
+        );
+        return Err(ToolError::Refused(text));
     }
     let (harmless, redacted) = rewrite(&output, Form::Json, !entry.is_verbatim());
     let Cow::Owned(harmless) = harmless else { return Ok((output, redacted)) };

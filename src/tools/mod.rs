@@ -5,16 +5,21 @@
 mod argument;
 mod bounds;
 mod builtin;
+pub mod delete_file;
 mod error;
+pub mod files;
 pub mod hygiene;
 mod instance;
+pub mod list_files;
 pub mod list_users;
+pub mod read_file;
 mod registry;
 mod schema;
 mod secrets;
 mod spec;
 mod tool;
 pub mod weather;
+pub mod write_file;
 
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};

@@ -102,6 +102,8 @@ fn leaves(tool: &str, leave: impl FnOnce(Connection)) {
     until("the tool is dropped", GONE_WITHIN, || watched.dropped() == 1);
     let record = app.awaited("tool.called", "cancelled", GONE_WITHIN);
     assert_eq!((record.tool.as_deref(), record.principal.unwrap().id), (Some(tool), "ada".into()));
+    let counted = r#"portcullis_requests_total{method="tools/call",outcome="cancelled"}"#;
+    until("it is counted", GONE_WITHIN, || app.metric(counted) > 0.5);
     assert_eq!(
         app.records(Filter {
             request_id: record.request_id,

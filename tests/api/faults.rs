@@ -10,10 +10,11 @@ use std::{
 use portcullis::actors::audit::{self, Filter};
 
 use super::support::{
+    Stops,
     app::{TestApp, without_limits},
     auth::PASSWORD,
     block_on,
-    http::Reply,
+    http::{Connection, Reply},
     rpc::Rpc,
     until,
 };
@@ -78,6 +79,7 @@ fn panics_under_load(actor: &str) {
         let running: Vec<_> =
             (0..CALLERS).map(|n| spawn(Some(if n % 2 == 0 { &good } else { &key }.clone()))).collect();
         let refused = [None, Some(revoked), Some(forged)].map(spawn);
+        let stops = Stops(&stop);
         for n in 1..=FAULTS {
             app.fault(actor);
             let faulted = Instant::now();
@@ -86,7 +88,7 @@ fn panics_under_load(actor: &str) {
             Rpc::weather().bearer(&good).send(&app).result();
             assert!(faulted.elapsed() < BACK_WITHIN);
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(stops);
         callers.extend(running.into_iter().map(|caller| caller.join().unwrap()));
         strangers.extend(refused.into_iter().map(|caller| caller.join().unwrap()));
     });
@@ -151,15 +153,15 @@ fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once()
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let faults = scope.spawn(|| {
+            let _stops = Stops(&stop);
             for n in 1..=FAULTS {
                 app.fault("users");
                 until("one panic, one restart", BACK_WITHIN, || restarts(&app, "users") >= f64::from(n));
             }
-            stop.store(true, Ordering::SeqCst);
         });
         while !stop.load(Ordering::SeqCst) {
             let wrong = app.login("ann", "wrong horse battery");
-            // A panic forgives tries, a wait is a 429.
+            // A wait is a 429: a panic forgives no tries.
             assert!(matches!(wrong.status, 401 | 429 | 503), "{}", wrong.text());
         }
         faults.join().unwrap();
@@ -171,6 +173,31 @@ fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once()
 #[test]
 fn the_limiter_panics_under_load() {
     panics_under_load("limiter");
+}
+
+#[test]
+fn a_new_address_that_finds_the_limiter_down_is_refused_on_record() {
+    let app = TestApp::start();
+    let (mut host, mut refused) = (0, None);
+    until("somebody finds it down", BACK_WITHIN * 20, || {
+        let mut strangers: Vec<_> = (0..8)
+            .map(|_| {
+                host += 1;
+                app.connect_from(&format!("127.1.{}.{}", host / 250, host % 250 + 1))
+            })
+            .collect();
+        app.fault("limiter");
+        let asked = "GET /nothing HTTP/1.1\r\nhost: localhost\r\nuser-agent: stranger\r\n\r\n";
+        strangers.iter_mut().for_each(|stranger| stranger.send(asked));
+        refused = strangers.iter_mut().map(Connection::reply).find(|reply| reply.status == 503);
+        refused.is_some()
+    });
+    let reply = refused.unwrap();
+    assert_eq!((&*reply.reason(), reply.header("retry-after")), ("overloaded", Some("1")));
+    let record = app.record_of(&reply);
+    assert_eq!((&*record.event, &*record.outcome), ("request.served", "failed"));
+    assert_eq!((record.reason.as_deref(), record.path.as_deref()), (Some("overloaded"), Some("/nothing")));
+    assert!(record.ip.unwrap().starts_with("127.1."));
 }
 
 #[test]

@@ -91,6 +91,21 @@ fn a_key_near_its_end_gets_its_successor_once_and_says_so_from_then_on() {
 }
 
 #[test]
+fn a_key_that_is_seen_first_when_it_is_rotated_is_on_record_as_seen_once() {
+    let app = TestApp::start_roomy();
+    let (old, key) = due(&app);
+    let reply = rotate(&app, &[("x-api-key", &old)]);
+    told(&reply);
+    app.record_of(&reply);
+    Rpc::weather().key(&old).send(&app).result();
+    let seen = app.records(Filter { event: Some("auth.succeeded".into()), ..Filter::default() });
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0].request_id.as_deref(), reply.header("x-request-id"));
+    assert_eq!(seen[0].principal.as_ref().unwrap().credential, key.id.to_string());
+    assert_eq!(seen[0].path.as_deref(), Some("/auth/key/rotate"));
+}
+
+#[test]
 fn a_key_that_lives_long_yet_and_a_key_that_holds_no_more_get_none() {
     let app = TestApp::start_roomy();
     let (fresh, key) = app.key("ada", &["weather:read"]);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use portcullis::{actors::audit::Filter, domain::Timestamp, store::MOST_FAMILIES};
 use serde_json::json;
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
     block_on,
     rpc::Rpc,
@@ -148,6 +149,25 @@ fn logging_out_ends_both_halves_at_once() {
 }
 
 #[test]
+fn a_token_that_is_seen_first_when_it_ends_is_on_record_as_seen_before() {
+    let app = TestApp::start();
+    let (token, jti) = app.minted("robot", &["user"], &[], "tests");
+    let reply = app.logout(&token);
+    assert_eq!(app.record_of(&reply).event, "token.revoked");
+    let id = reply.header("x-request-id").map(str::to_owned);
+    let both = app.records(Filter { request_id: id, ..Filter::default() });
+    let told: Vec<_> = both.iter().map(|record| (&*record.event, &*record.outcome)).collect();
+    assert_eq!(told, [("auth.succeeded", "ok"), ("token.revoked", "ok")]);
+    assert!(both.iter().all(|record| record.principal.as_ref().unwrap().credential == jti), "{both:?}");
+    // A token that was seen on the endpoint is no news here.
+    let token = app.token("robot", "user");
+    Rpc::weather().bearer(&token).send(&app).result();
+    app.record_of(&app.logout(&token));
+    let seen = app.records(Filter { event: Some("auth.succeeded".into()), ..Filter::default() });
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
+#[test]
 fn a_token_without_a_login_ends_alone_and_what_is_no_token_is_refused() {
     let app = TestApp::start();
     let token = app.token("robot", "user");
@@ -161,7 +181,7 @@ fn a_token_without_a_login_ends_alone_and_what_is_no_token_is_refused() {
 }
 
 #[test]
-fn whoever_hangs_up_before_the_answer_has_failed_and_whoever_is_right_has_not() {
+fn whoever_hangs_up_before_the_answer_pays_for_a_wrong_password_and_whoever_is_right_does_not() {
     let app = TestApp::start_with(|settings| {
         settings.limits.failures.capacity = 3;
         settings.limits.failures.refill_per_second = 0.001;
@@ -182,5 +202,41 @@ fn whoever_hangs_up_before_the_answer_has_failed_and_whoever_is_right_has_not() 
         until("its password is looked at", BOUND * 10, || app.users.hasher().runs() > looked_at);
         connection.reset();
     }
+    let failed = r#"portcullis_auth_total{kind="password",outcome="failed",reason="invalid_login"}"#;
+    until("each was judged", BOUND * 10, || app.metric(failed) > 2.5);
+    let of =
+        Filter { event: Some("auth.failed".into()), outcome: Some("denied".into()), ..Filter::default() };
+    until("each is on record", BOUND, || app.records(of.clone()).len() == 3);
     refused(&app.login("ann", PASSWORD), 429, "rate_limited");
+}
+
+#[test]
+fn of_more_logins_than_there_may_be_the_one_that_was_not_used_for_longest_ends() {
+    let app = TestApp::start_with(without_limits);
+    app.person("ann", &["user"]);
+    let [first, second] = [(); 2].map(|()| Pair::of(&app.login("ann", PASSWORD)));
+    // Ends are told in whole seconds, and the one that is used must end later.
+    let began = Timestamp::now().secs();
+    until("a second has gone by", 2 * BOUND, || Timestamp::now().secs() > began);
+    let first = Pair::of(&app.refresh(&first.refresh));
+    let others = (2..MOST_FAMILIES).map(|_| Pair::of(&app.login("ann", PASSWORD)));
+    let others: Vec<_> = others.collect();
+    for pair in others.iter().chain([&first, &second]) {
+        Rpc::weather().bearer(&pair.access).send(&app).result();
+    }
+
+    let reply = app.login("ann", PASSWORD);
+
+    let last = Pair::of(&reply);
+    Rpc::weather().bearer(&second.access).send(&app).refused(401, -31401, "revoked_token");
+    refused(&app.refresh(&second.refresh), 401, "revoked_token");
+    for pair in others.iter().chain([&first, &last]) {
+        Rpc::weather().bearer(&pair.access).send(&app).result();
+    }
+    let record = app.record_of(&reply);
+    let ended = record.detail.as_ref().and_then(|detail| detail["ended"].as_array());
+    assert_eq!(ended.map(Vec::len), Some(1), "{record:?}");
+    let app = app.restart();
+    refused(&app.refresh(&second.refresh), 401, "revoked_token");
+    Pair::of(&app.refresh(&first.refresh));
 }

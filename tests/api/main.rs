@@ -12,12 +12,17 @@ mod api_keys;
 mod calls;
 mod denied;
 mod faults;
+mod files;
+mod hang_ups;
 mod key_rotation;
 mod ladder;
 mod limits;
 mod lists;
 mod login;
+mod own_tool;
 mod rates;
+#[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
+mod readme_tool;
 mod refresh;
 mod refusals;
 mod regressions;

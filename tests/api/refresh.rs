@@ -150,3 +150,31 @@ fn another_token_is_no_refresh_token_and_a_refresh_token_opens_nothing() {
     until("it has expired", Duration::from_secs(3), || short.refresh(&pair.refresh).status == 401);
     refused(&short.refresh(&pair.refresh), 401, "expired_token");
 }
+
+#[test]
+fn exchanges_are_requests_of_their_principal_and_one_too_many_waits_with_its_token_unspent() {
+    let app = TestApp::start_with(|settings| {
+        let user = settings.roles.get_mut("user").unwrap();
+        (user.capacity, user.refill_per_second) = (Some(3), Some(0.001));
+    });
+    app.person("ann", &["user"]);
+    let first = Pair::of(&app.login("ann", PASSWORD));
+    let second = Pair::of(&app.refresh(&first.refresh));
+    alive(&app, &second);
+    let third = Pair::of(&app.refresh(&second.refresh));
+    let over = app.refresh(&third.refresh);
+    refused(&over, 429, "rate_limited");
+    assert_eq!(over.header("ratelimit-policy"), Some("\"user\";q=3;w=3000"));
+    assert!(over.header("retry-after").is_some());
+    let record = app.awaited("rate.limited", "limited", SOON);
+    assert_eq!((record.scope.as_deref(), record.principal.unwrap().id.as_str()), (Some("user"), "ann"));
+    // Somebody else's token is nobody else's limit, and what holds nothing takes nothing.
+    refused(&app.refresh("a.b.c"), 401, "invalid_token");
+    app.person("bob", &["user"]);
+    Pair::of(&app.refresh(&Pair::of(&app.login("bob", PASSWORD)).refresh));
+
+    let app = app.restart_with(|settings| {
+        settings.roles.get_mut("user").unwrap().refill_per_second = Some(1_000.0);
+    });
+    Pair::of(&app.refresh(&third.refresh));
+}

@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use portcullis::{
+    domain::Timestamp,
+    store::{Family, FamilyAccess, MOST_FAMILIES},
+};
 use serde_json::{Value, json};
 
 use super::support::{
     SOON,
     app::TestApp,
     auth::{PASSWORD, Pair, refused},
+    block_on,
     rpc::Rpc,
     until,
 };
@@ -154,6 +159,39 @@ fn a_pair_from_the_command_line_is_refreshed_and_ends_with_its_user() {
     app.does(&["token", "revoke", "--user", "robot"], "");
     until("it has ended", SOON, || Rpc::weather().bearer(&next.access).send(&app).status == 401);
     refused(&app.refresh(&next.refresh), 401, "revoked_token");
+}
+
+#[test]
+fn one_pair_too_many_from_the_command_line_says_what_has_ended() {
+    let app = TestApp::start();
+    let issue = ["token", "issue", "--user", "robot", "--role", "user", "--refresh"];
+    let body: Value = serde_json::from_str(&app.does(&issue, "")).unwrap();
+    let (now, day) = (Timestamp::now(), Duration::from_secs(86_400));
+    for n in 1..MOST_FAMILIES {
+        let family = Family {
+            id: format!("of-another-machine-{n}"),
+            subject: "robot".parse().unwrap(),
+            client: "cli".into(),
+            roles: vec!["user".into()],
+            permissions: Vec::new(),
+            has_account: false,
+            refresh: format!("refresh-{n}"),
+            expires_at: now.plus(30 * day),
+        };
+        let access = FamilyAccess { jti: format!("access-{n}"), until: now.plus(day) };
+        let room = block_on(app.stores().families.found(&family, &access, now)).unwrap();
+        assert!(room.ended.is_empty());
+    }
+    let output = app.cli(&issue, "");
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("robot has more than 32 pairs"), "{said}");
+    let revoked = app.awaited("token.revoked", "ok", SOON).detail.unwrap();
+    assert_eq!(revoked["account"], json!("robot"));
+    assert_eq!(revoked["ended"].as_array().map(Vec::len), Some(1), "{revoked}");
+    let access = body["access_token"].as_str().unwrap();
+    until("it has ended", SOON, || Rpc::weather().bearer(access).send(&app).status == 401);
+    refused(&app.refresh(body["refresh_token"].as_str().unwrap()), 401, "revoked_token");
 }
 
 #[test]

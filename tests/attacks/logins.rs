@@ -1,12 +1,18 @@
 //! Rows O: guessing passwords, and making the server compute their digests.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use super::support::{
+    Stops,
     app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
+    pause,
     rpc::Rpc,
     until,
 };
@@ -134,4 +140,50 @@ fn o23_an_address_that_fails_too_often_is_refused_before_any_digest_and_others_a
     let of_it = portcullis::actors::audit::Filter { request_id: Some(id), ..Default::default() };
     until("the limiter has recorded it", Duration::from_secs(5), || !app.records(of_it.clone()).is_empty());
     assert!(app.records(of_it).iter().all(|record| record.event == "rate.limited"));
+}
+
+/// Tries `ann` from `source` without end, as fast as it is answered, until `done`.
+fn guess(app: &TestApp, source: &str, (waits, done): (&AtomicU32, &AtomicBool)) {
+    while !done.load(Ordering::Acquire) {
+        if app.login_from(source, "ann", "wrong horse battery").status == 429 {
+            waits.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Logs in from `source`, waiting as long as it is told each time; how long that took.
+fn log_in_patiently(app: &TestApp, source: &str) -> Duration {
+    let began = Instant::now();
+    loop {
+        let reply = app.login_from(source, "ann", PASSWORD);
+        if reply.status == 200 {
+            return began.elapsed();
+        }
+        refused(&reply, 429, "rate_limited");
+        let told = reply.header("retry-after").unwrap().parse().unwrap();
+        pause(Duration::from_secs(told));
+    }
+}
+
+#[test]
+fn o23_whoever_guesses_without_end_keeps_the_owner_out_nowhere_for_long() {
+    let app = TestApp::start_roomy();
+    app.person("ann", &["user"]);
+    Pair::of(&app.login_from("127.0.0.2", "ann", PASSWORD));
+    let (waits, done) = (AtomicU32::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for bot in ["127.0.0.11", "127.0.0.12"] {
+            let (app, told) = (&app, (&waits, &done));
+            scope.spawn(move || guess(app, bot, told));
+        }
+        let _stops = Stops(&done);
+        until("strangers must wait", Duration::from_secs(10), || waits.load(Ordering::Acquire) > 20);
+        for _ in 0..5 {
+            Pair::of(&app.login_from("127.0.0.2", "ann", PASSWORD));
+        }
+        // The waits are 1, 2, 4 and 8 seconds by then: one turn of each of the others, and its own.
+        let took = log_in_patiently(&app, "127.0.0.3");
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        Pair::of(&app.login_from("127.0.0.3", "ann", PASSWORD));
+    });
 }

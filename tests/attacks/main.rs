@@ -10,6 +10,7 @@
 mod audit;
 mod config;
 mod credentials;
+mod files;
 mod http;
 mod hygiene;
 mod jwt;

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use portcullis::{
     domain::Timestamp,
     store::{
-        ChangeKind, Family, FamilyAccess, FamilyOf, Revocation, RevocationTarget, Rotated, Rotation,
-        StoreError, Stores,
+        ChangeKind, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
+        Rotated, Rotation, StoreError, Stores,
     },
 };
 
@@ -54,7 +54,8 @@ fn rotate(stores: &Stores, shown: &str, next: &str, now: u64) -> Rotated {
 }
 
 fn found(stores: &Stores, family: &Family, first: &FamilyAccess) {
-    wait(stores.families.found(family, first)).unwrap();
+    let room = wait(stores.families.found(family, first, at(0))).unwrap();
+    assert_eq!(room, MadeRoom::default(), "there was room");
 }
 
 fn revoked(jti: &str, now: u64, until: u64) -> Revocation {
@@ -77,7 +78,7 @@ fn a_family_reads_as_it_was_founded_and_its_id_is_taken() {
         assert_eq!(wait(stores.families.find("f")), Ok(None), "{name}");
         found(&stores, &ann, &access("a", 100));
         assert_eq!(wait(stores.families.find("f")), Ok(Some(ann.clone())), "{name}");
-        let again = wait(stores.families.found(&ann, &access("b", 100)));
+        let again = wait(stores.families.found(&ann, &access("b", 100), at(0)));
         assert!(matches!(again, Err(StoreError::Taken(_))), "{name}");
     }
 }
@@ -155,6 +156,62 @@ fn a_family_ends_by_its_id_or_by_an_access_token_of_it() {
             assert_eq!(wait(stores.families.end(&which, at(10))), Ok(vec![]), "{name}: once");
         }
         assert_eq!(told(&stores).len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn one_login_too_many_ends_the_one_that_was_not_used_for_longest() {
+    for Backend { name, stores, .. } in backends() {
+        let most = MOST_FAMILIES as u64;
+        // As their ids are, and each a second later: the first has the shortest life left, then is used again.
+        for n in 0..most {
+            let one = Family { expires_at: at(1_000 + n), ..family(&format!("n{n:02}"), "ann") };
+            found(&stores, &one, &access(&format!("a{n:02}"), 100));
+        }
+        found(&stores, &family("f", "bob"), &access("bobs", 100));
+        let used = Rotation { family: "n00".into(), ..rotation("n00-1", "n00-2", 500) };
+        assert_eq!(wait(stores.families.rotate(&used)), Ok(Rotated::Done), "{name}");
+        let another = |id: &str, now| {
+            let one = Family { expires_at: at(2_000), ..family(id, "ann") };
+            wait(stores.families.found(&one, &access(&format!("of-{id}"), 2_000), at(now))).unwrap()
+        };
+        let expected = MadeRoom { ended: vec!["n01".into()], revocations: vec![revoked("a01", 50, 100)] };
+        assert_eq!(another("m1", 50), expected, "{name}");
+        assert_eq!(live(&stores, 50), [revoked("a01", 50, 100)].into(), "{name}");
+        assert_eq!(told(&stores).len(), 1, "{name}: everybody is told");
+        // Its access token is over by itself, and needs no revocation.
+        let expected = MadeRoom { ended: vec!["n02".into()], revocations: vec![] };
+        assert_eq!(another("m2", 100), expected, "{name}");
+        let there = |id: &str| wait(stores.families.find(id)).unwrap().is_some();
+        assert_eq!(
+            ["n00", "n01", "n02", "n03", "m1", "m2", "f"].map(there),
+            [true, false, false, true, true, true, true]
+        );
+        // Whatever has ended by itself takes nobody's place.
+        assert_eq!(another("m3", 1_010), MadeRoom::default(), "{name}");
+    }
+}
+
+#[test]
+fn two_hundred_logins_at_once_leave_as_many_as_there_may_be() {
+    for Backend { name, stores, .. } in backends() {
+        let login = |n: usize| {
+            let (one, first) = (family(&format!("n{n:03}"), "ann"), access(&format!("a{n}"), 100));
+            wait(stores.families.found(&one, &first, at(10))).unwrap().ended.len()
+        };
+        let ended: usize = thread::scope(|threads| {
+            let four: Vec<_> = (0..4)
+                .map(|one| threads.spawn(move || (0..50).map(|n| login(one * 50 + n)).sum::<usize>()))
+                .collect();
+            four.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(ended, 200 - MOST_FAMILIES, "{name}");
+        let there = |n: &usize| wait(stores.families.find(&format!("n{n:03}"))).unwrap().is_some();
+        let left: Vec<_> = (0..200).filter(there).collect();
+        assert_eq!(left.len(), MOST_FAMILIES, "{name}");
+        wait(stores.families.end(&FamilyOf::Id(format!("n{:03}", left[0])), at(10))).unwrap();
+        let room = wait(stores.families.found(&family("m", "ann"), &access("m", 100), at(10)));
+        assert_eq!(room, Ok(MadeRoom::default()), "{name}: whoever logs out makes room");
     }
 }
 

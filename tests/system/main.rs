@@ -17,6 +17,7 @@ mod cells;
 mod cost;
 mod disk_full;
 mod disk_held;
+mod files;
 mod home;
 mod hostile;
 mod keys;

@@ -82,8 +82,9 @@ impl LimiterActor {
 
     fn level(&self, (scope, id, bucket): (Scope, &Id, &Bucket), at: Timestamp) -> Option<Level> {
         let now = self.shared.clock.moment(Instant::now());
-        let (spent, left) = bucket.changed_level(&self.shared.limits, now)?;
-        Some(Level { scope: scope.as_str().into(), id: id.0, spent, at, until: at.plus(left) })
+        let spent = bucket.changed_level(&self.shared.limits, now)?;
+        let until = self.shared.slowest.end_of((scope, id), spent, at)?;
+        Some(Level { scope: scope.as_str().into(), id: id.0, spent, at, until })
     }
 
     /// What was not kept is told again next time.

@@ -43,7 +43,7 @@ pub(super) fn ticks(span: Duration) -> u128 {
 }
 
 /// `ticks` in whole milliseconds, rounded up: whoever waits that long has waited long enough.
-fn millis(ticks: u128) -> Duration {
+pub(super) fn span(ticks: u128) -> Duration {
     Duration::from_millis(u64::try_from(ticks.div_ceil(TICKS * 1_000_000)).unwrap_or(u64::MAX))
 }
 
@@ -61,6 +61,11 @@ impl Limit {
         // A cast from a float saturates; the settings keep it far from there.
         let interval = (1e9 * 1_024.0 / rate.refill_per_second).ceil() as u64;
         Self { capacity: rate.capacity, interval: interval.max(1) }
+    }
+
+    /// The one that gives calls back more slowly.
+    pub(super) fn slower(self, other: Self) -> Self {
+        if other.interval > self.interval { other } else { self }
     }
 
     fn of_calls(self, calls: u32) -> u128 {
@@ -166,14 +171,6 @@ impl Bucket {
         Self(Mutex::new(State { full_again, latest: 0, epoch: 0, class, changed: false }))
     }
 
-    /// Gives back one call that was taken. It is as if it had not been: a bucket is never fuller than full.
-    pub(super) fn give_back(&self, limits: &Limits) {
-        let mut state = self.state();
-        let interval = u128::from(limits.of(state.class).interval);
-        state.full_again = Moment(state.full_again.0.saturating_sub(interval));
-        state.changed = true;
-    }
-
     /// Whether one call could be taken; nothing is.
     pub(super) fn peek(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Result<(), Short> {
         let state = self.state();
@@ -184,16 +181,16 @@ impl Bucket {
         self.state().full_again <= now
     }
 
-    /// How much is missing, if it has changed since it was last asked: in millionths of a call, rounded up,
-    /// and the time until it is full. `None` also if nothing is missing.
-    pub(super) fn changed_level(&self, limits: &Limits, now: Moment) -> Option<(u64, Duration)> {
+    /// How much is missing, if it has changed since it was last asked: in millionths of a call, rounded up.
+    /// `None` also if nothing is missing.
+    pub(super) fn changed_level(&self, limits: &Limits, now: Moment) -> Option<u64> {
         let mut state = self.state();
         if !std::mem::take(&mut state.changed) || state.full_again <= now {
             return None;
         }
         let backlog = state.full_again.0 - now.0;
         let spent = (backlog * MICROS).div_ceil(u128::from(limits.of(state.class).interval));
-        Some((u64::try_from(spent).unwrap_or(u64::MAX), millis(backlog)))
+        Some(u64::try_from(spent).unwrap_or(u64::MAX))
     }
 
     /// What was told of it was not kept.
@@ -252,7 +249,7 @@ impl State {
             limit,
             cost: claim.cost,
             remaining: u64::try_from(left).unwrap_or(u64::MAX),
-            wait: millis(over),
+            wait: span(over),
         })
     }
 

@@ -15,7 +15,7 @@ mod bucket;
 mod config;
 mod error;
 mod messages;
-mod recent;
+mod restored;
 mod shared;
 mod table;
 mod tally;
@@ -33,9 +33,14 @@ pub use config::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule};
 pub use error::{Exceeded, LimitError, Scope};
 pub use shared::InFlight;
 use tokio::{sync::oneshot, time::timeout};
-pub use turnstile::{Stake, Turnstile, Visit};
+pub use turnstile::{Turnstile, Visit};
 
-use self::{actor::LimiterActor, messages::Close, shared::Shared};
+use self::{
+    actor::LimiterActor,
+    messages::Close,
+    restored::{Restored, Slowest},
+    shared::Shared,
+};
 use super::{
     audit::Lane,
     kit::{self, ActorError, Fault, Seat, Vitals},
@@ -58,7 +63,7 @@ impl Limiter {
     /// counted in `metrics`.
     ///
     /// # Errors
-    /// [`LimitError::Store`] if it cannot be read: a start would forgive everything.
+    /// [`LimitError::Store`] if it cannot be read, or kept for longer: a start would forgive it.
     pub async fn start(
         arbiter: &ArbiterHandle,
         config: &LimiterConfig,
@@ -66,8 +71,13 @@ impl Limiter {
         (lane, metrics): (Lane, &Arc<Metrics>),
     ) -> Result<Self, LimitError> {
         let now = Timestamp::now();
-        let saved = stores.quota.levels(now).await?;
-        let shared = Arc::new(Shared::new(config, saved, lane, now));
+        let slowest = Slowest::of(config);
+        let (restored, prolonged) = Restored::read(stores.quota.levels().await?, &slowest, now);
+        if !prolonged.is_empty() {
+            // Else the store drops them when the limits of before would have them full.
+            stores.quota.save(prolonged, now).await?;
+        }
+        let shared = Arc::new(Shared::new(config, (restored, slowest), lane));
         let (table, stores) = (Arc::clone(&shared), stores.clone());
         let kept = Arc::new(AtomicBool::new(true));
         let build = move |life| {

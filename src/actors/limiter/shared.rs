@@ -6,22 +6,19 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 
 use super::{
     LimiterConfig, Mode, Scope, ToolRule,
-    bucket::{Bucket, Class, Clock, Limit, Limits, Moment, backlog},
+    bucket::{Bucket, Class, Clock, Limit, Limits, Moment},
+    restored::{Restored, Slowest},
     table::{Id, Table},
     tally::Tally,
 };
-use crate::{
-    actors::audit::Lane,
-    domain::{Principal, Timestamp},
-    store::Level,
-};
+use crate::{actors::audit::Lane, domain::Principal};
 
 /// The limit of addresses, and that of their failures.
 pub(super) const ADDRESS: Class = 0;
@@ -43,17 +40,8 @@ pub(super) struct Shared {
     users: Table,
     keys: Table,
     roles: HashMap<Box<str>, Class>,
-    restored: Mutex<HashMap<(Scope, Id), Restored>>,
-}
-
-/// A level from before the start whose owner has not come back yet.
-#[derive(Debug, Clone, Copy)]
-struct Restored {
-    spent: u64,
-    /// How old it was when the limiter began.
-    age: Duration,
-    /// When it will be full again, by the clock that never jumps.
-    until: Moment,
+    restored: Mutex<Restored>,
+    pub(super) slowest: Slowest,
 }
 
 /// What one call of a tool takes.
@@ -91,8 +79,8 @@ impl Drop for InFlight {
 }
 
 impl Shared {
-    /// Everything at the start, with what was saved before.
-    pub(super) fn new(config: &LimiterConfig, saved: Vec<Level>, lane: Lane, now: Timestamp) -> Self {
+    /// Everything at the start, with what was used up before.
+    pub(super) fn new(config: &LimiterConfig, (restored, slowest): (Restored, Slowest), lane: Lane) -> Self {
         let fixed = [config.address, config.failures, config.fallback];
         let mut limits: Vec<Limit> = fixed.into_iter().map(Limit::new).collect();
         let mut class_of = |limit: Limit| {
@@ -101,7 +89,6 @@ impl Shared {
         };
         let roles = config.roles.iter().map(|(name, rate)| (name.clone(), class_of(Limit::new(*rate))));
         let roles = roles.collect();
-        let restored: HashMap<_, _> = saved.into_iter().filter_map(|level| restore(level, now)).collect();
         let tools: HashMap<Box<str>, ToolGate> = config
             .tools
             .iter()
@@ -120,6 +107,7 @@ impl Shared {
             keys: table(FALLBACK),
             roles,
             restored: Mutex::new(restored),
+            slowest,
         }
     }
 
@@ -142,19 +130,14 @@ impl Shared {
     /// The bucket of an identity, as it would be now had the server never stopped. For the actor alone.
     pub(super) fn open(&self, scope: Scope, id: Id, class: Class) -> Option<Arc<Bucket>> {
         self.table(scope).open(&id, || {
-            let restored = self.restored.lock().remove(&(scope, id));
-            let limit = self.limits.of(class);
-            Bucket::new(class, restored.map_or(Moment::default(), |restored| restored.full_again(limit)))
+            let full_again = self.restored.lock().take(scope, id, self.limits.of(class));
+            Bucket::new(class, full_again)
         })
     }
 
     /// Drops what was restored and is full by now. For the actor alone.
     pub(super) fn forget_restored(&self, now: Moment) {
-        let mut restored = self.restored.lock();
-        restored.retain(|_, level| level.until > now);
-        if restored.is_empty() {
-            restored.shrink_to_fit();
-        }
+        self.restored.lock().forget(now);
     }
 
     /// Shows every bucket and forgets those that nobody needs. For the actor alone.
@@ -180,36 +163,16 @@ impl Shared {
     }
 }
 
-impl Restored {
-    /// When the bucket is full again under `limit`, which may be another one than before.
-    fn full_again(self, limit: Limit) -> Moment {
-        Moment(backlog(limit, self.spent, self.age))
-    }
-}
-
-/// A saved level, as of the moment 0. A clock that went back makes it no younger than it was when it was saved,
-/// and its end no later than it was then.
-fn restore(level: Level, now: Timestamp) -> Option<((Scope, Id), Restored)> {
-    let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == level.scope)?;
-    let between =
-        |from: Timestamp, to: Timestamp| Duration::from_micros(to.micros().saturating_sub(from.micros()));
-    let age = between(level.at, now);
-    let left = between(level.at, level.until).saturating_sub(age);
-    let until = Moment(super::bucket::ticks(left));
-    Some(((scope, Id(level.id)), Restored { spent: level.spent, age, until }))
-}
-
 fn gate(
     name: &str,
     rule: &ToolRule,
-    restored: &HashMap<(Scope, Id), Restored>,
+    restored: &Restored,
     class_of: &mut impl FnMut(Limit) -> Class,
 ) -> ToolGate {
     let bucket = rule.rate.map(|rate| {
         let limit = Limit::new(rate);
-        let level = restored.get(&(Scope::Tool, Id::of_name(name)));
+        let full_again = restored.find(Scope::Tool, Id::of_name(name), limit);
         let class = class_of(limit);
-        let full_again = level.map_or(Moment::default(), |level| level.full_again(limit));
         (Arc::new(Bucket::new(class, full_again)), class)
     });
     let room = rule.max_in_flight.map(|most| Arc::new(Room { running: AtomicU32::new(0), most }));

@@ -7,12 +7,14 @@ use super::{
     Exceeded, InFlight, LimitError, Limiter, Mode, Scope,
     bucket::{Bucket, Claim, Class, Moment, Short, take},
     messages::Open,
-    recent::Recent,
     shared::{ADDRESS, FAILURES, FALLBACK, Shared, ToolGate},
     table::Id,
     tally::Refused,
 };
-use crate::domain::{Principal, PrincipalKind, RequestId, Timestamp};
+use crate::{
+    actors::recent::Recent,
+    domain::{Principal, PrincipalKind, RequestId, Timestamp},
+};
 
 /// Half of the addresses, and half of the principals, whose buckets one worker holds.
 const HALF: usize = 4_096;
@@ -99,7 +101,7 @@ impl Turnstile {
         }
         let id = Id::of_address(visit.ip);
         let now = self.now(visit);
-        let of_known = |bucket: &Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
+        let of_known = |bucket: &mut Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
         let known = self.addresses.borrow_mut().find(&id).map(of_known);
         let taken = match known {
             Some(taken) => taken,
@@ -148,23 +150,6 @@ impl Turnstile {
         taken.or_else(|short| self.refuse(short.into(), id, (visit, None, None)))
     }
 
-    /// Takes one failure from the address in advance, for a proof that costs much to look at: whoever leaves
-    /// before it is judged has failed. If it holds, the stake is to be given back.
-    ///
-    /// # Errors
-    /// As of [`failed`](Self::failed); nothing is to be looked at then.
-    pub async fn stake(&self, visit: &Visit<'_>) -> Result<Stake, LimitError> {
-        if self.is_off() {
-            return Ok(Stake(None));
-        }
-        let id = Id::of_address(visit.ip);
-        let held = self.open(Scope::Failures, id, FAILURES).await?;
-        match self.take_one(Scope::Failures, &held.bucket, self.now(visit)) {
-            Ok(()) => Ok(Stake(Some((self.limiter.clone(), held.bucket)))),
-            Err(short) => self.refuse(short.into(), id, (visit, None, None)).map(|()| Stake(None)),
-        }
-    }
-
     /// Takes one request, or the cost of `tool`, from the principal, its key and the tool: from all or from
     /// none. What comes with success is to be held while the tool runs.
     ///
@@ -196,6 +181,20 @@ impl Turnstile {
             Some(error) if self.shared().mode == Mode::Enforce => Err(error),
             _ => self.refuse(exceeded, id, (visit, Some(principal), tool)).map(|()| None),
         })
+    }
+
+    /// Takes one request from a principal who will not come back soon: this worker keeps nothing of it, so
+    /// that those stay at hand who do.
+    ///
+    /// # Errors
+    /// As of [`principal`](Self::principal).
+    pub async fn passing(&self, visit: &Visit<'_>, principal: &Arc<Principal>) -> Result<(), LimitError> {
+        if self.is_off() {
+            return Ok(());
+        }
+        let known = self.meet(principal).await?;
+        let passed = self.pass(&known, None, (self.now(visit), visit.epoch)).map(drop);
+        passed.or_else(|stopped| self.refuse(stopped.exceeded, stopped.id, (visit, Some(principal), None)))
     }
 
     /// Takes from the buckets of a principal that this worker knows; `None` if it does not.
@@ -334,18 +333,6 @@ impl Stopped {
         let (capacity, retry_after) = (most.into(), ROOM_WAIT);
         let exceeded = Exceeded { scope: Scope::Tool, capacity, window_secs: 1, remaining: 0, retry_after };
         Self { exceeded, id, hopeless: None }
-    }
-}
-
-/// One failure that an address has paid for in advance. Dropped, it stays paid.
-pub struct Stake(Option<(Limiter, Arc<Bucket>)>);
-
-impl Stake {
-    /// It was none.
-    pub fn give_back(self) {
-        if let Some((limiter, bucket)) = self.0 {
-            bucket.give_back(&limiter.shared.limits);
-        }
     }
 }
 

@@ -10,8 +10,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_fut
 use super::{
     Shared,
     accounts::account_of,
-    backoff::Backoff,
-    messages::{Attempt, Refresh, Replace, Succeed},
+    backoff::Try,
+    messages::{Attempt, Refresh, Replace, Succeed, TakeBack},
 };
 use crate::{
     actors::kit::{self, Fault, Life},
@@ -29,13 +29,12 @@ const FIND: &str = "users.find";
 /// What they call the sweeping of families.
 const SWEEP: &str = "families.forget_ended";
 
-/// Owns the accounts. What it counts of tries dies with it: a panic forgives, and is rare.
+/// Owns the accounts and what is counted of tries; both outlive it.
 pub(super) struct UsersActor {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Arc<dyn UserStore>,
     pub(super) families: Arc<dyn Families>,
     pub(super) failures: StoreFailures,
-    pub(super) backoff: Backoff,
     pub(super) _life: Life,
 }
 
@@ -45,7 +44,7 @@ impl Actor for UsersActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(SWEEP_EVERY, |this, ctx| {
-            this.backoff.forget(Instant::now());
+            this.shared.backoff.lock().forget(Instant::now());
             this.sweep(ctx);
         });
         self.sweep(ctx);
@@ -66,18 +65,26 @@ impl UsersActor {
 }
 
 impl Handler<Attempt> for UsersActor {
-    type Result = Result<(), Duration>;
+    type Result = Result<Try, Duration>;
 
-    fn handle(&mut self, Attempt(name): Attempt, _: &mut Self::Context) -> Self::Result {
-        self.backoff.attempt(&name, Instant::now())
+    fn handle(&mut self, Attempt(who): Attempt, _: &mut Self::Context) -> Self::Result {
+        self.shared.backoff.lock().attempt(who, Instant::now())
     }
 }
 
 impl Handler<Succeed> for UsersActor {
     type Result = ();
 
-    fn handle(&mut self, Succeed(name): Succeed, _: &mut Self::Context) {
-        self.backoff.succeed(&name);
+    fn handle(&mut self, Succeed(tried): Succeed, _: &mut Self::Context) {
+        self.shared.backoff.lock().succeed(tried, Instant::now());
+    }
+}
+
+impl Handler<TakeBack> for UsersActor {
+    type Result = ();
+
+    fn handle(&mut self, TakeBack(tried): TakeBack, _: &mut Self::Context) {
+        self.shared.backoff.lock().take_back(tried);
     }
 }
 

@@ -1,153 +1,265 @@
-//! How long a name must wait after wrong passwords: longer each time, never for ever. Pure.
+//! Who may try a password now. Pure.
+//!
+//! Where a name has logged in lately it has tries of its own; everywhere else all tries for it count together,
+//! whether or not anybody has that name: a wait tells nothing of who exists. Only who shares an address with
+//! somebody can find out that they have logged in from there.
 
 use std::{
-    collections::HashMap,
+    hash::RandomState,
     time::{Duration, Instant},
 };
 
-/// Tries before the first wait.
-const FREE: u32 = 5;
-/// The first wait; each further one is twice as long.
-const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait. Nobody is locked out: whoever waits this long may try again, whoever else tried.
-const LONGEST: Duration = Duration::from_secs(60);
-/// After this long without a try a name is as good as new.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(15 * 60);
-/// Most names that are remembered.
-const MOST_NAMES: usize = 16_384;
+use super::{known::Known, strangers::Strangers, tries::Counted};
+use crate::actors::{identity::Id, recent::Recent};
 
-/// What is remembered of one name.
-#[derive(Debug, Clone, Copy)]
-struct Tries {
-    count: u32,
-    last: Instant,
-    until: Instant,
+/// Half of the names that have been tried and need not wait yet, and half of those that must. They are kept
+/// apart, so that a flood of names that are tried once pushes out nobody who waits.
+const HALF: usize = 8_192;
+
+/// Who tries: for which name, from where. A place is `None` where only a proxy is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Who {
+    pub(super) name: Id,
+    pub(super) place: Option<Id>,
 }
 
-/// Wrong passwords by name, of accounts and of nobody alike: a wait tells nothing of who exists.
-#[derive(Debug, Default)]
+impl Who {
+    /// The place that strangers without one share.
+    fn somewhere(self) -> Id {
+        self.place.unwrap_or_else(|| Id::of_address(None))
+    }
+}
+
+/// A try that was let through and counts until it is known better.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Try {
+    who: Who,
+    is_known: bool,
+    counted: Counted,
+}
+
+/// Tries by name, without the names themselves: people type passwords there. At most some 12 MiB.
+#[derive(Debug)]
 pub(super) struct Backoff {
-    names: HashMap<Box<str>, Tries>,
+    tried: Recent<Id, Strangers>,
+    waiting: Recent<Id, Strangers>,
+    known: Known,
+    lots: RandomState,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        let (tried, waiting) = (Recent::new(HALF), Recent::new(HALF));
+        Self { tried, waiting, known: Known::default(), lots: RandomState::new() }
+    }
 }
 
 impl Backoff {
-    /// Takes note of a try for `name` before its password is looked at, so that many at once count as many.
+    /// Counts a try before its password is looked at, so that many at once count as many.
     ///
     /// # Errors
     /// How long to wait; such a try does not count.
-    pub(super) fn attempt(&mut self, name: &str, now: Instant) -> Result<(), Duration> {
-        if let Some(tries) = self.names.get_mut(name) {
-            if now < tries.until {
-                return Err(tries.until - now);
-            }
-            if now.saturating_duration_since(tries.last) >= FORGIVEN_AFTER {
-                tries.count = 0;
-            }
-            tries.count = tries.count.saturating_add(1);
-            tries.last = now;
-            tries.until = now + wait(tries.count);
-            return Ok(());
+    pub(super) fn attempt(&mut self, who: Who, now: Instant) -> Result<Try, Duration> {
+        if let Some(tries) = who.place.and_then(|place| self.known.find(&who.name, &place)) {
+            return tries.attempt(now).map(|counted| Try { who, is_known: true, counted });
         }
-        if self.names.len() >= MOST_NAMES {
-            self.make_room(now);
-        }
-        self.names.insert(name.into(), Tries { count: 1, last: now, until: now });
-        Ok(())
+        let counted = self.attempt_as_stranger(who, now)?;
+        Ok(Try { who, is_known: false, counted })
     }
 
-    /// The password was right: the name is as good as new.
-    pub(super) fn succeed(&mut self, name: &str) {
-        self.names.remove(name);
+    fn attempt_as_stranger(&mut self, who: Who, now: Instant) -> Result<Counted, Duration> {
+        let place = who.somewhere();
+        if let Some(strangers) = self.waiting.find(&who.name) {
+            return strangers.attempt(place, now, &self.lots);
+        }
+        let mut strangers = self.tried.remove(&who.name).unwrap_or_else(|| Strangers::none(now));
+        let counted = strangers.attempt(place, now, &self.lots);
+        let kind = if strangers.is_waiting() { &mut self.waiting } else { &mut self.tried };
+        kind.add(who.name, strangers);
+        counted
+    }
+
+    /// The password of that try was never looked at: it is as if it had not been.
+    pub(super) fn take_back(&mut self, tried: Try) {
+        let Try { who, is_known, counted } = tried;
+        if is_known {
+            if let Some(tries) = who.place.and_then(|place| self.known.find(&who.name, &place)) {
+                tries.take_back(counted);
+            }
+            return;
+        }
+        for kind in [&mut self.waiting, &mut self.tried] {
+            if let Some(strangers) = kind.find(&who.name) {
+                strangers.take_back(who.somewhere(), counted);
+                if strangers.is_none() {
+                    kind.remove(&who.name);
+                }
+                return;
+            }
+        }
+    }
+
+    /// The password was right: the place is known from now on, and whatever was tried from there is forgiven;
+    /// not what strangers have tried, since they would have new tries whenever the owner logs in.
+    pub(super) fn succeed(&mut self, tried: Try, now: Instant) {
+        let Who { name, place } = tried.who;
+        let Some(place) = place else {
+            self.waiting.remove(&name);
+            self.tried.remove(&name);
+            return;
+        };
+        if !tried.is_known {
+            self.take_back(tried);
+        }
+        self.known.remember(name, place, now);
     }
 
     /// Forgets whoever is forgiven.
     pub(super) fn forget(&mut self, now: Instant) {
-        self.names.retain(|_, tries| now.saturating_duration_since(tries.last) < FORGIVEN_AFTER);
-    }
-
-    /// Drops the name with the fewest tries, of these the oldest: a flood of new names pushes out itself.
-    fn make_room(&mut self, now: Instant) {
-        self.forget(now);
-        if self.names.len() < MOST_NAMES {
-            return;
+        for kind in [&mut self.waiting, &mut self.tried] {
+            kind.retain(|strangers| !strangers.is_forgiven(now));
         }
-        let least = self.names.iter().min_by_key(|(_, tries)| (tries.count, tries.last));
-        if let Some(name) = least.map(|(name, _)| name.clone()) {
-            self.names.remove(&name);
-        }
-    }
-}
-
-/// The wait after the try of this number.
-fn wait(count: u32) -> Duration {
-    match count.checked_sub(FREE) {
-        None => Duration::ZERO,
-        Some(further) => FIRST.saturating_mul(1 << further.min(10)).min(LONGEST),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            strangers::MOST_TURNS,
+            tries::{FIRST, FORGIVEN_AFTER, FREE},
+        },
+        *,
+    };
+
+    fn from(name: &str, place: &str) -> Who {
+        Who { name: Id::of_name(name), place: Some(Id::of_name(place)) }
+    }
+
+    fn numbered(name: u64, place: u64) -> Who {
+        let id = |n: u64| Id((u128::from(n) << 64 | u128::from(n)).to_be_bytes());
+        Who { name: id(name), place: Some(id(place)) }
+    }
+
+    /// Ann has logged in from home.
+    fn ann_at_home(now: Instant) -> Backoff {
+        let mut backoff = Backoff::default();
+        let tried = backoff.attempt(from("ann", "home"), now).unwrap();
+        backoff.succeed(tried, now);
+        backoff
+    }
 
     #[test]
-    fn the_wait_grows_to_a_minute_and_never_beyond() {
-        let (mut backoff, mut now) = (Backoff::default(), Instant::now());
-        let mut waits = Vec::new();
-        for _ in 0..15 {
-            assert_eq!(backoff.attempt("ann", now), Ok(()));
-            let wait = backoff.attempt("ann", now).err().unwrap_or_default();
-            if wait.is_zero() {
-                // That second look was a try of its own.
-                continue;
+    fn whoever_tries_without_end_from_many_places_keeps_the_owner_from_nothing_where_it_is_known() {
+        let start = Instant::now();
+        let mut backoff = ann_at_home(start);
+        let bots: Vec<_> = (0..20).map(|bot| from("ann", &format!("bot{bot}"))).collect();
+        let mut guesses = 0;
+        for step in 0..7_200_u32 {
+            let now = start + step * Duration::from_millis(500);
+            guesses += bots.iter().filter(|bot| backoff.attempt(**bot, now).is_ok()).count();
+            if step % 100 == 7 {
+                let tried = backoff.attempt(from("ann", "home"), now).expect("the owner waits for nobody");
+                backoff.succeed(tried, now);
             }
-            waits.push(wait.as_secs());
-            now += wait;
         }
-        assert_eq!(waits[..7], [1, 2, 4, 8, 16, 32, 60]);
-        assert!(waits[7..].iter().all(|wait| *wait == 60), "{waits:?}");
-        assert_eq!(backoff.attempt("bob", now), Ok(()), "somebody else does not wait");
+        assert!(guesses <= 5 + 7 + 60, "{guesses} in an hour: the owner's logins gave strangers nothing");
     }
 
     #[test]
-    fn a_try_within_the_wait_neither_counts_nor_lengthens_it() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
-        for _ in 0..FREE {
-            assert_eq!(backoff.attempt("ann", now), Ok(()));
-        }
-        for _ in 0..100 {
-            assert_eq!(backoff.attempt("ann", now), Err(FIRST));
-        }
-        assert_eq!(backoff.attempt("ann", now + FIRST), Ok(()));
+    fn whoever_has_known_a_password_once_has_no_more_tries_there_than_anybody() {
+        let start = Instant::now();
+        let mut backoff = ann_at_home(start);
+        let hour = (0..36_000_u32).map(|step| start + step * Duration::from_millis(100));
+        let guesses = hour.filter(|now| backoff.attempt(from("ann", "home"), *now).is_ok()).count();
+        assert!((60..=5 + 7 + 60).contains(&guesses), "{guesses} in an hour");
+        let later = start + Duration::from_secs(3_600);
+        assert!(backoff.attempt(from("ann", "elsewhere"), later).is_ok(), "and takes none of the others'");
     }
 
     #[test]
-    fn the_right_password_and_a_quiet_quarter_of_an_hour_forgive_everything() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
-        for _ in 0..FREE {
-            assert_eq!(backoff.attempt("ann", now), Ok(()));
+    fn a_try_that_was_never_judged_does_not_count_anywhere() {
+        let start = Instant::now();
+        let mut backoff = ann_at_home(start);
+        for who in [from("ann", "home"), from("ann", "bot"), from("nobody", "bot")] {
+            for _ in 0..100 {
+                let tried = backoff.attempt(who, start).expect("none counts");
+                backoff.take_back(tried);
+            }
+            for n in 0..FREE {
+                assert!(backoff.attempt(who, start).is_ok(), "{n}");
+            }
+            assert_eq!(backoff.attempt(who, start).unwrap_err(), FIRST);
+            let tried = backoff.attempt(who, start + FIRST).unwrap();
+            assert_eq!(backoff.attempt(who, start + FIRST).unwrap_err(), 2 * FIRST);
+            backoff.take_back(tried);
+            assert!(backoff.attempt(who, start + FIRST).is_ok(), "its turn is had again");
         }
-        backoff.succeed("ann");
-        for _ in 0..FREE {
-            assert_eq!(backoff.attempt("ann", now), Ok(()));
-        }
-        let later = now + FORGIVEN_AFTER;
-        assert_eq!(backoff.attempt("ann", later), Ok(()));
-        assert_eq!(backoff.attempt("ann", later), Ok(()), "without a wait");
-        backoff.forget(later + FORGIVEN_AFTER);
-        assert!(backoff.names.is_empty());
     }
 
     #[test]
-    fn a_flood_of_names_takes_bounded_space_and_pushes_nobody_out_who_waits() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
+    fn a_name_that_nobody_has_waits_like_one_that_somebody_has() {
+        let start = Instant::now();
+        let mut backoff = ann_at_home(start);
+        let mut tell = |name: &str| -> Vec<_> {
+            let at = |step: u32| start + step * Duration::from_millis(700);
+            (0..200).map(|step| backoff.attempt(from(name, "bot"), at(step)).map(drop)).collect()
+        };
+        assert_eq!(tell("ann"), tell("nobody"));
+    }
+
+    #[test]
+    fn a_right_password_from_a_new_place_is_no_strangers_try_and_forgives_none() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        for _ in 1..FREE {
+            assert!(backoff.attempt(from("ann", "bot"), now).is_ok());
+        }
+        let tried = backoff.attempt(from("ann", "office"), now).unwrap();
+        backoff.succeed(tried, now);
+        assert!(backoff.attempt(from("ann", "bot"), now).is_ok(), "the fifth is theirs");
+        assert!(backoff.attempt(from("ann", "bot"), now).is_err());
+        assert!(backoff.attempt(from("ann", "office"), now).is_ok());
+    }
+
+    #[test]
+    fn where_only_a_proxy_is_known_nothing_is_and_a_login_forgives() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        let who = Who { place: None, ..from("ann", "") };
+        for _ in 0..3 {
+            for _ in 1..FREE {
+                assert!(backoff.attempt(who, now).is_ok());
+            }
+            let tried = backoff.attempt(who, now).unwrap();
+            backoff.succeed(tried, now);
+        }
+        assert_eq!(backoff.known.count(), 0);
+    }
+
+    #[test]
+    fn a_million_names_take_no_more_than_was_said_and_push_out_nobody_who_waits() {
+        let now = Instant::now();
+        let mut backoff = ann_at_home(now);
         for _ in 0..FREE {
-            assert_eq!(backoff.attempt("ann", now), Ok(()));
+            assert!(backoff.attempt(from("ann", "bot"), now).is_ok());
         }
-        for n in 0..MOST_NAMES + 100 {
-            assert_eq!(backoff.attempt(&format!("u{n}"), now), Ok(()));
+        for n in 0..1_000_000 {
+            assert!(backoff.attempt(numbered(n, n), now).is_ok());
         }
-        assert_eq!(backoff.names.len(), MOST_NAMES);
-        assert_eq!(backoff.attempt("ann", now), Err(FIRST));
+        assert_eq!(backoff.attempt(from("ann", "bot"), now).unwrap_err(), FIRST);
+        assert!(backoff.attempt(from("ann", "home"), now).is_ok());
+        for n in 0..100_000 {
+            let tried = backoff.attempt(numbered(n, n + 1), now);
+            backoff.succeed(tried.unwrap(), now);
+        }
+        assert!(backoff.tried.count() <= 2 * HALF && backoff.waiting.count() <= 2 * HALF);
+        assert!(backoff.known.count() <= 4 * HALF, "{}", backoff.known.count());
+        // An entry at the emptiest that a map is before it grows again, and the turns beside those who wait.
+        let (entry, turns) = (2 * size_of::<(Id, Strangers)>(), MOST_TURNS * size_of::<Id>());
+        let most = 2 * HALF * (2 * entry + turns);
+        assert!(most <= 12 << 20, "{most} bytes: say so where it is promised");
+        backoff.forget(now + FORGIVEN_AFTER);
+        assert_eq!(backoff.tried.count() + backoff.waiting.count(), 0);
     }
 }

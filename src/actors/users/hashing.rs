@@ -9,7 +9,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::UsersError;
 use crate::domain::Password;
@@ -49,7 +49,10 @@ pub struct Hasher {
     runs: Arc<AtomicU64>,
 }
 
-/// The turn of one login in the queue.
+/// The turn of one login: whoever has it computes.
+pub(super) struct Turn(OwnedSemaphorePermit);
+
+/// The place of one login in the queue.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -89,12 +92,11 @@ impl Hasher {
         Ok(digest.to_string())
     }
 
-    /// Whether `password` is the one of the digest `kept`. Without a digest, or with one that cannot be
-    /// computed here, the same work is done and the answer is no.
+    /// Waits for its turn to have one password looked at.
     ///
     /// # Errors
     /// [`UsersError::Busy`] while too many others wait.
-    pub(super) async fn is_of(&self, password: Password, kept: Option<String>) -> Result<bool, UsersError> {
+    pub(super) async fn turn(&self) -> Result<Turn, UsersError> {
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(UsersError::Busy);
@@ -102,18 +104,38 @@ impl Hasher {
         let place = Place(&self.waiting);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_closed| UsersError::Busy)?;
         drop(place);
+        Ok(Turn(turn))
+    }
+
+    /// Whether `password` is the one of the digest `kept`. Without a digest, or with one that cannot be
+    /// computed here, the same work is done and the answer is no.
+    ///
+    /// # Errors
+    /// [`UsersError::Hash`].
+    pub(super) async fn is_of(
+        &self,
+        turn: Turn,
+        password: Password,
+        kept: Option<String>,
+    ) -> Result<bool, UsersError> {
         let kept = kept.and_then(|text| bounded(&text));
         let known = kept.is_some();
         let hash = kept.or_else(|| bounded(&self.dummy)).ok_or(UsersError::Hash)?;
         let (argon2, runs) = (self.argon2.clone(), Arc::clone(&self.runs));
         let compute = move || {
             // Held to the end: a client that goes away does not make room for the next one.
-            let _turn = turn;
+            let _turn = turn.0;
             runs.fetch_add(1, Ordering::AcqRel);
             argon2.verify_password(password.expose(), &hash).is_ok()
         };
         let same = tokio::task::spawn_blocking(compute).await.map_err(|_panicked| UsersError::Hash)?;
         Ok(same && known)
+    }
+
+    /// How many logins wait for their turn.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// How many digests were computed for logins.
@@ -152,6 +174,10 @@ mod tests {
         Hasher::new(HashCost { memory_kib: 64, passes: 1 }).unwrap()
     }
 
+    async fn is_of(hasher: &Hasher, given: Password, kept: Option<String>) -> Result<bool, UsersError> {
+        hasher.is_of(hasher.turn().await?, given, kept).await
+    }
+
     fn password(text: &str) -> Password {
         text.parse().unwrap()
     }
@@ -161,8 +187,8 @@ mod tests {
         let hasher = cheap();
         let kept = hasher.hash(&password("correct horse battery")).unwrap();
         assert!(kept.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{kept}");
-        assert!(hasher.is_of(password("correct horse battery"), Some(kept.clone())).await.unwrap());
-        assert!(!hasher.is_of(password("correct horse battery!"), Some(kept)).await.unwrap());
+        assert!(is_of(&hasher, password("correct horse battery"), Some(kept.clone())).await.unwrap());
+        assert!(!is_of(&hasher, password("correct horse battery!"), Some(kept)).await.unwrap());
     }
 
     #[tokio::test]
@@ -171,7 +197,7 @@ mod tests {
         let kept = hasher.hash(&password("correct horse battery")).unwrap();
         for stored in [Some(kept), None, Some("nonsense".into()), Some(String::new())] {
             let before = hasher.runs();
-            assert!(!hasher.is_of(password("wrong horse battery"), stored).await.unwrap());
+            assert!(!is_of(&hasher, password("wrong horse battery"), stored).await.unwrap());
             assert_eq!(hasher.runs() - before, 1);
         }
     }
@@ -185,7 +211,7 @@ mod tests {
             );
             assert!(bounded(&text).is_none(), "{params}");
             let started = Instant::now();
-            assert!(!hasher.is_of(password("correct horse battery"), Some(text)).await.unwrap());
+            assert!(!is_of(&hasher, password("correct horse battery"), Some(text)).await.unwrap());
             assert!(started.elapsed() < Duration::from_secs(1), "{params}");
         }
         let other = "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21l$RdescudvJCsgt3ub+b2dWRWJTmaaJObGRdescudvJCs";
@@ -195,14 +221,14 @@ mod tests {
     #[tokio::test]
     async fn two_hundred_at_once_wait_their_turn_or_are_refused_and_none_is_lost() {
         let hasher = cheap();
-        let all = (0..200).map(|_| hasher.is_of(password("correct horse battery"), None));
+        let all = (0..200).map(|_| is_of(&hasher, password("correct horse battery"), None));
         let answers = join_all(all).await;
         let refused = answers.iter().filter(|answer| matches!(answer, Err(UsersError::Busy))).count();
         assert!(refused >= 200 - MOST_WAITING - MOST_AT_ONCE, "{refused}");
         assert_eq!(hasher.runs(), 200 - refused as u64);
         assert_eq!(hasher.waiting.load(Ordering::Acquire), 0);
         assert!(
-            hasher.is_of(password("correct horse battery"), None).await.is_ok(),
+            is_of(&hasher, password("correct horse battery"), None).await.is_ok(),
             "and there is room again"
         );
     }

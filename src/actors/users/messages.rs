@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use actix::Message;
 
-use super::accounts::Table;
+use super::{
+    accounts::Table,
+    backoff::{Try, Who},
+};
 use crate::{actors::feed::Upto, domain::Subject};
 
 /// Read these accounts again, because the feed says that they have changed; with none of them, only: the
@@ -28,12 +31,17 @@ pub(super) struct Replace {
     pub(super) upto: Upto,
 }
 
-/// Somebody is about to try a password for this name: may they, or how long must they wait.
+/// Somebody is about to try a password: may they, or how long must they wait.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Duration>")]
-pub(super) struct Attempt(pub(super) Box<str>);
+#[rtype(result = "Result<Try, Duration>")]
+pub(super) struct Attempt(pub(super) Who);
 
-/// The password for this name was right.
+/// The password of that try was right.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Succeed(pub(super) Box<str>);
+pub(super) struct Succeed(pub(super) Try);
+
+/// The password of that try was never looked at.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct TakeBack(pub(super) Try);

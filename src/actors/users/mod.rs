@@ -9,9 +9,13 @@ mod actor;
 mod backoff;
 mod error;
 mod hashing;
+mod known;
 mod messages;
+mod strangers;
+mod tries;
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,17 +24,19 @@ pub use accounts::account_of;
 use actix::ArbiterHandle;
 pub use error::UsersError;
 pub use hashing::{HashCost, Hasher};
+use parking_lot::Mutex;
 
 use self::{
     accounts::{Accounts, Table},
     actor::UsersActor,
-    backoff::Backoff,
-    messages::{Attempt, Refresh, Replace, Succeed},
+    backoff::{Backoff, Try, Who},
+    messages::{Attempt, Refresh, Replace, Succeed, TakeBack},
 };
 use crate::{
     actors::{
         epoch::Epoch,
         feed::{Listener, Reloaded, Upto},
+        identity::Id,
         kit::{self, ActorError, Fault, Seat, Vitals},
     },
     domain::{Password, Subject, Timestamp},
@@ -46,6 +52,23 @@ const MAX_NAME: usize = 65;
 #[derive(Debug)]
 struct Shared {
     accounts: Accounts,
+    backoff: Mutex<Backoff>,
+}
+
+/// A try of a password that was let through. Dropped before it counts, it has not been.
+struct Pending<'a> {
+    seat: &'a Seat<UsersActor>,
+    tried: Try,
+    counts: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.counts {
+            // If it is not taken note of, somebody waits a little longer than they would have to.
+            let _posted = self.seat.post(TakeBack(self.tried));
+        }
+    }
 }
 
 /// An account that has proved its password.
@@ -78,7 +101,8 @@ impl Users {
         (hasher, epoch): (Arc<Hasher>, &Epoch),
     ) -> Result<Self, UsersError> {
         let table = Table::load(&*stores.users).await?;
-        let shared = Arc::new(Shared { accounts: Accounts::new(table, from, epoch.clone()) });
+        let accounts = Accounts::new(table, from, epoch.clone());
+        let shared = Arc::new(Shared { accounts, backoff: Mutex::default() });
         let (state, store, families, failures) = (
             Arc::clone(&shared),
             Arc::clone(&stores.users),
@@ -88,14 +112,7 @@ impl Users {
         let build = move |life| {
             let (shared, store) = (Arc::clone(&state), Arc::clone(&store));
             let (families, failures) = (Arc::clone(&families), failures.clone());
-            Ok::<_, UsersError>(UsersActor {
-                shared,
-                store,
-                families,
-                failures,
-                backoff: Backoff::default(),
-                _life: life,
-            })
+            Ok::<_, UsersError>(UsersActor { shared, store, families, failures, _life: life })
         };
         let seat = kit::keep("users", arbiter, build).await?;
         let (store, failures) = (Arc::clone(&stores.users), stores.failures.clone());
@@ -107,24 +124,40 @@ impl Users {
         self.shared.accounts.find(name)
     }
 
-    /// The account that proves itself by `password`. A name that nobody has costs the same and is told the
-    /// same; tries for one name must wait longer and longer, whether or not anybody has it.
+    /// The account that proves itself by `password`, tried from the address `from`; `None` where only a proxy is
+    /// known. A name that nobody has costs the same and is told the same; tries for one name must wait longer
+    /// and longer, whether or not anybody has it. Where a name has logged in before, it waits for its own
+    /// failures alone.
     ///
     /// # Errors
     /// [`UsersError`]; [`UsersError::Wrong`] for everything that is wrong with name, password or account.
-    pub async fn login(&self, name: &str, password: Password) -> Result<Proved, UsersError> {
-        let name: Box<str> = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default().into();
-        self.seat.ask(Attempt(name.clone())).await?.map_err(UsersError::Wait)?;
+    pub async fn login(
+        &self,
+        name: &str,
+        password: Password,
+        from: Option<IpAddr>,
+    ) -> Result<Proved, UsersError> {
+        let name = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default();
+        let place = from.map(|ip| Id::of_address(Some(ip)));
+        let who = Who { name: Id::of_name(name), place };
+        let tried = self.seat.ask(Attempt(who)).await?.map_err(UsersError::Wait)?;
+        let mut pending = Pending { seat: &self.seat, tried, counts: false };
         let kept = match name.parse::<Subject>() {
             Ok(subject) => self.failures.note("users.proof", self.store.proof(&subject).await)?,
             Err(_) => None,
         };
         let (user, hash) = kept.map_or((None, None), |(user, hash)| (Some(user), hash));
-        let proved = self.hasher.is_of(password, hash.clone()).await?;
+        let turn = self.hasher.turn().await?;
+        // From here on the password is looked at, whoever goes away meanwhile.
+        pending.counts = true;
+        let proved = self.hasher.is_of(turn, password, hash.clone()).await;
+        // A digest that cannot be computed is our fault, and tells nothing.
+        pending.counts = proved.is_ok();
+        let proved = proved?;
         match user.filter(|user| proved && user.active).zip(hash) {
             Some((user, hash)) => {
                 // If it is not taken note of, the next wrong password waits sooner: nothing worse.
-                let _posted = self.seat.post(Succeed(name));
+                let _posted = self.seat.post(Succeed(tried));
                 Ok(Proved { user, hash })
             }
             None => Err(UsersError::Wrong),

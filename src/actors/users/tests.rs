@@ -1,7 +1,7 @@
 //! Logging in as a whole, on a store in memory and with digests that cost next to nothing.
 
 use actix::Arbiter;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use uuid::Uuid;
 
 use super::*;
@@ -33,7 +33,16 @@ async fn users(names: u32) -> (Users, Stores) {
 }
 
 async fn login(users: &Users, name: &str, password: &str) -> Result<Proved, UsersError> {
-    users.login(name, password.parse().unwrap()).await
+    login_from(users, "192.0.2.1", (name, password)).await
+}
+
+async fn login_from(users: &Users, ip: &str, (name, password): (&str, &str)) -> Result<Proved, UsersError> {
+    users.login(name, password.parse().unwrap(), ip.parse().ok()).await
+}
+
+/// Every turn that there is to have a password looked at.
+fn all_turns(users: &Users) -> Vec<hashing::Turn> {
+    std::iter::from_fn(|| users.hasher.turn().now_or_never()?.ok()).collect()
 }
 
 #[actix::test]
@@ -68,6 +77,68 @@ async fn the_right_password_gives_the_account_and_forgives_the_wrong_ones() {
         }
         assert_eq!(login(&users, "known0", RIGHT).await.ok().unwrap().user.username.as_str(), "known0");
     }
+}
+
+#[actix::test]
+async fn where_a_name_has_logged_in_it_waits_for_nobody_else_and_ipv6_counts_by_its_network() {
+    let (users, _) = users(1).await;
+    for home in ["198.51.100.1", "2001:db8:1:2::1"] {
+        assert!(login_from(&users, home, ("known0", RIGHT)).await.is_ok());
+    }
+    let mut waits = 0;
+    for bot in 0..60 {
+        let refused = login_from(&users, &format!("192.0.2.{bot}"), ("known0", "wrong horse battery")).await;
+        waits += u32::from(matches!(refused, Err(UsersError::Wait(_))));
+    }
+    assert_eq!(waits, 55);
+    for home in ["198.51.100.1", "2001:db8:1:2::1", "2001:db8:1:2:ffff::7", "::ffff:198.51.100.1"] {
+        assert!(login_from(&users, home, ("known0", RIGHT)).await.is_ok(), "{home}");
+    }
+    let elsewhere = login_from(&users, "2001:db8:1:3::1", ("known0", RIGHT)).await;
+    assert!(matches!(elsewhere, Err(UsersError::Wait(_))));
+}
+
+#[actix::test]
+async fn a_try_that_finds_no_room_or_gives_up_before_it_is_looked_at_does_not_count() {
+    let (users, _) = users(1).await;
+    let held = all_turns(&users);
+    for _ in 0..20 {
+        let mut waiting = Box::pin(login(&users, "known0", RIGHT));
+        while users.hasher.waiting() == 0 {
+            assert!((&mut waiting).now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+    }
+    // As many as may wait, and then twenty more.
+    let names: Vec<_> = (0..32).map(|n| format!("nobody{n}")).collect();
+    let mut others: Vec<_> = names.iter().map(|name| Box::pin(login(&users, name, RIGHT))).collect();
+    while users.hasher.waiting() < 32 {
+        others.iter_mut().for_each(|other| assert!(other.now_or_never().is_none()));
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        assert!(matches!(login(&users, "known0", RIGHT).await, Err(UsersError::Busy)));
+    }
+    drop((held, others));
+    for _ in 0..4 {
+        assert!(matches!(login(&users, "known0", "wrong horse battery").await, Err(UsersError::Wrong)));
+    }
+    assert!(login(&users, "known0", RIGHT).await.is_ok());
+}
+
+#[actix::test]
+async fn a_panic_of_the_actor_forgives_nothing_and_forgets_no_home() {
+    let (users, _) = users(1).await;
+    assert!(login_from(&users, "198.51.100.1", ("known0", RIGHT)).await.is_ok());
+    for _ in 0..5 {
+        assert!(matches!(login(&users, "known0", "wrong horse battery").await, Err(UsersError::Wrong)));
+    }
+    users.fault().unwrap();
+    while users.vitals().restarts == 0 || !users.seat.is_alive() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(login(&users, "known0", RIGHT).await, Err(UsersError::Wait(_))));
+    assert!(login_from(&users, "198.51.100.1", ("known0", RIGHT)).await.is_ok());
 }
 
 #[actix::test]

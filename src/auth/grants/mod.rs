@@ -19,7 +19,9 @@ use crate::{
     },
     domain::{PermissionSet, Principal, PrincipalKind, Recorded, RefreshClaims, Subject, Timestamp},
     policy::{Roles, standing},
-    store::{Families, Family, FamilyAccess, FamilyOf, RevocationTarget, Rotated, Rotation, Stores},
+    store::{
+        Families, Family, FamilyAccess, FamilyOf, MadeRoom, RevocationTarget, Rotated, Rotation, Stores,
+    },
     telemetry::StoreFailures,
 };
 
@@ -63,6 +65,8 @@ pub struct Pair {
     pub jti: Option<Box<str>>,
     /// The id of the family.
     pub family: Box<str>,
+    /// The families of the same subject that have ended because there were too many.
+    pub ended: Vec<String>,
 }
 
 impl std::fmt::Debug for Pair {
@@ -79,6 +83,24 @@ impl Pair {
     pub fn principal(&self) -> Principal {
         let credential = self.jti.clone().unwrap_or_else(|| self.family.clone());
         shown(self.subject.clone(), self.client.clone(), credential, self.roles.clone())
+    }
+}
+
+/// A refresh token that holds, and of whom.
+pub struct Shown<'a> {
+    token: &'a str,
+    claims: RefreshClaims,
+    family: Family,
+    /// The roles of its family that its subject has now.
+    roles: Vec<String>,
+}
+
+impl Shown<'_> {
+    /// Whoever shows it, for its limits and for a record: who it is, not what it may do.
+    pub fn principal(&self) -> Principal {
+        let family = &self.family;
+        let roles = self.roles.iter().map(|role| role.as_str().into()).collect();
+        shown(family.subject.clone(), family.client.as_str().into(), family.id.as_str().into(), roles)
     }
 }
 
@@ -146,7 +168,8 @@ impl Grants {
         Self { tokens, users, roles, families, failures, lives }
     }
 
-    /// A new pair for an account with these roles that has just proved its password.
+    /// A new pair for an account with these roles that has just proved its password. Of an account with too
+    /// many pairs the one that was not used for longest ends.
     ///
     /// # Errors
     /// [`GrantError`]: nothing is given.
@@ -154,20 +177,33 @@ impl Grants {
         let request = self.request(subject, PASSWORD_CLIENT, (roles, Vec::new()));
         let minted = self.tokens.mint_pair(request, new_family(), self.lives.refresh).await?;
         let (family, access) = founded(&minted, true, self.tokens.leeway())?;
-        self.failures.note("families.found", self.families.found(&family, &access).await)?;
-        Ok(pair(&minted, subject))
+        let found = self.families.found(&family, &access, Timestamp::now()).await;
+        let MadeRoom { ended, revocations } = self.failures.note("families.found", found)?;
+        if !revocations.is_empty() {
+            self.tokens.enforce(revocations).await;
+        }
+        Ok(Pair { ended, ..pair(&minted, subject) })
+    }
+
+    /// Finds out whose refresh token that is, and what it may be exchanged for. Nothing is exchanged yet.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn look<'a>(&self, token: &'a str, now: Timestamp) -> Result<Shown<'a>, GrantError> {
+        let claims = self.tokens.verify_refresh(token, now)?;
+        let family = self.failures.note("families.find", self.families.find(&claims.family).await)?;
+        let family = family.filter(|family| family.subject.as_str() == claims.sub);
+        let family = family.ok_or(GrantError::Revoked)?;
+        let roles = self.present_roles(&family)?;
+        Ok(Shown { token, claims, family, roles })
     }
 
     /// Exchanges a refresh token for its successors. Roles that the account has lost are not in them.
     ///
     /// # Errors
     /// [`GrantError`]; after [`GrantError::Reused`] the whole family has ended.
-    pub async fn refresh(&self, token: &str, now: Timestamp) -> Result<Pair, GrantError> {
-        let claims = self.tokens.verify_refresh(token, now)?;
-        let family = self.failures.note("families.find", self.families.find(&claims.family).await)?;
-        let family = family.filter(|family| family.subject.as_str() == claims.sub);
-        let family = family.ok_or(GrantError::Revoked)?;
-        let roles = self.present_roles(&family)?;
+    pub async fn refresh(&self, shown: Shown<'_>, now: Timestamp) -> Result<Pair, GrantError> {
+        let Shown { token, claims, family, roles } = shown;
         let permissions = family.permissions.clone();
         let request = self.request(&family.subject, &family.client, (roles, permissions));
         let minted = self.tokens.mint_pair(request, family.id.clone(), self.lives.refresh).await?;
@@ -270,5 +306,6 @@ fn pair(minted: &MintedPair, subject: &Subject) -> Pair {
         roles: claims.roles.iter().map(|role| role.as_str().into()).collect(),
         jti: Some(claims.jti.as_str().into()),
         family: minted.refresh.claims.family.as_str().into(),
+        ended: Vec::new(),
     }
 }

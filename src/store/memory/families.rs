@@ -6,8 +6,8 @@ use super::{Memory, Tables};
 use crate::{
     domain::Timestamp,
     store::{
-        Families, Family, FamilyAccess, FamilyOf, Revocation, RevocationTarget, Rotated, Rotation,
-        StoreError, StoreFuture, families::revocation,
+        Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
+        Rotated, Rotation, StoreError, StoreFuture, families::revocation,
     },
 };
 
@@ -24,13 +24,35 @@ struct Kept {
 pub(super) struct FamilyTables(HashMap<String, Kept>);
 
 impl Tables {
-    fn found(&mut self, family: &Family, access: &FamilyAccess) -> Result<(), StoreError> {
+    fn found(
+        &mut self,
+        family: &Family,
+        access: &FamilyAccess,
+        at: Timestamp,
+    ) -> Result<MadeRoom, StoreError> {
         if self.families.0.contains_key(&family.id) {
             return Err(StoreError::Taken("the family's id"));
         }
         let kept = Kept { family: family.clone(), access: vec![access.clone()], used: HashMap::new() };
         self.families.0.insert(family.id.clone(), kept);
-        Ok(())
+        Ok(self.make_room(family, at))
+    }
+
+    /// Ends the families of the same subject that are one too many beside the new one.
+    fn make_room(&mut self, new: &Family, at: Timestamp) -> MadeRoom {
+        let others =
+            self.families.0.values().map(|kept| &kept.family).filter(|family| {
+                family.subject == new.subject && family.id != new.id && family.expires_at > at
+            });
+        let mut others: Vec<_> = others.map(|family| (family.expires_at, family.id.clone())).collect();
+        others.sort_unstable_by(|one, other| other.cmp(one));
+        let ended: Vec<String> = others.drain(..).skip(MOST_FAMILIES - 1).map(|(_, id)| id).collect();
+        let mut room = MadeRoom::default();
+        for id in ended {
+            room.revocations.extend(self.end_families(|family| family.id == id, at));
+            room.ended.push(id);
+        }
+        room
     }
 
     fn rotate(&mut self, rotation: &Rotation) -> Rotated {
@@ -94,8 +116,13 @@ impl Tables {
 }
 
 impl Families for Memory {
-    fn found<'a>(&'a self, family: &'a Family, access: &'a FamilyAccess) -> StoreFuture<'a, ()> {
-        Box::pin(async { self.0.lock().found(family, access) })
+    fn found<'a>(
+        &'a self,
+        family: &'a Family,
+        access: &'a FamilyAccess,
+        at: Timestamp,
+    ) -> StoreFuture<'a, MadeRoom> {
+        Box::pin(async move { self.0.lock().found(family, access, at) })
     }
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Family>> {

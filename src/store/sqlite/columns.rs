@@ -1,6 +1,6 @@
 //! How our nouns stand in columns, and what a column that does not read is: corrupt, never a panic.
 
-use rusqlite::Row;
+use rusqlite::{Row, Rows};
 
 use crate::{domain::Timestamp, store::StoreError};
 
@@ -22,4 +22,19 @@ pub(super) fn from_count(count: u64) -> i64 {
 /// The count or id in column `index` of a row of `table`.
 pub(super) fn count(row: &Row<'_>, index: usize, table: &'static str) -> Result<u64, StoreError> {
     u64::try_from(row.get::<_, i64>(index)?).map_err(|_negative| StoreError::Corrupt(table))
+}
+
+/// What `read` makes of each of `rows`.
+///
+/// # Errors
+/// [`StoreError`], also if a single row does not read: a list with a hole would be taken for the whole.
+pub(super) fn gather<T>(
+    mut rows: Rows<'_>,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        list.push(read(row)?);
+    }
+    Ok(list)
 }

@@ -4,28 +4,36 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     Sqlite,
-    columns::{from_moment, moment},
+    columns::{from_moment, gather, moment},
     revocations,
 };
 use crate::{
     domain::{Subject, Timestamp},
     store::{
-        Families, Family, FamilyAccess, FamilyOf, Revocation, RevocationTarget, Rotated, Rotation,
-        StoreError, StoreFuture, families::revocation,
+        Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
+        Rotated, Rotation, StoreError, StoreFuture, families::revocation,
     },
 };
 
 /// Where a column that does not read was found.
 const TABLE: &str = "a refresh family";
+/// Families of its subject that may stand beside a new one, as SQLite counts.
+const BESIDE: i64 = MOST_FAMILIES as i64 - 1;
 /// Ended families that one transaction drops.
 const FORGOTTEN_AT_ONCE: u32 = 500;
 
 impl Families for Sqlite {
-    fn found<'a>(&'a self, family: &'a Family, access: &'a FamilyAccess) -> StoreFuture<'a, ()> {
+    fn found<'a>(
+        &'a self,
+        family: &'a Family,
+        access: &'a FamilyAccess,
+        at: Timestamp,
+    ) -> StoreFuture<'a, MadeRoom> {
         let (family, access) = (family.clone(), access.clone());
         self.writer.ask(move |conn| {
             add(conn, &family)?;
-            add_access(conn, &family.id, &access)
+            add_access(conn, &family.id, &access)?;
+            make_room(conn, &family, at)
         })
     }
 
@@ -53,16 +61,7 @@ impl Families for Sqlite {
     }
 
     fn forget_ended_families(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
-            let mut forgotten = 0;
-            loop {
-                let step = self.writer.ask(move |conn| forget(conn, now)).await?;
-                forgotten += u64::from(step);
-                if step < FORGOTTEN_AT_ONCE {
-                    return Ok(forgotten);
-                }
-            }
-        })
+        self.writer.in_steps(FORGOTTEN_AT_ONCE, move |conn| forget(conn, now))
     }
 }
 
@@ -140,16 +139,11 @@ fn exchange(conn: &Connection, rotation: &Rotation) -> Result<(), StoreError> {
 
 /// Ends one family with everything that hangs on it; its live access tokens are revoked.
 fn end(conn: &Connection, id: &str, at: Timestamp) -> Result<Vec<Revocation>, StoreError> {
-    let mut ended = Vec::new();
-    {
-        let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
-        let mut statement = conn.prepare_cached(sql)?;
-        let mut rows = statement.query(params![id, from_moment(at)])?;
-        while let Some(row) = rows.next()? {
-            let access = FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? };
-            ended.push(revocation(access, at));
-        }
-    }
+    let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
+    let ended = gather(conn.prepare_cached(sql)?.query(params![id, from_moment(at)])?, |row| {
+        let access = FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? };
+        Ok(revocation(access, at))
+    })?;
     drop_family(conn, id)?;
     for revocation in &ended {
         revocations::revoke(conn, revocation)?;
@@ -162,6 +156,18 @@ fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM family_access WHERE family = ?1")?.execute([id])?;
     conn.prepare_cached("DELETE FROM families WHERE id = ?1")?.execute([id])?;
     Ok(())
+}
+
+/// Ends the families of the same subject that are one too many beside the new one.
+fn make_room(conn: &Connection, new: &Family, at: Timestamp) -> Result<MadeRoom, StoreError> {
+    let sql = "SELECT id FROM families WHERE subject = ?1 AND id <> ?2 AND expires_at > ?3
+               ORDER BY expires_at DESC, id DESC LIMIT -1 OFFSET ?4";
+    let given = params![new.subject.as_str(), new.id, from_moment(at), BESIDE];
+    let mut room = MadeRoom { ended: ids(conn, sql, given)?, revocations: Vec::new() };
+    for id in &room.ended {
+        room.revocations.extend(end(conn, id, at)?);
+    }
+    Ok(room)
 }
 
 /// Ends the families of a subject or a client that is revoked; or the one that is named by its own id or by

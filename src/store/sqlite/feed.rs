@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     Sqlite,
-    columns::{count, from_count, from_moment, moment},
+    columns::{count, from_count, from_moment, gather, moment},
     watch::SqliteWatch,
 };
 use crate::{
@@ -54,13 +54,10 @@ pub(super) fn append(conn: &Connection, what: &ChangeKind, at: Timestamp) -> Res
 pub(super) fn after(conn: &Connection, last: u64) -> Result<Vec<Change>, StoreError> {
     let mut statement =
         conn.prepare_cached("SELECT id, at, what FROM feed WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let mut rows = statement.query([from_count(last), PAGE])?;
-    let mut changes = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (id, at) = (count(row, 0, TABLE)?, moment(row, 1, TABLE)?);
+    let changes = gather(statement.query([from_count(last), PAGE])?, |row| {
         let what = row.get_ref(2)?.as_str().map_or(ChangeKind::Unknown, ChangeKind::from_row);
-        changes.push(Change { id, at, what });
-    }
+        Ok(Change { id: count(row, 0, TABLE)?, at: moment(row, 1, TABLE)?, what })
+    })?;
     if changes.is_empty() && latest(conn)? < last {
         return Err(feed::went_backwards());
     }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     Sqlite,
-    columns::{from_count, from_moment},
+    columns::{from_count, from_moment, gather},
     feed,
     key_rows::{COLUMNS, TABLE, add, read},
 };
@@ -36,12 +36,7 @@ impl Keys for Sqlite {
             let mut statement = conn.prepare_cached(&sql)?;
             // No id is the empty text, which is before all of them.
             let after = after.map_or_else(String::new, |id| id.to_string());
-            let mut rows = statement.query(params![after, from_count(size)])?;
-            let mut page = Vec::new();
-            while let Some(row) = rows.next()? {
-                page.push(read(row)?);
-            }
-            Ok(page)
+            gather(statement.query(params![after, from_count(size)])?, read)
         })
     }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     Sqlite,
-    columns::{count, from_count, from_moment, moment},
+    columns::{count, from_count, from_moment, gather, moment},
 };
 use crate::{
     domain::Timestamp,
@@ -32,16 +32,10 @@ impl Quota for Sqlite {
         })
     }
 
-    fn levels(&self, now: Timestamp) -> StoreFuture<'_, Vec<Level>> {
-        self.reader.ask(move |conn| {
-            let sql = "SELECT scope, id, spent, at, until FROM quotas WHERE until > ?1";
-            let mut statement = conn.prepare_cached(sql)?;
-            let mut rows = statement.query([from_moment(now)])?;
-            let mut levels = Vec::new();
-            while let Some(row) = rows.next()? {
-                levels.push(read(row)?);
-            }
-            Ok(levels)
+    fn levels(&self) -> StoreFuture<'_, Vec<Level>> {
+        self.reader.ask(|conn| {
+            let mut statement = conn.prepare_cached("SELECT scope, id, spent, at, until FROM quotas")?;
+            gather(statement.query([])?, read)
         })
     }
 }

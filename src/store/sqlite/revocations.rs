@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     Sqlite,
-    columns::{from_moment, moment},
+    columns::{from_moment, gather, moment},
     families, feed,
 };
 use crate::{
@@ -30,26 +30,12 @@ impl Revocations for Sqlite {
         self.reader.ask(move |conn| {
             let sql = "SELECT kind, target, at, until FROM revocations WHERE until > ?1";
             let mut statement = conn.prepare_cached(sql)?;
-            let mut rows = statement.query([from_moment(now)])?;
-            let mut live = Vec::new();
-            while let Some(row) = rows.next()? {
-                live.push(read(row)?);
-            }
-            Ok(live)
+            gather(statement.query([from_moment(now)])?, read)
         })
     }
 
     fn forget_ended(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
-            let mut forgotten = 0;
-            loop {
-                let step = self.writer.ask(move |conn| forget(conn, now)).await?;
-                forgotten += u64::from(step);
-                if step < FORGOTTEN_AT_ONCE {
-                    return Ok(forgotten);
-                }
-            }
-        })
+        self.writer.in_steps(FORGOTTEN_AT_ONCE, move |conn| forget(conn, now))
     }
 }
 

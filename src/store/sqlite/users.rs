@@ -1,11 +1,11 @@
 //! The port [`Users`] on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{
     Sqlite,
-    columns::{count, from_count, from_moment, moment},
+    columns::{count, from_count, from_moment, gather, moment},
     families, feed, revocations,
 };
 use crate::{
@@ -42,7 +42,7 @@ impl Users for Sqlite {
                 "SELECT id, username, roles, active, created_at, last_login FROM users
                  WHERE username > ?1 ORDER BY username LIMIT ?2",
             )?;
-            gather(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?)
+            gather(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?, read)
         })
     }
 
@@ -167,15 +167,7 @@ fn list(conn: &Connection, skipped: u64, shown: u64) -> Result<Vec<User>, StoreE
         "SELECT id, username, roles, active, created_at, last_login FROM users
          ORDER BY username LIMIT ?1 OFFSET ?2",
     )?;
-    gather(statement.query([from_count(shown), from_count(skipped)])?)
-}
-
-fn gather(mut rows: Rows<'_>) -> Result<Vec<User>, StoreError> {
-    let mut list = Vec::new();
-    while let Some(row) = rows.next()? {
-        list.push(read(row)?);
-    }
-    Ok(list)
+    gather(statement.query([from_count(shown), from_count(skipped)])?, read)
 }
 
 /// Leaves `password_hash` as it is: replacing an account's data must not end its password.

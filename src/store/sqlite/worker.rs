@@ -60,6 +60,24 @@ impl Worker {
             answer.await.unwrap_or_else(|_dropped| Err(no_answer()))
         })
     }
+
+    /// Has `step` done, each time as a question of its own so that others get their turn, until it does less
+    /// than `most`; how much it did in all.
+    pub(super) fn in_steps<F>(&self, most: u32, step: F) -> StoreFuture<'_, u64>
+    where
+        F: Fn(&Connection) -> Result<u32, StoreError> + Copy + Send + 'static,
+    {
+        Box::pin(async move {
+            let mut all = 0;
+            loop {
+                let done = self.ask(step).await?;
+                all += u64::from(done);
+                if done < most {
+                    return Ok(all);
+                }
+            }
+        })
+    }
 }
 
 impl Drop for Worker {

@@ -10,7 +10,13 @@ use portcullis::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{SOON, app::TestApp, block_on, http::Reply, output, until};
+use super::{
+    SOON,
+    app::TestApp,
+    block_on,
+    http::{Connection, Reply},
+    output, until,
+};
 
 /// The password of every account of the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -74,13 +80,14 @@ impl TestApp {
     /// One POST with this body, said to be JSON.
     #[track_caller]
     pub(crate) fn post_text(&self, path: &str, body: &str) -> Reply {
-        let mut connection = self.connect();
-        connection.try_send(format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        ));
-        connection.reply()
+        post_on(self.connect(), path, body)
+    }
+
+    /// A try to log in from another address of this machine.
+    #[track_caller]
+    pub(crate) fn login_from(&self, source: &str, name: &str, password: &str) -> Reply {
+        let body = json!({ "username": name, "password": password });
+        post_on(self.connect_from(source), "/auth/login", &body.to_string())
     }
 
     /// A try to log in.
@@ -104,6 +111,16 @@ impl TestApp {
         ));
         connection.reply()
     }
+}
+
+#[track_caller]
+fn post_on(mut connection: Connection, path: &str, body: &str) -> Reply {
+    connection.try_send(format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    connection.reply()
 }
 
 /// Asserts problem details of this class.

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
 use tracing_subscriber::EnvFilter;
@@ -57,9 +57,34 @@ pub(crate) fn log() -> &'static Path {
         let place = place.join(format!("{}-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         let file = File::create(&place).unwrap();
         let filter = EnvFilter::try_new("trace").unwrap();
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(file).init();
+        let writer = move || Trap(file.try_clone().unwrap());
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
         place
     })
+}
+
+/// The text at which whoever logs it panics, once.
+static TRAP: Mutex<Option<&'static str>> = Mutex::new(None);
+
+/// Whoever logs `text` next panics: the way to have a panic in the midst of the server.
+pub(crate) fn panic_at(text: &'static str) {
+    *TRAP.lock().unwrap() = Some(text);
+}
+
+/// The log, with a trap in it.
+struct Trap(File);
+
+impl Write for Trap {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let found = |text: &mut &str| String::from_utf8_lossy(line).contains(*text);
+        let sprung = TRAP.lock().unwrap().take_if(found).is_some();
+        assert!(!sprung, "on purpose");
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The lines of the log that hold all of these texts.

@@ -188,7 +188,7 @@ proptest! {
         one(&limits, &bucket, taken, at(0)).unwrap();
         let fresh = match bucket.changed_level(&limits, at(since)) {
             None => full(),
-            Some((spent, _)) => {
+            Some(spent) => {
                 // The new clock begins when the server does, `down` microseconds later.
                 Bucket::new(0, Moment(backlog(limits.of(0), spent, Duration::from_micros(down))))
             }

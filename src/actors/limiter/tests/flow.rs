@@ -47,6 +47,10 @@ impl House {
         &self.limiter
     }
 
+    pub(super) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
     async fn start() -> Self {
         Self::with(&config(), store::open("memory:").unwrap()).await
     }
@@ -69,7 +73,12 @@ fn limited(dir: &Path) -> Vec<Record> {
 }
 
 /// How many of `most` calls at once pass; what refuses is a limit.
-async fn burst(through: &Turnstile, who: &Arc<Principal>, tool: Option<&'static str>, most: u32) -> u32 {
+pub(super) async fn burst(
+    through: &Turnstile,
+    who: &Arc<Principal>,
+    tool: Option<&'static str>,
+    most: u32,
+) -> u32 {
     burst_of(through, who, tool, (most, 1)).await
 }
 
@@ -210,7 +219,7 @@ async fn what_was_used_up_outlives_a_stop_and_a_clock_that_steps_gives_nothing()
     let house = House::with(&config(), stores.clone()).await;
     assert_eq!(burst(&house.limiter.turnstile(), &key("ada", "guest", "k"), Some("dear"), 2).await, 2);
     house.stop().await;
-    let mut saved = stores.quota.levels(Timestamp::now()).await.unwrap();
+    let mut saved = stores.quota.levels().await.unwrap();
     saved.sort_by(|one, other| one.scope.cmp(&other.scope));
     let scopes: Vec<_> = saved.iter().map(|level| &*level.scope).collect();
     assert_eq!(scopes, ["key", "tool", "user"]);
@@ -254,8 +263,8 @@ impl Quota for Reluctant {
         Box::pin(async { Err(StoreError::Busy) })
     }
 
-    fn levels(&self, now: Timestamp) -> StoreFuture<'_, Vec<Level>> {
-        self.inner.levels(now)
+    fn levels(&self) -> StoreFuture<'_, Vec<Level>> {
+        self.inner.levels()
     }
 }
 
@@ -276,7 +285,7 @@ async fn a_crash_loses_a_second_and_what_the_store_refused_is_kept_when_it_can()
     }
     store.keeps.store(true, Ordering::SeqCst);
     let began = Instant::now();
-    while house.stores.quota.levels(Timestamp::now()).await.unwrap().is_empty() {
+    while house.stores.quota.levels().await.unwrap().is_empty() {
         waits("nothing was kept", began).await;
     }
     // The first one is not closed: it might as well have been killed.

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod flow;
 mod memory;
+mod restart;
 mod stress;
 
 use std::{

@@ -48,18 +48,23 @@ fn signed(header: &str, claims: &str) -> String {
 
 /// Sound claims, one of them replaced; `null` takes it away.
 fn claims(name: &str, value: Value) -> String {
-    let mut claims = json!({
+    let sound = json!({
         "iss": "https://a.example", "sub": "ada", "aud": "https://a.example/mcp", "jti": "j", "iat": NOW,
         "nbf": NOW, "exp": NOW + 60, "client_id": "cli", "type": "access", "username": "ada",
         "roles": ["user"], "permissions": [],
     });
-    let members = claims.as_object_mut().unwrap();
+    but_for(sound, name, value)
+}
+
+/// `sound` with one member replaced; `null` takes it away.
+fn but_for(mut sound: Value, name: &str, value: Value) -> String {
+    let members = sound.as_object_mut().unwrap();
     if value.is_null() {
         drop(members.remove(name))
     } else {
         drop(members.insert(name.into(), value))
     }
-    claims.to_string()
+    sound.to_string()
 }
 
 /// The name of the error at `at`, or `ok`.

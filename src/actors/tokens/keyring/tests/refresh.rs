@@ -9,17 +9,11 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Sound claims of a refresh token, one of them replaced; `null` takes it away.
 fn refresh_claims(name: &str, value: Value) -> String {
-    let mut claims = json!({
+    let sound = json!({
         "iss": "https://a.example", "sub": "ada", "aud": "https://a.example/mcp", "jti": "j", "iat": NOW,
         "exp": NOW + 60, "type": "refresh", "family": "f",
     });
-    let members = claims.as_object_mut().unwrap();
-    if value.is_null() {
-        drop(members.remove(name))
-    } else {
-        drop(members.insert(name.into(), value))
-    }
-    claims.to_string()
+    but_for(sound, name, value)
 }
 
 fn refreshes(token: &str, at: Timestamp) -> String {

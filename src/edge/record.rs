@@ -5,21 +5,20 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use serde_json::Map;
 
-use super::dispatch::Method;
+use super::Field;
 use crate::{
     actors::audit::{AuditError, Lane, Receipt, Slot},
     domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Timestamp},
-    edge::Field,
 };
 
 /// Longest user agent and path that a record keeps, bytes.
 const MAX_TEXT: usize = 256;
-/// Longest tool name that a record keeps, bytes.
+/// Longest name of a method or a tool that a record keeps, bytes.
 const MAX_NAME: usize = 128;
 
 /// One request's record while the request runs. Dropping it writes it as cancelled.
 #[derive(Debug)]
-pub(super) struct Record {
+pub struct Record {
     slot: Option<Slot>,
     event: AuditEvent,
     id: RequestId,
@@ -31,7 +30,7 @@ impl Record {
     ///
     /// # Errors
     /// [`AuditError`]: nothing can be recorded, so nothing may happen.
-    pub(super) fn open(
+    pub fn open(
         lane: &Lane,
         id: RequestId,
         (time, started): (Timestamp, Instant),
@@ -43,22 +42,22 @@ impl Record {
     }
 
     /// Which request this is.
-    pub(super) fn id(&self) -> RequestId {
+    pub fn id(&self) -> RequestId {
         self.id
     }
 
     /// When the request came, by the wall clock.
-    pub(super) fn time(&self) -> Timestamp {
+    pub fn time(&self) -> Timestamp {
         self.event.time
     }
 
     /// When the request came, by the clock that never jumps.
-    pub(super) fn started(&self) -> Instant {
+    pub fn started(&self) -> Instant {
         self.started
     }
 
     /// Keeps what the request says of itself.
-    pub(super) fn describe(&mut self, path: &str, agent: Field<'_>, ip: Option<IpAddr>) {
+    pub fn describe(&mut self, path: &str, agent: Field<'_>, ip: Option<IpAddr>) {
         self.event.ip = ip;
         if let Field::One(agent) = agent {
             let agent = String::from_utf8_lossy(agent.as_bytes());
@@ -71,12 +70,12 @@ impl Record {
     }
 
     /// From where the request comes.
-    pub(super) fn address(&self) -> Option<IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         self.event.ip
     }
 
     /// Keeps more about it, beside what is kept already: an object, without secrets.
-    pub(super) fn detail(&mut self, detail: &serde_json::Value) {
+    pub fn detail(&mut self, detail: &serde_json::Value) {
         let kept = self.event.detail.take().and_then(|text| serde_json::from_str::<Map<_, _>>(&text).ok());
         let mut all = kept.unwrap_or_default();
         all.extend(detail.as_object().cloned().unwrap_or_default());
@@ -84,59 +83,64 @@ impl Record {
     }
 
     /// Keeps who is calling.
-    pub(super) fn principal(&mut self, principal: &Arc<Principal>) {
+    pub fn principal(&mut self, principal: &Arc<Principal>) {
         self.event.principal = Some(Arc::clone(principal));
     }
 
-    /// Keeps the method; a name of ours is not copied.
-    pub(super) fn method(&mut self, method: Option<Method>, name: &str) {
-        self.event.method = Some(match method {
-            Some(method) => Cow::Borrowed(method.name()),
+    /// Keeps the method: `own` if it is one of ours, which is not copied, else what the client calls it.
+    pub fn method(&mut self, own: Option<&'static str>, name: &str) {
+        self.event.method = Some(match own {
+            Some(own) => Cow::Borrowed(own),
             None => Cow::Owned(self.cut(name, MAX_NAME).to_owned()),
         });
     }
 
+    /// Keeps what it turned out to be.
+    pub fn event(&mut self, event: EventCode) {
+        self.event.event = event;
+    }
+
+    /// Whether it is known what it turned out to be.
+    pub fn is_told(&self) -> bool {
+        self.event.event != EventCode::RequestServed
+    }
+
     /// The request is a call of this tool of ours.
-    pub(super) fn tool(&mut self, tool: &'static str) {
+    pub fn tool(&mut self, tool: &'static str) {
         self.event.event = EventCode::ToolCalled;
         self.event.tool = Some(Cow::Borrowed(tool));
     }
 
     /// The request is a call of whatever it names so.
-    pub(super) fn tool_named(&mut self, name: &str) {
+    pub fn tool_named(&mut self, name: &str) {
         self.event.event = EventCode::ToolCalled;
         self.event.tool = Some(Cow::Owned(self.cut(name, MAX_NAME).to_owned()));
     }
 
     /// Keeps the keyed digest of the arguments.
-    pub(super) fn arguments(&mut self, digest: [u8; 32]) {
+    pub fn arguments(&mut self, digest: [u8; 32]) {
         self.event.arguments_digest = Some(digest);
     }
 
     /// The caller lacked `permission`, whatever it was told.
-    pub(super) fn denied(&mut self, permission: &str) {
+    pub fn denied(&mut self, permission: &str) {
         self.event.event = EventCode::ToolDenied;
         self.event.missing = Some(permission.into());
     }
 
-    /// The credential was refused.
-    pub(super) fn unauthenticated(&mut self) {
-        self.event.event = EventCode::AuthFailed;
-    }
-
     /// Another record of the same request, before this one.
-    pub(super) fn beside(&self, event: EventCode) -> AuditEvent {
+    pub fn beside(&self, event: EventCode) -> AuditEvent {
         AuditEvent { time: Timestamp::now(), event, outcome: Outcome::Ok, ..self.event.clone() }
     }
 
     /// Writes it, with how the request ended.
-    pub(super) fn close(mut self, outcome: Outcome, reason: Option<&'static str>) -> Receipt {
+    pub fn close(mut self, outcome: Outcome, reason: Option<&'static str>) -> Receipt {
         self.event.reason = reason;
         self.write(outcome).unwrap_or_default()
     }
 
     /// Takes it back: the request was over a limit, and the limiter records that.
-    pub(super) fn withdraw(mut self) {
+    pub fn withdraw(mut self) {
         self.slot = None;
     }
 

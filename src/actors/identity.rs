@@ -1,0 +1,48 @@
+//! Who it is, in so few bytes that a million of them can be remembered.
+
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+/// An identity in 16 bytes: an address as it is, a name by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::actors) struct Id(pub(in crate::actors) [u8; 16]);
+
+impl Id {
+    /// The identity of an address: IPv6 by its /64, which is what one subscriber gets; IPv4-mapped is IPv4.
+    /// Requests without an address are all one.
+    pub(in crate::actors) fn of_address(ip: Option<IpAddr>) -> Self {
+        Self(match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped().octets(),
+            Some(IpAddr::V6(ip)) => (u128::from_be_bytes(ip.octets()) & !u128::from(u64::MAX)).to_be_bytes(),
+            None => [0xff; 16],
+        })
+    }
+
+    /// The identity of a name: no two names of one digest can be found in practice.
+    pub(in crate::actors) fn of_name(name: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(name).into();
+        let mut id = [0; 16];
+        id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> Id {
+        Id::of_address(Some(text.parse().unwrap()))
+    }
+
+    #[test]
+    fn an_address_is_its_subscriber() {
+        assert_eq!(id("2001:db8:1:2::1"), id("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(id("2001:db8:1:2::1"), id("2001:db8:1:3::1"));
+        assert_eq!(id("::ffff:192.0.2.1"), id("192.0.2.1"));
+        assert_ne!(id("192.0.2.2"), id("192.0.2.1"));
+        assert_ne!(id("192.0.2.1"), id("::1"));
+        assert_ne!(Id::of_address(None), id("ffff:ffff:ffff:ffff::"));
+    }
+}
