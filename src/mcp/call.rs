@@ -19,7 +19,10 @@ use crate::{
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
     protocol::{Id, Raw, Tree, render},
-    tools::{Entry, ToolError},
+    tools::{
+        Entry, ToolError, clean_name,
+        hygiene::{self, Redacted},
+    },
 };
 
 /// Finds, permits, checks, then runs the tool.
@@ -48,22 +51,33 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    run(exchange, entry, &arguments, &permit).await.map(|ran| ran.answer(asked.id, &house.views.stamp))
+    let ran = run(exchange, entry, &arguments, &permit).await?;
+    if ran.redacted.count() > 0 {
+        exchange.record.detail(&ran.redacted.detail());
+    }
+    Ok(ran.answer(asked.id, &house.views.stamp))
 }
 
-/// What running a tool came to.
-enum Ran {
-    /// Its output, as JSON text.
-    Output(String),
-    /// Text for the model.
-    Failed(Outcome, String),
+/// What running a tool came to, fit to be sent.
+struct Ran {
+    /// How it ended.
+    outcome: Outcome,
+    /// Its output as JSON text, if it is [`Outcome::Ok`]; else text for the model.
+    text: String,
+    /// What of it is not shown.
+    redacted: Redacted,
 }
 
 impl Ran {
+    fn failed(outcome: Outcome, error: &ToolError) -> Self {
+        let (text, redacted) = hygiene::failure(&error.to_string());
+        Self { outcome, text, redacted }
+    }
+
     fn answer(self, id: Id<'_>, stamp: &str) -> Answer {
-        match self {
-            Self::Output(output) => Answer::ok(render::tool_result(id, &output, stamp)),
-            Self::Failed(outcome, text) => Answer::failure(render::tool_failure(id, &text, stamp), outcome),
+        match self.outcome {
+            Outcome::Ok => Answer::ok(render::tool_result(id, &self.text, stamp)),
+            outcome => Answer::failure(render::tool_failure(id, &self.text, stamp), outcome),
         }
     }
 }
@@ -87,8 +101,9 @@ async fn run(
     } else {
         running.await
     };
+    let ended = ended.map(|output| hygiene::result(entry, output?));
     let (outcome, ran) = match ended {
-        Ok(Ok(output)) => (Outcome::Ok, Ok(Ran::Output(output))),
+        Ok(Ok((text, redacted))) => (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, text, redacted })),
         Ok(Err(ToolError::Output)) | Err(_) => {
             tracing::error!(
                 tool.name = entry.spec().name,
@@ -98,9 +113,13 @@ async fn run(
         }
         Ok(Err(error)) => {
             let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };
-            (outcome, Ok(Ran::Failed(outcome, error.to_string())))
+            (outcome, Ok(Ran::failed(outcome, &error)))
         }
     };
+    if let Some(count) = ran.as_ref().ok().map(|ran| ran.redacted.count()).filter(|count| *count > 0) {
+        house.metrics.redactions(count);
+        tracing::warn!(tool.name = entry.spec().name, count, "what looks like a credential was not shown");
+    }
     house.metrics.tool_call(entry.spec().name, outcome, started.elapsed());
     ran
 }
@@ -128,8 +147,7 @@ fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Princi
 }
 
 fn unknown(name: &str) -> Refusal {
-    let shown: String = name.chars().take(128).filter(|c| !c.is_control()).collect();
-    Refusal::new(Code::UnknownTool, format!("Unknown tool: {shown}"))
+    Refusal::new(Code::UnknownTool, format!("Unknown tool: {}", clean_name(name)))
 }
 
 /// The keyed digest of the arguments as they came: lets an auditor who holds the key find a known value,

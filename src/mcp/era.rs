@@ -12,6 +12,7 @@ use crate::{
     edge::{Field, Headers},
     error::Code,
     protocol::{Envelope, MODERN, SUPPORTED, decode_header},
+    tools::clean_name,
 };
 
 /// Whether a request that is no POST may come from a client of an older revision.
@@ -77,7 +78,7 @@ fn no_claim(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Refusal {
 }
 
 fn unsupported(requested: &str) -> Refusal {
-    let requested: String = requested.chars().take(64).collect();
+    let requested = clean_name(requested);
     Refusal::new(Code::UnsupportedVersion, "unsupported protocol version")
         .with("supported", json!(SUPPORTED))
         .with("requested", json!(requested))

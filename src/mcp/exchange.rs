@@ -20,6 +20,7 @@ use crate::{
     house::{House, Worker},
     policy::{self, CallTool},
     protocol::{Envelope, Id, Params},
+    tools::clean_name,
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -256,7 +257,7 @@ impl<'a> Exchange<'a> {
         let answer = match (asked, method) {
             (Ok(asked), Some(method)) => method.answer(self, asked).await,
             (Ok(_), None) => {
-                let shown: String = envelope.method.chars().take(64).filter(|c| !c.is_control()).collect();
+                let shown = clean_name(&envelope.method);
                 Err(Refusal::new(Code::UnknownMethod, format!("Method not found: {shown}")))
             }
             (Err(refusal), _) => Err(refusal),

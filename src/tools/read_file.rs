@@ -60,6 +60,8 @@ impl Tool for ReadFile {
         cost: 1,
         deadline: Duration::from_secs(10),
     };
+    // What a model reads, changes and writes back must not lose what looks like a key in it.
+    const VERBATIM: bool = true;
     type Args = ReadArgs;
     type Output = FileContent;
 

@@ -19,7 +19,10 @@ mod ladder;
 mod limits;
 mod lists;
 mod login;
+mod own_tool;
 mod rates;
+#[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
+mod readme_tool;
 mod refresh;
 mod refusals;
 mod regressions;

@@ -12,6 +12,7 @@ mod config;
 mod credentials;
 mod files;
 mod http;
+mod hygiene;
 mod jwt;
 mod keys;
 mod logins;
@@ -19,6 +20,7 @@ mod map;
 mod mcp;
 mod rates;
 mod review;
+mod reasons;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
