@@ -107,9 +107,17 @@ impl Reported {
         }
     }
 
+    /// Reads all. Reports that do not read are done without: what else comes by the feed, revocations among it,
+    /// must not wait for them.
     async fn read_all(&self, upto: u64) -> Result<(), StoreError> {
         let all = self.store.reports(Timestamp::now().minus(FRESH)).await;
-        self.table.put(self.failures.note(READ, all)?);
+        match self.failures.note(READ, all) {
+            Ok(all) => self.table.put(all),
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::error!(%error, store.op = READ, "reports of the weather are done without");
+            }
+            Err(error) => return Err(error),
+        }
         self.table.applied.fetch_max(upto, Ordering::AcqRel);
         Ok(())
     }
@@ -247,6 +255,23 @@ mod tests {
         assert_eq!((temperature(&third, "Oslo", at), third.applied()), (Some(3.0), 3));
         other.reload(upto(3)).await.unwrap();
         assert_eq!(temperature(&other, "Oslo", at), Some(3.0), "a hole in the feed is read over");
+    }
+
+    #[tokio::test]
+    async fn a_report_that_does_not_read_holds_up_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.db");
+        let stores = store::open(&format!("sqlite:{}", file.display())).unwrap();
+        Reported::none(&stores).report(report("Oslo", 100, Timestamp::now())).await.unwrap();
+        let broken = "UPDATE weather_reports SET hundredths = 99999999999";
+        rusqlite::Connection::open(&file).unwrap().execute_batch(broken).unwrap();
+        assert!(matches!(
+            stores.reports.reports(Timestamp::from_micros(0)).await,
+            Err(StoreError::Corrupt(_))
+        ));
+        let reported = Reported::load(&stores).await.unwrap();
+        reported.reload(upto(7)).await.unwrap();
+        assert_eq!((temperature(&reported, "Oslo", Timestamp::now()), reported.applied()), (None, 7));
     }
 
     #[tokio::test]
