@@ -23,7 +23,7 @@ pub use bootstrap::administrators;
 pub use error::AppError;
 pub use keys::keyring;
 pub use limits::limits;
-pub use parts::{registry, roles};
+pub use parts::{bare_registry, roles};
 pub use serve::{Server, start};
 pub use services::audit_config;
 pub use stores::open_store;

@@ -84,6 +84,47 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every class.
+    pub const ALL: [Self; 37] = [
+        Self::MalformedCredential,
+        Self::ParseError,
+        Self::InvalidRequest,
+        Self::HeaderMismatch,
+        Self::UnsupportedVersion,
+        Self::MissingCapability,
+        Self::UnknownMethod,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::RequestTimeout,
+        Self::UnknownTool,
+        Self::InvalidParams,
+        Self::MissingCredential,
+        Self::InvalidToken,
+        Self::ExpiredToken,
+        Self::RevokedToken,
+        Self::WrongTokenType,
+        Self::WrongAudience,
+        Self::UnknownIssuer,
+        Self::InvalidApiKey,
+        Self::AlreadyRotated,
+        Self::RotationNotDue,
+        Self::InvalidLogin,
+        Self::InsufficientScope,
+        Self::Forbidden,
+        Self::OriginForbidden,
+        Self::HostForbidden,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::HeadersTooLarge,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::StoreUnavailable,
+        Self::AuditUnavailable,
+        Self::ShuttingDown,
+        Self::Internal,
+    ];
+
     /// The stable word for this class, as it stands in `data.reason`, problem details and audit records.
     pub const fn reason(self) -> &'static str {
         match self {
@@ -225,4 +266,18 @@ pub struct Quota {
     pub window_secs: u64,
     /// Calls that are left.
     pub remaining: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_classes_is_whole() {
+        let words = include_str!("error.rs").lines().filter(|line| line.contains(" => \"")).count();
+        let mut all = Code::ALL.to_vec();
+        all.sort();
+        all.dedup();
+        assert_eq!((all.len(), Code::ALL.len()), (words, words), "a class is not in the list");
+    }
 }

@@ -24,7 +24,7 @@ pub use views::Views;
 use crate::{
     actors::{
         api_keys::ApiKeys,
-        audit::{Audit, Lane},
+        audit::{Audit, Lane, insight::Insight},
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
@@ -78,6 +78,8 @@ pub struct Services {
     pub keys: ApiKeys,
     /// The audit log.
     pub audit: Audit,
+    /// What the audit log says about attacks.
+    pub insight: Insight,
     /// Who has had how much.
     pub limiter: Limiter,
     /// The store's change feed.
@@ -107,6 +109,7 @@ impl Services {
             audit,
             self.feed.vitals(),
             self.limiter.vitals(),
+            self.insight.vitals(),
         ]
     }
 }

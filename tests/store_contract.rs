@@ -7,6 +7,8 @@ mod accounts;
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
+#[path = "store_contract/reports.rs"]
+mod reports;
 
 use std::{
     collections::BTreeSet,

@@ -21,6 +21,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "feed" => services.feed.fault()?,
         "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
+        "insight" => services.insight.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }
     let mut answer = HttpResponse::Accepted();

@@ -10,7 +10,7 @@ use crate::{
     policy::InvalidRoles,
     settings::{Problem, generated::GeneratedError},
     store::StoreError,
-    tools::{RegistryError, weather::WeatherError},
+    tools::{RegistryError, files::RootError, weather::WeatherError},
 };
 
 /// Why the server does not start, or cannot go on. Each says what to change.
@@ -82,6 +82,9 @@ pub enum AppError {
     /// A tool cannot be registered.
     #[error(transparent)]
     Tools(#[from] RegistryError),
+    /// A folder cannot be served.
+    #[error("{}: {}", .0.key(), .0)]
+    Files(#[from] RootError),
     /// The weather provider cannot be used.
     #[error(transparent)]
     Weather(#[from] WeatherError),
@@ -130,6 +133,9 @@ impl AppError {
         let (key, fix) = match self {
             Self::Roles(error) => return roles_cure(error),
             Self::Tools(error) => return tools_cure(error),
+            Self::Files(error) => {
+                return (error.key().to_owned().into(), "name a folder that this user can use");
+            }
             Self::Setting { key, .. } => (*key, "correct it"),
             Self::Bind { key, .. } => (*key, "choose a free port or stop what uses it"),
             Self::Served(_) => ("data_dir", "stop the other server or choose another folder"),

@@ -4,11 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{AppError, directory::StoreDirectory};
 use crate::{
+    actors::audit::insight::Insight,
     domain::Catalogue,
+    files::private_dir,
     policy::{RoleRule, Roles},
     settings::Settings,
-    store::Stores,
-    tools::{AnyTool, Parts, Registry, builtin, weather},
+    store::{self, Stores},
+    tools::{
+        AnyTool, Parts, Registry, builtin,
+        files::Files,
+        weather::{self, Reported},
+    },
 };
 
 /// Every permission of this server.
@@ -35,18 +41,61 @@ pub fn roles(settings: &Settings) -> Result<Roles, AppError> {
     Ok(Roles::new(catalogue(settings)?, rules)?)
 }
 
+fn files(settings: &Settings) -> Result<Files, AppError> {
+    let files = &settings.tools.files;
+    if let Some(own) = files.own_root(&settings.data_dir) {
+        private_dir(&own).map_err(AppError::file(&own))?;
+    }
+    Ok(Files::open(files)?)
+}
+
+/// What tools work on that is opened once, before they are registered.
+pub(super) struct Opened {
+    /// The folders that the file tools serve.
+    files: Files,
+    /// What stations have reported of the weather.
+    pub(super) reported: Reported,
+    /// What the audit log says about attacks, once it is started.
+    pub(super) insight: Insight,
+}
+
+impl Opened {
+    /// Everything that a server needs; the folder below `data_dir` is made if it is not there.
+    ///
+    /// # Errors
+    /// [`AppError::Files`], [`AppError::File`], [`AppError::Store`].
+    pub(super) async fn all(settings: &Settings, stores: &Stores) -> Result<Self, AppError> {
+        let reported = Reported::load(stores).await?;
+        Ok(Self { files: files(settings)?, reported, insight: Insight::default() })
+    }
+}
+
+/// The built-in tools, registered and with nothing behind them: enough to see what there is.
+///
+/// # Errors
+/// Those of a server's registry.
+pub fn bare_registry(settings: &Settings, roles: &Roles) -> Result<Registry, AppError> {
+    let stores = store::open("memory:")?;
+    let reported = Reported::none(&stores);
+    let opened = Opened { files: Files::none(), reported, insight: Insight::default() };
+    registry(settings, (&stores, &opened), roles, Vec::new())
+}
+
 /// The built-in tools and `more`, registered.
 ///
 /// # Errors
 /// [`AppError::Weather`], [`AppError::Tools`].
-pub fn registry(
+pub(super) fn registry(
     settings: &Settings,
-    stores: &Stores,
+    (stores, opened): (&Stores, &Opened),
     roles: &Roles,
     more: Vec<Box<dyn AnyTool>>,
 ) -> Result<Registry, AppError> {
     let directory = StoreDirectory::new(stores, roles.clone());
-    let parts = Parts { stations: weather::open(&settings.tools.weather)?, directory: Arc::new(directory) };
+    let stations = weather::open(&settings.tools.weather)?;
+    let (files, reported) = (opened.files.clone(), opened.reported.clone());
+    let (directory, reviewer) = (Arc::new(directory), Arc::new(opened.insight.clone()));
+    let parts = Parts { stations, reported, directory, files, reviewer };
     let mut tools = builtin(&parts);
     tools.extend(more);
     Ok(Registry::new(tools, roles.catalogue())?)

@@ -14,7 +14,7 @@ use super::{
     limits::limits,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
-    parts,
+    parts::{self, Opened},
     run_file::RunFile,
     services::{Threads, services},
     stop::{self, Signals},
@@ -65,12 +65,15 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
 
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
-    let registry = parts::registry(settings, &stores, &roles, more)?;
+    let opened = Opened::all(settings, &stores).await?;
+    let registry = parts::registry(settings, (&stores, &opened), &roles, more)?;
     let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, &stores, &mut threads, (&metrics, &limits)).await?;
+    let services =
+        services(settings, (&stores, &opened.reported), &mut threads, (&metrics, &limits, &opened.insight))
+            .await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;

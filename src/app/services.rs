@@ -8,7 +8,7 @@ use super::{AppError, keys};
 use crate::{
     actors::{
         api_keys::{ApiKeys, RotationRules},
-        audit::{Audit, AuditConfig},
+        audit::{Audit, AuditConfig, insight::Insight},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
@@ -19,6 +19,7 @@ use crate::{
     settings::Settings,
     store::Stores,
     telemetry::Metrics,
+    tools::weather::Reported,
 };
 
 /// The threads that actors run on.
@@ -44,13 +45,14 @@ impl Threads {
 /// loaded, so nothing falls between.
 pub(super) async fn services(
     settings: &Settings,
-    stores: &Stores,
+    (stores, reported): (&Stores, &Reported),
     threads: &mut Threads,
-    (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
+    (metrics, limits, insight): (&Arc<Metrics>, &LimiterConfig, &Insight),
 ) -> Result<Services, AppError> {
     let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
+    insight.start(&threads.add(), &audit).await?;
     let position = feed::position(stores).await?;
     let epoch = Epoch::default();
     let on_stale = OnStale::from(&settings.revocation);
@@ -65,13 +67,18 @@ pub(super) async fn services(
     };
     let keys = ApiKeys::start(&threads.add(), (stores, position), rules, (&epoch, audit.lane())).await?;
     let listeners = Listeners {
-        copies: vec![Arc::new(tokens.clone()), Arc::new(users.clone()), Arc::new(keys.clone())],
+        copies: vec![
+            Arc::new(tokens.clone()),
+            Arc::new(users.clone()),
+            Arc::new(keys.clone()),
+            Arc::new(reported.clone()),
+        ],
         lane: audit.lane(),
     };
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, users, keys, audit, feed, limiter, epoch })
+    Ok(Services { tokens, users, keys, audit, insight: insight.clone(), feed, limiter, epoch })
 }
 
 /// How the audit log of these settings is kept.

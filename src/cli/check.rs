@@ -10,7 +10,6 @@ use crate::{
     app::{self, AppError},
     policy::{self, CallTool, Roles},
     settings::{Problem, Settings},
-    store,
     tools::{Entry, Registry},
 };
 
@@ -58,7 +57,7 @@ impl Check {
 fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     app::check_tls(settings)?;
     let roles = app::roles(settings)?;
-    let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+    let registry = app::bare_registry(settings, &roles)?;
     app::limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     Ok((roles, registry))
 }

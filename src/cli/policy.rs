@@ -14,7 +14,6 @@ use crate::{
     domain::{KeyId, Principal, Subject},
     policy::{self, CallTool, Grant, Roles},
     settings::Settings,
-    store,
     tools::{Entry, Registry},
 };
 
@@ -66,7 +65,7 @@ impl PolicyVerb {
 impl Explain {
     async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let roles = app::roles(settings)?;
-        let registry = app::registry(settings, &store::open("memory:")?, &roles, Vec::new())?;
+        let registry = app::bare_registry(settings, &roles)?;
         let (subject, held, refused) = self.held(settings, &roles).await?;
         let principal = operator::principal(held)?;
         for entry in self.wanted(&registry)? {

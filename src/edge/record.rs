@@ -3,6 +3,8 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
+use serde_json::Map;
+
 use super::Field;
 use crate::{
     actors::audit::{AuditError, Lane, Receipt, Slot},
@@ -72,9 +74,12 @@ impl Record {
         self.event.ip
     }
 
-    /// Keeps more about it: an object, without secrets.
+    /// Keeps more about it, beside what is kept already: an object, without secrets.
     pub fn detail(&mut self, detail: &serde_json::Value) {
-        self.event.detail = Some(detail.to_string().into());
+        let kept = self.event.detail.take().and_then(|text| serde_json::from_str::<Map<_, _>>(&text).ok());
+        let mut all = kept.unwrap_or_default();
+        all.extend(detail.as_object().cloned().unwrap_or_default());
+        self.event.detail = Some(serde_json::Value::Object(all).to_string().into());
     }
 
     /// Keeps who is calling.

@@ -19,7 +19,10 @@ use crate::{
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
     protocol::{Dress, Id, Raw, Tree},
-    tools::{Entry, Produced, ToolError},
+    tools::{
+        Entry, Produced, ToolError, clean_name,
+        hygiene::{self, Redacted},
+    },
 };
 
 /// Finds, permits, checks, then runs the tool.
@@ -49,33 +52,50 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
     let ran = run(exchange, entry, &arguments, &permit).await?;
+    if ran.redacted.count() > 0 {
+        exchange.record.detail(&ran.redacted.detail());
+    }
     ran.answer(asked.id, house.views.dress(asked.revision))
 }
 
-/// What running a tool came to.
-enum Ran {
+/// What running a tool came to, fit to be sent.
+struct Ran {
+    outcome: Outcome,
+    shown: Shown,
+    /// What of it is not shown.
+    redacted: Redacted,
+}
+
+/// What of it is shown.
+enum Shown {
     /// This.
     Produced(Produced),
-    /// The arguments do not fit: why.
+    /// Why the arguments do not fit.
     Unfit(String),
-    /// Text for the model.
-    Failed(Outcome, String),
+    /// Why it failed, for the model.
+    Failed(String),
 }
 
 impl Ran {
+    fn failed(outcome: Outcome, error: &ToolError) -> Self {
+        let (text, redacted) = hygiene::failure(&error.to_string());
+        let is_unfit = matches!(error, ToolError::Arguments(_));
+        let shown = if is_unfit { Shown::Unfit(text) } else { Shown::Failed(text) };
+        Self { outcome, shown, redacted }
+    }
+
     /// Bad arguments are the model's to correct where its revision says so, and the client's elsewhere.
     fn answer(self, id: Id<'_>, dress: Dress<'_>) -> Result<Answer, Refusal> {
-        let (outcome, text) = match self {
-            Self::Produced(produced) => {
+        let text = match self.shown {
+            Shown::Produced(produced) => {
                 return Ok(Answer::ok(dress.tool_result(id, produced.output(), produced.content())));
             }
-            Self::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
+            Shown::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
-            Self::Unfit(text) => (Outcome::Error, text),
-            Self::Failed(outcome, text) => (outcome, text),
+            Shown::Unfit(text) | Shown::Failed(text) => text,
         };
-        Ok(Answer::failure(dress.tool_failure(id, &text), outcome))
+        Ok(Answer::failure(dress.tool_failure(id, &text), self.outcome))
     }
 }
 
@@ -98,8 +118,11 @@ async fn run(
     } else {
         running.await
     };
+    let ended = ended.map(|produced| hygiene::produced(entry, produced?));
     let (outcome, ran) = match ended {
-        Ok(Ok(produced)) => (Outcome::Ok, Ok(Ran::Produced(produced))),
+        Ok(Ok((produced, redacted))) => {
+            (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, shown: Shown::Produced(produced), redacted }))
+        }
         Ok(Err(ToolError::Output)) | Err(_) => {
             tracing::error!(
                 tool.name = entry.spec().name,
@@ -107,12 +130,15 @@ async fn run(
             );
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
         }
-        Ok(Err(ToolError::Arguments(text))) => (Outcome::Error, Ok(Ran::Unfit(text))),
         Ok(Err(error)) => {
             let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };
-            (outcome, Ok(Ran::Failed(outcome, error.to_string())))
+            (outcome, Ok(Ran::failed(outcome, &error)))
         }
     };
+    if let Some(count) = ran.as_ref().ok().map(|ran| ran.redacted.count()).filter(|count| *count > 0) {
+        house.metrics.redactions(count);
+        tracing::warn!(tool.name = entry.spec().name, count, "what looks like a credential was not shown");
+    }
     house.metrics.tool_call(entry.spec().name, outcome, started.elapsed());
     ran
 }
@@ -140,8 +166,7 @@ fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Princi
 }
 
 fn unknown(name: &str) -> Refusal {
-    let shown: String = name.chars().take(128).filter(|c| !c.is_control()).collect();
-    Refusal::new(Code::UnknownTool, format!("Unknown tool: {shown}"))
+    Refusal::new(Code::UnknownTool, format!("Unknown tool: {}", clean_name(name)))
 }
 
 /// The keyed digest of the arguments as they came: lets an auditor who holds the key find a known value,

@@ -13,6 +13,7 @@ use crate::{
     edge::{Field, Headers},
     error::Code,
     protocol::{Envelope, MODERN, MODERN_ONLY, Revision, decode_header},
+    tools::clean_name,
 };
 
 /// Whether a request that is no POST may come from a client of an older revision.
@@ -134,7 +135,7 @@ fn tool_of<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a,
 
 /// Names the modern revision alone: a client that is told of the one it has just claimed would ask again (D6).
 fn unsupported(requested: &str) -> Refusal {
-    let requested: String = requested.chars().take(64).collect();
+    let requested = clean_name(requested);
     Refusal::new(Code::UnsupportedVersion, "unsupported protocol version")
         .with("supported", json!(MODERN_ONLY))
         .with("requested", json!(requested))

@@ -25,6 +25,7 @@ use crate::{
     house::{House, Worker},
     policy::{self, CallTool},
     protocol::{self, Envelope, Id, Params, Revision},
+    tools::clean_name,
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -294,7 +295,7 @@ impl<'a> Exchange<'a> {
                 method.answer(self, asked).await
             }
             None => {
-                let shown: String = envelope.method.chars().take(64).filter(|c| !c.is_control()).collect();
+                let shown = clean_name(&envelope.method);
                 Err(Refusal::new(Code::UnknownMethod, format!("Method not found: {shown}")))
             }
         };

@@ -84,6 +84,20 @@ impl Content {
         }
     }
 
+    /// The texts in it that people and models read.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let (first, second) = match self {
+            Self::Text(text) => (Some(text), None),
+            Self::Image { .. } | Self::Audio { .. } => (None, None),
+            Self::Resource(resource) => match &mut resource.body {
+                ResourceBody::Text(text) => (Some(text), None),
+                ResourceBody::Blob(_) => (None, None),
+            },
+            Self::Link(link) => (Some(&mut link.name), link.description.as_mut()),
+        };
+        first.into_iter().chain(second)
+    }
+
     /// Writes it as an object of `revision`.
     pub(super) fn write(&self, out: &mut Vec<u8>, revision: Revision) {
         match self {

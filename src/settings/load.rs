@@ -42,7 +42,7 @@ pub fn load(source: &Source) -> Result<Loaded, InvalidSettings> {
         }
     };
     let layers = layers::read(source, &profile, &mut report);
-    assemble(profile, layers, report)
+    assemble(profile, (layers, &source.dir), report)
 }
 
 /// The settings of development in `data_dir`, from what the binary brings along.
@@ -60,7 +60,11 @@ pub(super) fn development(data_dir: &Path) -> Result<Settings, InvalidSettings> 
     Ok(complete(settings))
 }
 
-fn assemble(profile: Profile, layers: Vec<Layer>, mut report: Report) -> Result<Loaded, InvalidSettings> {
+fn assemble(
+    profile: Profile,
+    (layers, dir): (Vec<Layer>, &Path),
+    mut report: Report,
+) -> Result<Loaded, InvalidSettings> {
     let raw = if report.is_broken() { None } else { raw(layers, &mut report) };
     let Some(Raw { mut settings, secret }) = raw else {
         return Err(report.into_invalid());
@@ -70,6 +74,8 @@ fn assemble(profile: Profile, layers: Vec<Layer>, mut report: Report) -> Result<
     signing::read(&mut settings.jwt.keys, &mut report);
     let settings = complete(settings);
     settings.check(&mut report);
+    let dir = dir.is_dir().then_some(dir);
+    settings.tools.files.check(&settings.data_dir, dir, &mut report);
     Ok(Loaded { settings, warnings: report.finish()? })
 }
 
@@ -132,6 +138,7 @@ fn signing_secret(settings: &Settings, secret: &SecretString, report: &mut Repor
 /// Puts in what follows from other keys.
 fn complete(mut settings: Settings) -> Settings {
     settings.store.url = settings.store.url.within(&settings.data_dir);
+    settings.tools.files.complete(&settings.data_dir);
     settings.server.allowed_hosts.iter_mut().for_each(|host| host.make_ascii_lowercase());
     settings.jwt.complete(&settings.server.public_url);
     settings

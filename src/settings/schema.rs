@@ -1,8 +1,8 @@
 //! Every key there is: the one table that reading, checking and `default.toml` are held to.
 
 use super::{
-    admin, api_keys, audit, jwt, kind::Kind, limits, nearest, policy, problem::printable, revocation, roles,
-    server, store, telemetry, tools,
+    admin, api_keys, audit, file_tools, jwt, kind::Kind, limits, nearest, policy, problem::printable,
+    revocation, roles, server, store, telemetry, tools,
 };
 
 /// One key that an operator can set.
@@ -60,6 +60,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         policy::KEYS,
         limits::KEYS,
         audit::KEYS,
+        file_tools::KEYS,
         tools::KEYS,
         telemetry::KEYS,
     ]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::{kind::Kind, problem::Report, schema::Key, units};
+use super::{FilesSettings, kind::Kind, problem::Report, schema::Key, units};
 
 /// The keys of `[tools]`.
 pub(super) const KEYS: &[Key] = &[
@@ -32,6 +32,8 @@ pub(super) const KEYS: &[Key] = &[
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolsSettings {
+    /// `[tools.files]`.
+    pub files: FilesSettings,
     /// `[tools.weather]`.
     pub weather: WeatherSettings,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Revocation, StoreError, StoreFuture};
+use super::{Report, Revocation, StoreError, StoreFuture};
 use crate::domain::{KeyId, Subject, Timestamp};
 
 /// Rows of the feed that one read gives at most.
@@ -40,6 +40,8 @@ pub enum ChangeKind {
     User(Subject),
     /// The API key of that id was changed, or ended before its time.
     Key(KeyId),
+    /// A station has reported the weather.
+    Weather(Report),
     /// Something that cannot be told: written by a newer version, unreadable, or pruned before this
     /// reader came by. Whoever holds copies reads them all again.
     #[serde(skip)]

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use self::{families::FamilyTables, keys::KeyTables, users::Kept};
 use super::{
-    Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, Quota, Revocation, RevocationTarget, Revocations,
-    Rings, StoreError, StoreFuture, feed, rings,
+    Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, MOST_REPORTS, Quota, Report, Reports, Revocation,
+    RevocationTarget, Revocations, Rings, StoreError, StoreFuture, feed, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
@@ -29,6 +29,7 @@ struct Tables {
     users: BTreeMap<Subject, Kept>,
     families: FamilyTables,
     quotas: HashMap<(String, [u8; 16]), Level>,
+    reports: HashMap<String, Report>,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
 }
@@ -49,6 +50,20 @@ impl Tables {
                 return;
             }
         }
+    }
+
+    fn report(&mut self, report: &Report, oldest: Timestamp) -> bool {
+        self.reports.retain(|_, kept| kept.at > oldest);
+        let (key, count) = (report.key(), self.reports.len() as u64);
+        let known = self.reports.get(&key);
+        if known.is_none() && count >= MOST_REPORTS {
+            return false;
+        }
+        if known.is_none_or(|known| known.at <= report.at) {
+            self.reports.insert(key, report.clone());
+            self.tell(ChangeKind::Weather(report.clone()), Timestamp::now());
+        }
+        true
     }
 
     fn latest(&self) -> u64 {
@@ -105,6 +120,18 @@ impl Quota for Memory {
 
     fn levels(&self) -> StoreFuture<'_, Vec<Level>> {
         Box::pin(async { Ok(self.0.lock().quotas.values().cloned().collect()) })
+    }
+}
+
+impl Reports for Memory {
+    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, bool> {
+        Box::pin(async move { Ok(self.0.lock().report(report, oldest)) })
+    }
+
+    fn reports(&self, oldest: Timestamp) -> StoreFuture<'_, Vec<Report>> {
+        Box::pin(async move {
+            Ok(self.0.lock().reports.values().filter(|kept| kept.at > oldest).cloned().collect())
+        })
     }
 }
 

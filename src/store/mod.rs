@@ -10,6 +10,7 @@ mod feed;
 mod keys;
 mod memory;
 mod quota;
+mod reports;
 mod revocations;
 mod rings;
 mod sqlite;
@@ -22,6 +23,7 @@ pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, Made
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
 pub use quota::{Level, Quota};
+pub use reports::{MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
@@ -48,6 +50,8 @@ pub struct Stores {
     pub families: Arc<dyn Families>,
     /// What changed, for every process that holds a copy in memory.
     pub feed: Arc<dyn Feed>,
+    /// What stations report of the weather.
+    pub reports: Arc<dyn Reports>,
     /// Secrets that all processes on this store share.
     pub rings: Arc<dyn Rings>,
     /// How often it did not do as asked: counted by those who ask.
@@ -56,7 +60,9 @@ pub struct Stores {
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Rings + 'static>(backend: B) -> Self {
+    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + 'static>(
+        backend: B,
+    ) -> Self {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
@@ -65,6 +71,7 @@ impl Stores {
             keys: Arc::<B>::clone(&backend),
             families: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
+            reports: Arc::<B>::clone(&backend),
             rings: backend,
             failures: StoreFailures::default(),
         }

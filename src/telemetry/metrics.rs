@@ -102,6 +102,7 @@ pub struct Metrics {
     audit_commit: Histogram,
     key_rotations: Counter,
     deprecated_keys: Counter,
+    redactions: Counter,
     mailbox_depth: Family<Labels<1>, Gauge>,
     actor_restarts: Family<Labels<1>, Counter>,
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -155,6 +156,7 @@ impl Metrics {
             audit_commit: seconds(),
             key_rotations: Counter::default(),
             deprecated_keys: Counter::default(),
+            redactions: Counter::default(),
             mailbox_depth: Family::default(),
             actor_restarts: Family::default(),
             staleness: Gauge::default(),
@@ -181,6 +183,7 @@ impl Metrics {
             "Uses of API keys that have a successor",
             self.deprecated_keys.clone(),
         );
+        r.register("redactions", "Credentials in results of tools, not shown", self.redactions.clone());
         r.register("mailbox_depth", "Asks that wait for an actor", self.mailbox_depth.clone());
         r.register("actor_restarts", "Actors rebuilt after a panic", self.actor_restarts.clone());
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
@@ -240,6 +243,11 @@ impl Metrics {
         self.deprecated_keys.inc();
     }
 
+    /// The result of a tool held `count` credentials, which were not shown.
+    pub fn redactions(&self, count: u32) {
+        self.redactions.inc_by(u64::from(count));
+    }
+
     /// What an actor looks like at this moment.
     pub fn actor(&self, name: &'static str, restarts: u64, depth: i64) {
         self.mailbox_depth.get_or_create(&[("actor", name)]).set(depth);
@@ -281,6 +289,7 @@ mod tests {
         metrics.audit_commit(3, Duration::ZERO);
         metrics.key_rotation();
         metrics.deprecated_key();
+        metrics.redactions(2);
         metrics.actor("audit", 2, 0);
         assert!(failures.note("feed", Err::<(), _>("lost")).is_err());
         assert_eq!(failures.note("users.page", Ok::<_, ()>(1)), Ok(1));
@@ -299,6 +308,7 @@ mod tests {
             "portcullis_audit_commit_seconds_count 1",
             "portcullis_key_rotations_total 1",
             "portcullis_deprecated_key_uses_total 1",
+            "portcullis_redactions_total 2",
             "portcullis_mailbox_depth{actor=\"audit\"} 0",
             "portcullis_actor_restarts_total{actor=\"audit\"} 2",
             "portcullis_store_errors_total{op=\"feed\"} 1",

@@ -69,6 +69,11 @@ pub fn clean(text: &str) -> String {
     clean_to(text, FOREIGN_TEXT_MAX)
 }
 
+/// As [`clean`], for a name that a caller made up: at most 128 characters, as long as a tool's name may be.
+pub fn clean_name(name: &str) -> String {
+    clean_to(name, 128)
+}
+
 /// As [`clean`], at most `max` characters.
 pub(super) fn clean_to(text: &str, max: usize) -> String {
     let shown = text.chars().flat_map(|c| {
@@ -88,8 +93,9 @@ pub(super) fn clean_to(text: &str, max: usize) -> String {
 pub(super) fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-        && !matches!(c, '\u{e0000}'..='\u{e007f}')
+            '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        // Whole alphabets that nobody sees, made for tags and for variants of glyphs.
+        && !matches!(c, '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Arguments and results as the schema validator sees them: straight from the tree over their text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use jsonschema::{
     JsonType,
     json::{Array, Json, Node as JsonNode, NodeIdentity, Object},
 };
+use jsonschema_value::LazyInstance;
 use serde_json::{Number, Value};
 
 use crate::protocol::{Children, Kind, Members, Node, Tree};
@@ -79,6 +80,10 @@ impl<'a> JsonNode<'a, Instance> for Node<'a> {
     }
 
     fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
+        // A character is written in at most twelve bytes, two escapes: most of what is far too long need not be read.
+        if self.kind() == Kind::String && (self.text().len() as u64).saturating_sub(2) / 12 > max {
+            return Some(false);
+        }
         let string = self.string()?;
         let bytes = string.len() as u64;
         // A character takes one to four bytes, which often decides it.
@@ -90,6 +95,16 @@ impl<'a> JsonNode<'a, Instance> for Node<'a> {
 
     fn to_value(&self) -> Cow<'a, Value> {
         Cow::Owned(Node::to_value(*self))
+    }
+
+    // An error carries the value that it is about, and we show none: it is made for whoever asks.
+    fn lazy_value(&self) -> LazyInstance<'a> {
+        LazyInstance::Deferred {
+            bytes: self.text().as_bytes(),
+            tag: 0,
+            make: |text, _| serde_json::from_slice(text).unwrap_or_default(),
+            cell: OnceLock::new(),
+        }
     }
 
     fn identity(&self) -> Option<NodeIdentity> {

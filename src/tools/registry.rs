@@ -86,6 +86,11 @@ impl Entry {
         self.spec
     }
 
+    /// Whether credentials in its result are left alone.
+    pub fn is_verbatim(&self) -> bool {
+        self.tool.is_verbatim()
+    }
+
     /// What a caller needs.
     pub fn needs(&self) -> Permission {
         self.needs

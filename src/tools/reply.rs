@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
 
-use super::{Schema, SchemaError, ToolError};
+use super::{Schema, SchemaError, ToolError, hygiene::MAX_RESULT};
 use crate::protocol::{Content, Resource};
 
 /// Most blocks of content in one answer.
 const MAX_BLOCKS: usize = 64;
 /// Most bytes of content in one answer, before they are written.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = MAX_RESULT;
 
 /// A type that a tool may answer with: whatever has a JSON Schema, or [`Shown`], or [`Beside`].
 pub trait Reply {
@@ -39,7 +39,7 @@ impl<T: Serialize + JsonSchema> Reply for T {
 
 /// Content alone: text, pictures, sounds, resources, links.
 ///
-/// At most 64 blocks and 8 MiB; more than that is an answer of a broken tool and never leaves.
+/// At most 64 blocks and 4 MiB; more than that is an answer of a broken tool and never leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown(pub Vec<Content>);
 
@@ -88,6 +88,14 @@ impl Produced {
     pub fn of(output: &impl Serialize) -> Result<Self, ToolError> {
         let text = serde_json::to_string(output).map_err(|_| ToolError::Output)?;
         Ok(Self { output: Some(text), content: Vec::new() })
+    }
+
+    pub(super) fn from_parts(output: Option<String>, content: Vec<Content>) -> Self {
+        Self { output, content }
+    }
+
+    pub(super) fn into_parts(self) -> (Option<String>, Vec<Content>) {
+        (self.output, self.content)
     }
 
     /// The structured result, JSON text.

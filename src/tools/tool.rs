@@ -59,6 +59,10 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub trait Tool: Send + Sync + 'static {
     /// Fixed facts about the tool.
     const SPEC: Spec;
+    /// Whether the result must be what was asked for, byte by byte: a file that a model reads, changes and
+    /// writes back. What looks like a credential is then not replaced; invisible characters are escapes of
+    /// the same value all the same.
+    const VERBATIM: bool = false;
     /// Arguments; their JSON Schema is published and enforced before [`Tool::call`] runs.
     type Args: DeserializeOwned + JsonSchema;
     /// The structured result; its JSON Schema is published and enforced afterwards. A tool that shows text,
@@ -81,6 +85,11 @@ pub trait Tool: Send + Sync + 'static {
 pub trait AnyTool: Send + Sync {
     /// Fixed facts about the tool.
     fn spec(&self) -> &'static Spec;
+
+    /// Whether credentials in its result are left alone, as [`Tool::VERBATIM`] says.
+    fn is_verbatim(&self) -> bool {
+        false
+    }
 
     /// The schema of its arguments, compiled.
     ///
@@ -105,6 +114,10 @@ pub trait AnyTool: Send + Sync {
 impl<T: Tool> AnyTool for T {
     fn spec(&self) -> &'static Spec {
         &T::SPEC
+    }
+
+    fn is_verbatim(&self) -> bool {
+        T::VERBATIM
     }
 
     fn input(&self) -> Result<Schema, SchemaError> {

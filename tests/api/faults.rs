@@ -10,6 +10,7 @@ use std::{
 use portcullis::actors::audit::{self, Filter};
 
 use super::support::{
+    Stops,
     app::{TestApp, without_limits},
     auth::PASSWORD,
     block_on,
@@ -78,6 +79,7 @@ fn panics_under_load(actor: &str) {
         let running: Vec<_> =
             (0..CALLERS).map(|n| spawn(Some(if n % 2 == 0 { &good } else { &key }.clone()))).collect();
         let refused = [None, Some(revoked), Some(forged)].map(spawn);
+        let stops = Stops(&stop);
         for n in 1..=FAULTS {
             app.fault(actor);
             let faulted = Instant::now();
@@ -86,7 +88,7 @@ fn panics_under_load(actor: &str) {
             Rpc::weather().bearer(&good).send(&app).result();
             assert!(faulted.elapsed() < BACK_WITHIN);
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(stops);
         callers.extend(running.into_iter().map(|caller| caller.join().unwrap()));
         strangers.extend(refused.into_iter().map(|caller| caller.join().unwrap()));
     });
@@ -145,21 +147,26 @@ fn the_feed_reader_panics_under_load() {
 }
 
 #[test]
+fn the_reader_of_the_log_panics_under_load() {
+    panics_under_load("insight");
+}
+
+#[test]
 fn logins_fail_closed_while_the_keeper_of_accounts_dies_and_work_again_at_once() {
     let app = TestApp::start_with(without_limits);
     app.person("ann", &["user"]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let faults = scope.spawn(|| {
+            let _stops = Stops(&stop);
             for n in 1..=FAULTS {
                 app.fault("users");
                 until("one panic, one restart", BACK_WITHIN, || restarts(&app, "users") >= f64::from(n));
             }
-            stop.store(true, Ordering::SeqCst);
         });
         while !stop.load(Ordering::SeqCst) {
             let wrong = app.login("ann", "wrong horse battery");
-            // A panic forgives tries, a wait is a 429.
+            // A wait is a 429: a panic forgives no tries.
             assert!(matches!(wrong.status, 401 | 429 | 503), "{}", wrong.text());
         }
         faults.join().unwrap();

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, without_limits},
     rpc::Rpc,
     tools::{self, Dawdles},
 };
@@ -155,8 +155,22 @@ proptest! {
 
 #[test]
 fn over_the_wire_each_role_can_call_exactly_what_it_is_shown() {
-    let app = TestApp::with(|_| {}, tools::all().1);
-    let everything = ["get_weather", "list_users", "dawdles", "panics", "lies", "matches", "nothing_of_ours"];
+    let app = TestApp::with(without_limits, tools::all().1);
+    let everything = [
+        "get_weather",
+        "get_security_audit",
+        "report_weather",
+        "list_files",
+        "read_file",
+        "write_file",
+        "delete_file",
+        "list_users",
+        "dawdles",
+        "panics",
+        "lies",
+        "matches",
+        "nothing_of_ours",
+    ];
     for roles in [&["guest"][..], &["user"], &["premium"], &["admin"], &["guest", "admin"], &["nobody"], &[]]
     {
         let (token, _) = app.minted("ada", roles, &[], "tests");
@@ -182,7 +196,7 @@ fn the_list_is_that_of_the_caller_also_on_a_connection_of_another() {
         let few = Rpc::list().bearer(&guest).on(&mut connection).result();
         let all = Rpc::list().bearer(&admin).on(&mut connection).result();
         assert_eq!(few["tools"].as_array().unwrap().len(), 1);
-        assert_eq!(all["tools"].as_array().unwrap().len(), 2);
+        assert_eq!(all["tools"].as_array().unwrap().len(), 8);
         assert_eq!((&few["cacheScope"], &all["cacheScope"]), (&json!("private"), &json!("private")));
     }
 }

@@ -13,17 +13,22 @@ mod calls;
 mod denied;
 mod eras;
 mod faults;
+mod files;
 mod hang_ups;
 mod key_rotation;
 mod ladder;
 mod limits;
 mod lists;
 mod login;
+mod own_tool;
 mod rates;
+#[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
+mod readme_tool;
 mod refresh;
 mod refusals;
 mod regressions;
 mod revocation;
+mod security_audit;
 mod signing;
 mod store_loss;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]

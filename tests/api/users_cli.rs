@@ -45,7 +45,7 @@ impl TestApp {
 
     /// A verb that must succeed; gives what it printed.
     #[track_caller]
-    fn does(&self, arguments: &[&str], input: &str) -> String {
+    pub(super) fn does(&self, arguments: &[&str], input: &str) -> String {
         let output = self.cli(arguments, input);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

@@ -9,8 +9,10 @@ use std::{
 use serde_json::json;
 
 use super::support::{
+    Stops,
     app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
+    pause,
     rpc::Rpc,
     until,
 };
@@ -159,7 +161,7 @@ fn log_in_patiently(app: &TestApp, source: &str) -> Duration {
         }
         refused(&reply, 429, "rate_limited");
         let told = reply.header("retry-after").unwrap().parse().unwrap();
-        thread::park_timeout(Duration::from_secs(told));
+        pause(Duration::from_secs(told));
     }
 }
 
@@ -184,13 +186,4 @@ fn o23_whoever_guesses_without_end_keeps_the_owner_out_nowhere_for_long() {
         assert!(took < Duration::from_secs(30), "{took:?}");
         Pair::of(&app.login_from("127.0.0.3", "ann", PASSWORD));
     });
-}
-
-/// Lets the others end, whatever became of the test.
-struct Stops<'a>(&'a AtomicBool);
-
-impl Drop for Stops<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }

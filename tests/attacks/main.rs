@@ -10,13 +10,17 @@
 mod audit;
 mod config;
 mod credentials;
+mod files;
 mod http;
+mod hygiene;
 mod jwt;
 mod keys;
 mod logins;
 mod map;
 mod mcp;
 mod rates;
+mod reasons;
+mod review;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]

@@ -3,6 +3,7 @@
 
 mod files;
 mod layers;
+mod roots;
 mod rules;
 mod signing;
 mod trees;

@@ -13,20 +13,27 @@
 
 mod actor_faults;
 mod caller;
+mod cells;
+mod cost;
 mod disk_full;
 mod disk_held;
+mod files;
 mod home;
+mod hostile;
 mod keys;
 mod kill;
 mod load;
 mod main_job;
 mod output;
+mod process;
+mod raw;
 mod records;
 mod refusals;
 mod revocation;
 mod server;
 mod shortage;
 mod signing;
+mod slow;
 mod station;
 mod stop;
 mod strace;

@@ -127,7 +127,17 @@ async fn a_hidden_tool_answers_byte_for_byte_like_one_that_does_not_exist() {
 async fn lists_show_exactly_what_may_be_called() {
     let home = Home::new("lists");
     let server = Server::start(&home).await;
-    for (role, listed) in [("guest", vec!["get_weather"]), ("admin", vec!["get_weather", "list_users"])] {
+    let all = [
+        "delete_file",
+        "get_security_audit",
+        "get_weather",
+        "list_files",
+        "list_users",
+        "read_file",
+        "report_weather",
+        "write_file",
+    ];
+    for (role, listed) in [("guest", &all[2..3]), ("admin", &all[..])] {
         let caller = server.caller(Some(&home.token(role, role).await));
 
         let answer = caller.ask("tools/list", None, json!({})).await.unwrap();

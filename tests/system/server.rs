@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
@@ -86,6 +87,11 @@ impl Server {
     /// A caller on connections of its own.
     pub(crate) fn caller(&self, token: Option<&str>) -> Caller {
         Caller::new(&self.run.mcp_url, token)
+    }
+
+    /// Where the main listener is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.origin().rsplit('/').next().unwrap().parse().unwrap()
     }
 
     /// Scheme, host and port of the main listener.

@@ -42,6 +42,11 @@ impl Tmpfs {
         }
     }
 
+    /// Where it is mounted.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn filler(&self) -> PathBuf {
         self.folder.path().join("filler")
     }
@@ -111,7 +116,7 @@ fn fill(path: &Path) {
 }
 
 /// Sets the soft limit of the running server's file length, bytes.
-fn limit(server: &Server, bytes: &str) {
+pub(crate) fn limit(server: &Server, bytes: &str) {
     let done = Command::new("prlimit")
         .args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}:unlimited")])
         .status()

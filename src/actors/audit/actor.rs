@@ -80,7 +80,7 @@ impl AuditActor {
             Some(position) => Journal::resume(desk, position),
             None => Journal::open(desk, Timestamp::now())?,
         };
-        work.committed = Some(journal.committed().clone());
+        shared.stands(&mut work, journal.end());
         let shared = Arc::clone(shared);
         Ok(Self {
             shared,
@@ -150,7 +150,7 @@ impl AuditActor {
     fn commit(&mut self, work: &mut Work, begun: Instant) -> io::Result<()> {
         self.journal.commit()?;
         self.took = begun.elapsed();
-        let count = self.shared.settle(work, self.journal.committed());
+        let count = self.shared.settle(work, self.journal.end());
         self.expected = count as u64 + self.shared.waiting().load(Ordering::SeqCst);
         if let Some(hook) = self.shared.hook.get() {
             hook(self.took, count);
@@ -195,7 +195,7 @@ impl AuditActor {
             work.events.insert(0, slot_lost(&lost.head, now));
         }
         self.journal = self.journal.move_out(now).map_err(io::Error::other)?;
-        work.committed = Some(self.journal.committed().clone());
+        self.shared.stands(work, self.journal.end());
         tracing::error!("the audit log's slot was removed while it was written, going on in a new one");
         Ok(())
     }

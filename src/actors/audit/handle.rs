@@ -147,6 +147,11 @@ impl Audit {
         Ok(seat.post(Fault)?)
     }
 
+    /// What workers and the writer share; for the insight.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     #[cfg(test)]
     pub(super) fn shared_for_tests(&self) -> &Shared {
         &self.shared

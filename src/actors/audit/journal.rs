@@ -17,6 +17,7 @@ use super::{
     error::AuditError,
     head::Head,
     home::Home,
+    insight::End,
     keys::Signer,
     segment::{Begun, Segment, SegmentName, day, list},
     tail,
@@ -162,9 +163,9 @@ impl Journal {
         Self::open(Arc::clone(&self.desk), now)
     }
 
-    /// The last commit.
-    pub(super) fn committed(&self) -> &Position {
-        &self.committed
+    /// Where it ends, and in which slot.
+    pub(super) fn end(&self) -> End {
+        End { home: Arc::clone(&self.home), position: self.committed.clone() }
     }
 
     /// Whether there are records since the last commit.

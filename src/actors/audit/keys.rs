@@ -9,6 +9,7 @@ use std::{
 };
 
 use aws_lc_rs::{
+    digest::{SHA256, digest},
     encoding::AsBigEndian,
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::AuditError,
-    head::{Head, SignedHead},
+    head::{Head, SignedHead, hex},
     home::{make_dir, sync_dir},
 };
 
@@ -70,6 +71,17 @@ impl Signer {
     /// Whether `signed` is what we would sign: Ed25519 signatures are deterministic.
     pub(super) fn signed(&self, signed: &SignedHead) -> bool {
         signed.said().is_some_and(|head| self.sign(&head) == *signed)
+    }
+
+    /// A signature over `text`, which may be long, for the purpose `domain`: base64url without padding.
+    pub(super) fn vouch(&self, domain: &str, text: &str) -> String {
+        let digest = hex(digest(&SHA256, text.as_bytes()).as_ref());
+        BASE64.encode(self.pair.sign(format!("{domain}\n{digest}\n").as_bytes()))
+    }
+
+    /// Whether `signature` is what we would put under `text`.
+    pub(super) fn vouches(&self, domain: &str, text: &str, signature: &str) -> bool {
+        self.vouch(domain, text) == signature
     }
 
     fn load(path: &Path) -> Result<Self, AuditError> {

@@ -8,6 +8,7 @@
 //! On disk, below the data directory:
 //! - `audit/<slot>/<first seq>-<day>.jsonl`: one record a line, each holding the hash of the one before.
 //!   A slot is one process's chain; it is taken by a lock and gone on with by whoever takes it next.
+//! - `audit/<slot>/<first seq>-<day>.rollup`: what counting a full segment came to, signed; see [`insight`].
 //! - `audit/heads/<slot>.json`: the signed end of that chain after its last commit, so that a cut tail is
 //!   found; a copy of it kept elsewhere is an anchor, which also finds a log put back to an older state.
 //! - `keys/audit.key`, `keys/audit.pub`: the Ed25519 key that signs heads and checkpoint records.
@@ -22,6 +23,7 @@ mod error;
 mod handle;
 mod head;
 mod home;
+pub mod insight;
 mod journal;
 mod keys;
 mod lane;

@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     actor::{AuditActor, Drain},
     config::Durability,
+    insight::{End, Inbox},
     journal::{Desk, Position},
     lane::LaneState,
 };
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) seat: OnceLock<Arc<Seat<AuditActor>>>,
     pub(super) hook: OnceLock<CommitHook>,
+    /// What was committed, for the insight.
+    pub(super) inbox: Inbox,
     lanes: Mutex<Vec<Arc<LaneState>>>,
     idle: AtomicBool,
     failing: AtomicBool,
@@ -87,6 +90,7 @@ impl Shared {
             bell: Bell::default(),
             seat: OnceLock::new(),
             hook: OnceLock::new(),
+            inbox: Inbox::default(),
             lanes: Mutex::default(),
             idle: AtomicBool::new(false),
             failing: AtomicBool::new(false),
@@ -138,10 +142,17 @@ impl Shared {
         self.lanes.lock().iter().all(|lane| lane.is_empty()) || !self.idle.swap(false, Ordering::SeqCst)
     }
 
-    /// Everything in `work` is on disk: tells the lanes.
-    pub(super) fn settle(&self, work: &mut Work, position: &Position) -> usize {
+    /// The log was taken over and ends there: whoever counts has to look.
+    pub(super) fn stands(&self, work: &mut Work, end: End) {
+        work.committed = Some(end.position.clone());
+        self.inbox.stands(end);
+    }
+
+    /// Everything in `work` is on disk: tells the insight and the lanes.
+    pub(super) fn settle(&self, work: &mut Work, end: End) -> usize {
         let count = work.events.len();
-        work.committed = Some(position.clone());
+        let before = work.committed.replace(end.position.clone());
+        self.inbox.post(before.as_ref().map(|it| &it.head), &work.events, end);
         work.events.clear();
         work.events.shrink_to(4_096);
         work.written = 0;

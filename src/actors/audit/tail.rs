@@ -66,20 +66,33 @@ pub(super) fn hashed_part(line: &[u8]) -> Option<&[u8]> {
 pub(super) fn find(dir: &Path) -> io::Result<Tail> {
     let mut rest = 0;
     for segment in list(dir)?.into_iter().rev() {
-        let mut file = File::open(segment.path(dir))?;
-        let len = file.metadata()?.len();
-        let start = len.saturating_sub(WINDOW);
-        file.seek(SeekFrom::Start(start))?;
-        let mut window = Vec::new();
-        file.take(WINDOW).read_to_end(&mut window)?;
+        let (start, window) = end_of(File::open(segment.path(dir))?)?;
         if let Some((end, good)) = last_good(&window) {
             rest += (window.len() - end) as u64;
             let last = Last { head: good.head, segment, end: start + end as u64, signed: good.signed };
             return Ok(Tail { last: Some(last), rest });
         }
-        rest += len;
+        rest += start + window.len() as u64;
     }
     Ok(Tail { last: None, rest })
+}
+
+/// The last good record of one segment.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn last_in(path: &Path) -> io::Result<Option<Head>> {
+    let (_, window) = end_of(File::open(path)?)?;
+    Ok(last_good(&window).map(|(_, good)| good.head))
+}
+
+/// The end of a file, and where it begins.
+fn end_of(mut file: File) -> io::Result<(u64, Vec<u8>)> {
+    let start = file.metadata()?.len().saturating_sub(WINDOW);
+    file.seek(SeekFrom::Start(start))?;
+    let mut window = Vec::new();
+    file.take(WINDOW).read_to_end(&mut window)?;
+    Ok((start, window))
 }
 
 /// Whether the log in `dir` holds the record `from`, and an unbroken chain from there to `to`.

@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 4] = [FIRST, QUOTAS, FAMILIES, KEYS];
+const STEPS: [&str; 5] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -119,6 +119,18 @@ const KEYS: &str = "
         number INTEGER NOT NULL CHECK (number > 0),
         at     INTEGER NOT NULL CHECK (at >= 0)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// The latest report of the weather of each city.
+const REPORTS: &str = "
+    CREATE TABLE weather_reports (
+        key        TEXT NOT NULL PRIMARY KEY,
+        city       TEXT NOT NULL,
+        hundredths INTEGER NOT NULL,
+        condition  TEXT NOT NULL,
+        at         INTEGER NOT NULL CHECK (at >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX weather_reports_by_time ON weather_reports (at);
 ";
 
 /// The schema that this program writes.

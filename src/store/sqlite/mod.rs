@@ -11,6 +11,7 @@ mod migrations;
 mod place;
 mod quota;
 mod reader;
+mod reports;
 mod revocations;
 mod rings;
 #[cfg(test)]

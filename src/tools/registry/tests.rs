@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     policy::permit_for_tests,
-    tools::{Beside, Content, Hints, Reply, Shown, Tool},
+    tools::{Beside, Content, Hints, Link, Reply, Resource, ResourceBody, Shown, Tool},
 };
 
 const SPEC: Spec = Spec {
@@ -305,4 +305,32 @@ async fn content_stands_instead_of_a_result_or_beside_it_within_its_bounds() {
 #[tokio::test]
 async fn a_tool_that_promises_a_structure_gives_one() {
     assert_eq!(run_one(Box::new(Silent)).await.1, Err(ToolError::Output));
+}
+
+#[test]
+fn what_is_shown_is_made_harmless_as_results_are() {
+    let registry = Registry::new(vec![Box::new(ShowsBoth)], &catalogue()).unwrap();
+    let key = format!("mcp_{}", "A1b2C3d4".repeat(6).get(..43).unwrap());
+    let link = Link {
+        uri: "test://a".into(),
+        name: format!("a {key}"),
+        description: Some("\u{202e}b".into()),
+        mime_type: None,
+    };
+    let body = ResourceBody::Text(format!("say {key}"));
+    let resource = Resource { uri: "test://r".into(), mime_type: None, body };
+    let content = vec![
+        Content::Text("one\n\ttwo \u{1b}[2J".into()),
+        Content::Link(link),
+        Content::Resource(resource),
+        Content::Image { data: key.clone().into_bytes(), mime_type: "image/png".into() },
+    ];
+    let result = Half { half: 1.0 };
+    let given = Beside { result, content }.produce().unwrap();
+    let entry = registry.find("halve").unwrap();
+    let (shown, redacted) = crate::tools::hygiene::produced(entry, given).unwrap();
+    assert_eq!((redacted.count(), shown.output()), (2, Some("{\"half\":1.0}")));
+    assert_eq!(shown.content()[0], Content::Text("one\n\ttwo \\u{1b}[2J".into()));
+    let told = format!("{:?}", &shown.content()[1..3]);
+    assert!(!told.contains(&key) && !told.contains('\u{202e}') && told.contains("[redacted: "), "{told}");
 }

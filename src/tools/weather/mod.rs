@@ -1,4 +1,5 @@
-//! `get_weather`: the current weather of one city, from whichever provider the settings name.
+//! `get_weather`: the current weather of one city, by the latest report of a station or from whichever provider
+//! the settings name; and `report_weather`.
 
 mod answer;
 mod breaker;
@@ -7,6 +8,8 @@ mod config;
 mod fixed;
 mod flight;
 mod open_meteo;
+mod report;
+mod reported;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -17,9 +20,12 @@ use serde::{Deserialize, Serialize};
 pub use config::WeatherError;
 pub use fixed::Fixed;
 pub use open_meteo::OpenMeteo;
+pub use report::{ReportWeather, Sighting};
+pub use reported::Reported;
 
 use super::{Hints, LocalFuture, Spec, Tool, ToolError, error::is_visible};
 use crate::{
+    domain::Timestamp,
     policy::{CallTool, Permit},
     settings::{WeatherProvider, WeatherSettings},
 };
@@ -49,6 +55,8 @@ pub fn open(config: &WeatherSettings) -> Result<Arc<dyn Stations>, WeatherError>
 pub struct GetWeather {
     /// Where observations come from.
     pub stations: Arc<dyn Stations>,
+    /// What was reported: asked first.
+    pub reported: Reported,
 }
 
 /// Which city.
@@ -63,7 +71,7 @@ pub struct Place {
 /// What was observed.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Observation {
-    /// The place, as the provider calls it.
+    /// The place, as the provider or the station calls it.
     pub city: String,
     /// Air temperature 2 m above the ground, degrees Celsius.
     pub temperature: f64,
@@ -72,7 +80,7 @@ pub struct Observation {
     /// When it was observed, RFC 3339 in UTC.
     #[schemars(extend("format" = "date-time"))]
     pub timestamp: String,
-    /// Who says so: `fixed` or `open-meteo`.
+    /// Who says so: `fixed`, `open-meteo`, or `station` for a report.
     pub source: String,
 }
 
@@ -90,13 +98,25 @@ impl Tool for GetWeather {
     type Output = Observation;
 
     async fn call(&self, place: Place, _: &Permit<CallTool>) -> Result<Observation, ToolError> {
-        let city = place.city.trim();
-        if city.is_empty() || !city.chars().all(is_visible) {
-            let wrong = "Invalid arguments: /city must be the name of a place, without invisible characters";
-            return Err(ToolError::Arguments(wrong.into()));
+        let city = city_of(&place.city)?;
+        match self.reported.latest(city, Timestamp::now) {
+            Some(report) => Ok(report),
+            None => self.stations.latest(city).await,
         }
-        self.stations.latest(city).await
     }
+}
+
+/// The name of a place in `text`.
+///
+/// # Errors
+/// [`ToolError::Arguments`] if there is none.
+fn city_of(text: &str) -> Result<&str, ToolError> {
+    let city = text.trim();
+    if !city.is_empty() && city.chars().all(is_visible) {
+        return Ok(city);
+    }
+    let wrong = "Invalid arguments: /city must be the name of a place, without invisible characters";
+    Err(ToolError::Arguments(wrong.into()))
 }
 
 #[cfg(test)]

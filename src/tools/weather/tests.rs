@@ -13,7 +13,7 @@ use wiremock::{
 };
 
 use super::{breaker, open_meteo::FRESH, *};
-use crate::{domain::Catalogue, policy::permit_for_tests, tools::Registry};
+use crate::{domain::Catalogue, policy::permit_for_tests, store, tools::Registry};
 
 /// A stand-in, and the real provider that asks it.
 struct Bench {
@@ -344,7 +344,8 @@ fn only_usable_addresses_open() {
 
 /// Calls the tool as the endpoint does, with the fixed provider.
 async fn call(arguments: Value) -> Result<Value, ToolError> {
-    let tool = GetWeather { stations: Arc::new(Fixed) };
+    let tool =
+        GetWeather { stations: Arc::new(Fixed), reported: Reported::none(&store::open("memory:").unwrap()) };
     let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
     let text = arguments.to_string();
     let tree = crate::protocol::Tree::of_text(&text).unwrap();

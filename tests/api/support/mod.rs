@@ -11,7 +11,10 @@ pub(crate) mod signing;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 /// Longest wait for something that must happen "at once".
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -31,6 +34,15 @@ pub(crate) fn pause(wait: Duration) {
     let ends = Instant::now() + wait;
     while let Some(left) = ends.checked_duration_since(Instant::now()) {
         std::thread::park_timeout(left);
+    }
+}
+
+/// Tells other threads of a test to end, whatever becomes of this one: else a failure waits for them for ever.
+pub(crate) struct Stops<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -11,7 +11,7 @@ const MAX_LINE: u64 = 1 << 20;
 
 /// How a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::actors::audit) enum End {
     /// With a line end.
     Complete,
     /// With the file: it is being written, or was torn.
@@ -22,7 +22,7 @@ pub(super) enum End {
 
 /// Reads a file line by line.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(in crate::actors::audit) struct Lines {
     reader: BufReader<File>,
     line: Vec<u8>,
     number: u64,
@@ -31,7 +31,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Opens `path` at the byte `offset`, where a line begins.
-    pub(super) fn open(path: &Path, offset: u64) -> io::Result<Self> {
+    pub(in crate::actors::audit) fn open(path: &Path, offset: u64) -> io::Result<Self> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         Ok(Self { reader: BufReader::with_capacity(1 << 16, file), line: Vec::new(), number: 0, offset })
@@ -39,7 +39,7 @@ impl Lines {
 
     /// As [`open`](Self::open) from the start; `None` if the file is gone since it was listed: a writer
     /// takes back what it could not commit. Whether something is missing is the chain's to tell.
-    pub(super) fn open_listed(path: &Path) -> io::Result<Option<Self>> {
+    pub(in crate::actors::audit) fn open_listed(path: &Path) -> io::Result<Option<Self>> {
         match Self::open(path, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),
@@ -47,17 +47,17 @@ impl Lines {
     }
 
     /// Number of the last line, from 1.
-    pub(super) fn number(&self) -> u64 {
+    pub(in crate::actors::audit) fn number(&self) -> u64 {
         self.number
     }
 
     /// Bytes from the file's start to the end of the last complete line.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::actors::audit) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The next line without its end; `None` at the end of the file.
-    pub(super) fn next(&mut self) -> io::Result<Option<(&[u8], End)>> {
+    pub(in crate::actors::audit) fn next(&mut self) -> io::Result<Option<(&[u8], End)>> {
         self.line.clear();
         let mut read = self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut self.line)? as u64;
         if read == 0 {

@@ -14,6 +14,7 @@ pub use follow::{Follower, tail};
 pub use query::{Filter, Query, Usage, query, usage};
 pub use verify::{Problem, Report, SlotReport, verify};
 
+pub(super) use self::lines::{End, Lines};
 use super::{error::AuditError, head::SignedHead, home::audit_dir};
 
 /// One record as it stands in the log.
@@ -112,7 +113,7 @@ impl Found {
 ///
 /// # Errors
 /// [`AuditError::File`].
-fn slots(dir: &Path) -> Result<Vec<(u32, PathBuf)>, AuditError> {
+pub(super) fn slots(dir: &Path) -> Result<Vec<(u32, PathBuf)>, AuditError> {
     let audit = audit_dir(dir);
     let entries = match std::fs::read_dir(&audit) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

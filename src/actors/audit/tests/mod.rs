@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod flow;
+mod insight;
 mod lost;
 mod record;
 mod rotation;

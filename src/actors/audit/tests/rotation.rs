@@ -18,7 +18,7 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn journal(config: AuditConfig, now: Timestamp) -> Journal {
+pub(super) fn journal(config: AuditConfig, now: Timestamp) -> Journal {
     let signer = Signer::load_or_generate(&config.dir).unwrap();
     let home = Home::claim(&config.dir).unwrap();
     Journal::open(Arc::new(Desk::new(home, signer, Arc::new(RealDisk), config)), now).unwrap()

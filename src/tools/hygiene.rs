@@ -1,0 +1,221 @@
+//! What leaves a tool for a model is made harmless here: invisible characters, size, credentials.
+//!
+//! A model reads a result as text, and so does the person who looks over its shoulder in a terminal. Whatever
+//! could steer that terminal, turn the reading direction or hide words from one of the two is written as an
+//! escape of JSON: the value stays the very same, so nothing that is read and written back is damaged.
+//! What looks like a credential is replaced, except in results of tools that must give back what they were
+//! given ([`super::Tool::VERBATIM`]).
+
+use std::{borrow::Cow, fmt::Write};
+
+use serde_json::{Value, json};
+
+use super::{
+    Content, Entry, Produced, ToolError,
+    error::is_visible,
+    secrets::{self, Kind},
+};
+use crate::protocol::Tree;
+
+/// Largest result, bytes of JSON: it travels twice, and a model that reads it all has room for nothing else.
+pub const MAX_RESULT: usize = 4 * 1024 * 1024;
+/// The same for tools that give back files as they are: the largest file that settings allow, in base64.
+pub const MAX_VERBATIM: usize = 24 * 1024 * 1024;
+/// Largest text of a failure, characters.
+const MAX_FAILURE: usize = 4 * 1024;
+
+/// How many credentials were replaced, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Redacted {
+    api_keys: u32,
+    tokens: u32,
+    private_keys: u32,
+}
+
+impl Redacted {
+    /// How many in all.
+    pub fn count(&self) -> u32 {
+        self.api_keys + self.tokens + self.private_keys
+    }
+
+    /// As it stands in the audit record.
+    pub fn detail(&self) -> Value {
+        let Self { api_keys, tokens, private_keys } = self;
+        json!({ "redacted": { "api_keys": api_keys, "tokens": tokens, "private_keys": private_keys } })
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.api_keys += other.api_keys;
+        self.tokens += other.tokens;
+        self.private_keys += other.private_keys;
+    }
+
+    fn add(&mut self, kind: Kind) {
+        *match kind {
+            Kind::ApiKey => &mut self.api_keys,
+            Kind::Token => &mut self.tokens,
+            Kind::PrivateKey => &mut self.private_keys,
+        } += 1;
+    }
+}
+
+/// Makes the result of `entry`, JSON text that fits its schema, fit to be sent. It fits its schema afterwards too.
+///
+/// # Errors
+/// [`ToolError::Refused`] if it is larger than [`MAX_RESULT`] (or [`MAX_VERBATIM`]), or if its schema leaves no room for a placeholder.
+pub fn result(entry: &Entry, output: String) -> Result<(String, Redacted), ToolError> {
+    let most = if entry.is_verbatim() { MAX_VERBATIM } else { MAX_RESULT };
+    if output.len() > most {
+        let text = format!(
+            "the result is larger than {} MiB and was not sent; ask for a smaller part of it",
+            most >> 20
+        );
+        return Err(ToolError::Refused(text));
+    }
+    let (harmless, redacted) = rewrite(&output, Form::Json, !entry.is_verbatim());
+    let Cow::Owned(harmless) = harmless else { return Ok((output, redacted)) };
+    let fits =
+        || Tree::of_text(&harmless).is_ok_and(|tree| entry.output().is_none_or(|schema| schema.fits(&tree)));
+    if redacted.count() > 0 && !fits() {
+        let text = "the result holds what looks like a credential, so it was not sent";
+        return Err(ToolError::Refused(text.into()));
+    }
+    Ok((harmless, redacted))
+}
+
+/// Makes what `entry` gave fit to be sent: its structured result as [`result`] does; the texts that it shows
+/// as they will be read, with line breaks and tabs, and everything else that is invisible written out.
+///
+/// # Errors
+/// Those of [`result`].
+pub fn produced(entry: &Entry, produced: Produced) -> Result<(Produced, Redacted), ToolError> {
+    let (output, mut content) = produced.into_parts();
+    let (output, mut redacted) = match output.map(|output| result(entry, output)).transpose()? {
+        Some((output, redacted)) => (Some(output), redacted),
+        None => (None, Redacted::default()),
+    };
+    for text in content.iter_mut().flat_map(Content::texts_mut) {
+        let (harmless, found) = rewrite(text, Form::Plain, !entry.is_verbatim());
+        if let Cow::Owned(harmless) = harmless {
+            *text = harmless;
+        }
+        redacted.merge(found);
+    }
+    Ok((Produced::from_parts(output, content), redacted))
+}
+
+/// Makes the text of a failure fit to be shown: line breaks and tabs stay, at most 4096 characters.
+pub fn failure(text: &str) -> (String, Redacted) {
+    let (harmless, redacted) = rewrite(text, Form::Plain, true);
+    let mut harmless = harmless.into_owned();
+    if let Some((at, _)) = harmless.char_indices().nth(MAX_FAILURE) {
+        harmless.truncate(at);
+        harmless.push('…');
+    }
+    (harmless, redacted)
+}
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// JSON, as `serde_json` writes it.
+    Json,
+    /// Text as people write it.
+    Plain,
+}
+
+impl Form {
+    /// Whether `c` may stand as it is.
+    fn shows(self, c: char) -> bool {
+        is_visible(c) || (self == Self::Plain && matches!(c, '\n' | '\t'))
+    }
+
+    /// Writes `c` so that it does nothing.
+    fn escape(self, c: char, out: &mut String) {
+        // Writing into a String cannot fail.
+        match self {
+            // Between values; within a string `serde_json` leaves none.
+            Self::Json if c < ' ' => out.push(' '),
+            Self::Json => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _written = write!(out, "\\u{unit:04x}");
+            }),
+            Self::Plain => out.extend(c.escape_unicode()),
+        }
+    }
+
+    /// Where the string ends in which `from` lies.
+    fn end_of_string(self, text: &[u8], from: usize) -> usize {
+        let rest = text.get(from..).unwrap_or_default();
+        let mut escaped = false;
+        let quote = |byte: &u8| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        };
+        let ends = if self == Self::Json { rest.iter().position(quote) } else { None };
+        ends.map_or(text.len(), |at| from + at)
+    }
+}
+
+/// The bytes at which there may be something to do: beyond ASCII, controls, and where credentials show.
+const MARKED: [bool; 256] = {
+    let mut marked = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut rare = 0;
+        // Out of range would not compile.
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "evaluated by the compiler, which refuses what is out of range"
+        )]
+        {
+            marked[byte] = byte < 0x20 || byte >= 0x7f;
+            while rare < secrets::RARE.len() {
+                marked[byte] |= secrets::RARE[rare] as usize == byte;
+                rare += 1;
+            }
+        }
+        byte += 1;
+    }
+    marked
+};
+
+/// Rewrites what does harm; most texts are looked through once and come back as they are.
+fn rewrite(text: &str, form: Form, redacts: bool) -> (Cow<'_, str>, Redacted) {
+    let bytes = text.as_bytes();
+    let marked = |from: usize| {
+        let rest = bytes.get(from..)?;
+        let at = rest.iter().position(|byte| MARKED.get(usize::from(*byte)).is_some_and(|marked| *marked))?;
+        Some(from + at)
+    };
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    let (mut out, mut done, mut next, mut redacted) = (String::new(), 0, 0, Redacted::default());
+    while let Some(at) = marked(next) {
+        let c = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+        next = at + c.len_utf8();
+        if !c.is_ascii_graphic() {
+            if !form.shows(c) {
+                out.push_str(part(done, at));
+                form.escape(c, &mut out);
+                done = next;
+            }
+            continue;
+        }
+        let until = |from: usize| form.end_of_string(bytes, from);
+        let found = if redacts { secrets::around(bytes, at, until) } else { None };
+        if let Some((range, kind)) = found.filter(|(range, _)| range.start >= done) {
+            out.push_str(part(done, range.start));
+            out.push_str(kind.placeholder());
+            redacted.add(kind);
+            (done, next) = (range.end, range.end);
+        }
+    }
+    if done == 0 {
+        return (Cow::Borrowed(text), redacted);
+    }
+    out.push_str(part(done, text.len()));
+    (Cow::Owned(out), redacted)
+}
+
+#[cfg(test)]
+mod tests;

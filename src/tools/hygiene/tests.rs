@@ -1,0 +1,106 @@
+//! What is shown is harmless, what it says is unchanged, and no credential is left.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Put together here, so that no search for secrets finds this file.
+fn secrets() -> Vec<String> {
+    let letters = "A1b2C3d4".repeat(8);
+    vec![
+        format!("mcp_{}", &letters[..43]),
+        format!("eyJ{}.eyJ{}.{}", &letters[..20], &letters[..60], &letters[..43]),
+        format!("AKIA{}", "Z2".repeat(8)),
+        format!("ghp_{}", &letters[..36]),
+        format!("github_pat_{}", &letters[..30]),
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{letters}\n-----END RSA PRIVATE KEY-----"),
+    ]
+}
+
+fn of_json(value: &Value) -> (Value, String, Redacted) {
+    let text = value.to_string();
+    let (harmless, redacted) = rewrite(&text, Form::Json, true);
+    (serde_json::from_str(&harmless).unwrap(), harmless.into_owned(), redacted)
+}
+
+#[test]
+fn what_needs_nothing_is_not_copied() {
+    for text in
+        [r#"{"city":"São Paulo","temperature":-3.5,"source":"fixed"}"#, "", "東京 \\n _ xoxb-", "mcp_short"]
+    {
+        let (harmless, redacted) = rewrite(text, Form::Json, true);
+        assert!(matches!(harmless, Cow::Borrowed(same) if same == text), "{text}");
+        assert_eq!(redacted.count(), 0);
+    }
+}
+
+#[test]
+fn invisible_characters_are_escapes_of_the_same_value() {
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}evil\u{2066}\u{200b}\u{feff}\u{7f}\u{e0041}\u{e0101}\u{2028}é";
+    let (value, text, _) = of_json(&json!({ "name": hostile }));
+    assert_eq!(value["name"], hostile);
+    assert!(text.chars().all(is_visible), "{text:?}");
+    assert!(text.contains("\\u202e") && text.contains("\\udb40\\udc41") && text.contains('é'));
+    let (shown, _) = failure(hostile);
+    assert!(shown.chars().all(is_visible), "{shown:?}");
+    assert_eq!(failure("one\n\ttwo").0, "one\n\ttwo");
+    assert_eq!(rewrite("{\n \"a\": 1\r\n}", Form::Json, true).0, "{  \"a\": 1  }");
+}
+
+#[test]
+fn each_credential_is_replaced_within_its_string_and_counted() {
+    let all = secrets();
+    let value = json!({ "before": "b", "notes": all.iter().map(|s| format!("say {s}, \"please\"")).collect::<Vec<_>>(), "after": "a" });
+    let (read, text, redacted) = of_json(&value);
+    assert_eq!(redacted, Redacted { api_keys: 4, tokens: 1, private_keys: 1 });
+    assert_eq!((&read["before"], &read["after"]), (&json!("b"), &json!("a")));
+    for note in read["notes"].as_array().unwrap() {
+        let note = note.as_str().unwrap();
+        assert!(note.starts_with("say [redacted: ") && note.ends_with("], \"please\""), "{note}");
+    }
+    assert_eq!(rewrite(&text, Form::Json, true).0, text, "a second look changes nothing");
+    let cut = "-----BEGIN PRIVATE KEY-----\nMC4\" \\";
+    let (read, _, redacted) = of_json(&json!({ "a": cut, "b": [1] }));
+    assert_eq!((read, redacted.private_keys), (json!({ "a": "[redacted: private key]", "b": [1] }), 1));
+    assert_eq!(rewrite(&value.to_string(), Form::Json, false).0, value.to_string(), "verbatim");
+    for secret in &all {
+        assert!(!failure(secret).0.contains(&secret[..20]));
+    }
+}
+
+#[test]
+fn a_failure_is_cut_at_its_limit() {
+    assert_eq!(failure(&"é".repeat(MAX_FAILURE)).0.chars().count(), MAX_FAILURE);
+    let cut = failure(&"é".repeat(MAX_FAILURE + 1)).0;
+    assert!(cut.chars().count() == MAX_FAILURE + 1 && cut.ends_with("é…"));
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[ -~]{0,12}".boxed(),
+        any::<char>().prop_map(String::from).boxed(),
+        prop::sample::select(vec!["\u{1b}[", "\u{202e}", "\\", "\"", "\n", "_", "eyJ", "-----BEGIN ", "AKI"])
+            .prop_map(str::to_owned)
+            .boxed(),
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_value_stays_itself_and_shows_nothing_invisible(name in text(), inner in text(), number in any::<f64>()) {
+        let value = json!({ name: [inner, number], "x": null });
+        let (read, text, redacted) = of_json(&value);
+        prop_assert!(text.chars().all(is_visible));
+        prop_assert!(redacted.count() > 0 || read == value);
+    }
+
+    #[test]
+    fn a_credential_is_found_wherever_it_stands(before in text(), after in text(), which in 0..6_usize) {
+        let secret = secrets().swap_remove(which);
+        // Right behind a letter capitals are part of a word.
+        let value = json!({ "a": format!("{before} {secret}\n{after}") });
+        let (_, text, redacted) = of_json(&value);
+        prop_assert!(redacted.count() > 0 && !text.contains(&secret[4..20]), "{}", text);
+    }
+}

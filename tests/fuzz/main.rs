@@ -1,0 +1,21 @@
+//! Whatever bytes come, the parsers that strangers reach neither panic nor hang nor let through what they must not.
+//!
+//! Each target mutates its corpus (`fuzz/corpus`) for `PORTCULLIS_FUZZ_SECONDS` seconds, one unless said
+//! otherwise, and holds what comes out against an independent judge; `fuzz/README.md` says what was run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod credentials;
+mod driver;
+mod edge;
+mod json;
+mod log;
+mod mutator;
+#[allow(dead_code, reason = "shared with tests/api; not all of it is used here")]
+#[path = "../api/support/mod.rs"]
+mod support;
