@@ -19,8 +19,8 @@ mod logins;
 mod map;
 mod mcp;
 mod rates;
-mod review;
 mod reasons;
+mod review;
 mod signing;
 mod smuggling;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]

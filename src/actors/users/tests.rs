@@ -134,7 +134,6 @@ async fn a_panic_of_the_actor_forgives_nothing_and_forgets_no_home() {
     for _ in 0..5 {
         assert!(matches!(login(&users, "known0", "wrong horse battery").await, Err(UsersError::Wrong)));
     }
-    let before = Instant::now();
     users.fault().unwrap();
     while users.vitals().restarts == 0 || !users.seat.is_alive() {
         tokio::task::yield_now().await;
