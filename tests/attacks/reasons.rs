@@ -25,10 +25,10 @@ const NOT_HERE: &[(Code, &str)] =
 fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
     let token = app.token("ada", "user");
     let good = || Rpc::weather().bearer(&token);
-    let bent = |change: &dyn Fn(&mut Value)| Rpc::weather().bearer(&app.bent(|claims| change(claims)));
-    let past = Timestamp::now().secs() - 600;
+    if let Some(rpc) = badly_proved(app, code) {
+        return Some(rpc.send(app));
+    }
     let rpc = match code {
-        Code::MalformedCredential => Rpc::weather().header("authorization", "Basic YTpi"),
         Code::ParseError => good().raw("{"),
         Code::InvalidRequest => good().raw("[]"),
         Code::HeaderMismatch => good().replace("mcp-name", "list_users"),
@@ -41,28 +41,6 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::NotAcceptable => good().replace("accept", "text/html"),
         Code::UnknownTool => Rpc::call("nothing", json!({})).bearer(&token),
         Code::InvalidParams => Rpc::list().bearer(&token).edit(|body| body["params"]["cursor"] = json!("x")),
-        Code::MissingCredential => Rpc::weather(),
-        Code::InvalidToken => Rpc::weather().bearer("a.b.c"),
-        Code::ExpiredToken => bent(&|claims| {
-            for (name, secs) in [("iat", past), ("nbf", past), ("exp", past + 60)] {
-                claims[name] = json!(secs);
-            }
-        }),
-        Code::RevokedToken => {
-            app.person("gone", &["user"]);
-            let pair = Pair::of(&app.login("gone", PASSWORD));
-            assert_eq!(app.logout(&pair.access).status, 204);
-            Rpc::weather().bearer(&pair.access)
-        }
-        Code::WrongTokenType => {
-            let refresh = app.claims();
-            let mut refresh = refresh.as_object().unwrap().clone();
-            refresh.insert("type".into(), json!("refresh"));
-            Rpc::weather().bearer(&app.signed(HEADER, &Value::from(refresh).to_string()))
-        }
-        Code::WrongAudience => bent(&|claims| claims["aud"] = json!("https://elsewhere.example/mcp")),
-        Code::UnknownIssuer => bent(&|claims| claims["iss"] = json!("https://elsewhere.example")),
-        Code::InvalidApiKey => Rpc::weather().key(&format!("mcp_{}", "A".repeat(43))),
         Code::RotationNotDue => return Some(rotate(app, &app.key("ada", &["weather:read"]).0)),
         Code::AlreadyRotated => {
             let at = Timestamp::now().minus(80 * DAY);
@@ -89,9 +67,41 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         | Code::StoreUnavailable
         | Code::AuditUnavailable
         | Code::ShuttingDown => return Some(broken(code)),
-        Code::MissingCapability => return None,
+        _ => return None,
     };
     Some(rpc.send(app))
+}
+
+/// A call whose credential is refused for this class.
+fn badly_proved(app: &TestApp, code: Code) -> Option<Rpc> {
+    let bent = |change: &dyn Fn(&mut Value)| Rpc::weather().bearer(&app.bent(|claims| change(claims)));
+    let past = Timestamp::now().secs() - 600;
+    Some(match code {
+        Code::MalformedCredential => Rpc::weather().header("authorization", "Basic YTpi"),
+        Code::MissingCredential => Rpc::weather(),
+        Code::InvalidToken => Rpc::weather().bearer("a.b.c"),
+        Code::ExpiredToken => bent(&|claims| {
+            for (name, secs) in [("iat", past), ("nbf", past), ("exp", past + 60)] {
+                claims[name] = json!(secs);
+            }
+        }),
+        Code::RevokedToken => {
+            app.person("gone", &["user"]);
+            let pair = Pair::of(&app.login("gone", PASSWORD));
+            assert_eq!(app.logout(&pair.access).status, 204);
+            Rpc::weather().bearer(&pair.access)
+        }
+        Code::WrongTokenType => {
+            let refresh = app.claims();
+            let mut refresh = refresh.as_object().unwrap().clone();
+            refresh.insert("type".into(), json!("refresh"));
+            Rpc::weather().bearer(&app.signed(HEADER, &Value::from(refresh).to_string()))
+        }
+        Code::WrongAudience => bent(&|claims| claims["aud"] = json!("https://elsewhere.example/mcp")),
+        Code::UnknownIssuer => bent(&|claims| claims["iss"] = json!("https://elsewhere.example")),
+        Code::InvalidApiKey => Rpc::weather().key(&format!("mcp_{}", "A".repeat(43))),
+        _ => return None,
+    })
 }
 
 /// The classes that a server of their own is needed for: one that is slow, small, or loses what it needs.
