@@ -51,12 +51,6 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
                 claims[name] = json!(secs);
             }
         }),
-        Code::RevokedToken => {
-            app.person("gone", &["user"]);
-            let pair = Pair::of(&app.login("gone", PASSWORD));
-            assert_eq!(app.logout(&pair.access).status, 204);
-            Rpc::weather().bearer(&pair.access)
-        }
         Code::WrongTokenType => {
             let refresh = app.claims();
             let mut refresh = refresh.as_object().unwrap().clone();
@@ -67,24 +61,16 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::UnknownIssuer => bent(&|claims| claims["iss"] = json!("https://elsewhere.example")),
         Code::InvalidApiKey => Rpc::weather().key(&format!("mcp_{}", "A".repeat(43))),
         Code::RotationNotDue => return Some(rotate(app, &app.key("ada", &["weather:read"]).0)),
-        Code::AlreadyRotated => {
-            let at = Timestamp::now().minus(80 * DAY);
-            let (key, _) = made(&app.stores(), request("ada", &["weather:read"]), at);
-            assert_eq!(rotate(app, &key).status, 201);
-            return Some(rotate(app, &key));
-        }
         Code::InvalidLogin => return Some(app.login("nobody", PASSWORD)),
-        Code::InsufficientScope => {
-            app.account("narrow", &["user"], true);
-            until("the account is known", SOON, || app.users.find("narrow").is_some());
-            Rpc::weather().bearer(&app.minted("narrow", &[], &["files:read"], "tests").0)
-        }
         Code::Forbidden => Rpc::call("list_users", json!({})).bearer(&token),
         Code::OriginForbidden => good().header("origin", "https://evil.example"),
         Code::HostForbidden => good().replace("host", "evil.example"),
         Code::BodyTooLarge => good().raw(vec![b' '; 4 * 1024 * 1024 + 1]),
         Code::UnsupportedMediaType => good().replace("content-type", "text/plain"),
         Code::HeadersTooLarge => good().header("x-padding", "x".repeat(20_000)),
+        Code::RevokedToken | Code::AlreadyRotated | Code::InsufficientScope => {
+            return Some(prepared(app, code));
+        }
         Code::Internal => Rpc::call("panics", json!({})).bearer(&token),
         Code::RequestTimeout
         | Code::RateLimited
@@ -94,6 +80,30 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::MissingCapability | Code::ShuttingDown => return None,
     };
     Some(rpc.send(app))
+}
+
+/// The classes that something must have happened for before.
+fn prepared(app: &TestApp, code: Code) -> Reply {
+    let rpc = match code {
+        Code::RevokedToken => {
+            app.person("gone", &["user"]);
+            let pair = Pair::of(&app.login("gone", PASSWORD));
+            assert_eq!(app.logout(&pair.access).status, 204);
+            Rpc::weather().bearer(&pair.access)
+        }
+        Code::InsufficientScope => {
+            app.account("narrow", &["user"], true);
+            until("the account is known", SOON, || app.users.find("narrow").is_some());
+            Rpc::weather().bearer(&app.minted("narrow", &[], &["files:read"], "tests").0)
+        }
+        _ => {
+            let at = Timestamp::now().minus(80 * DAY);
+            let (key, _) = made(&app.stores(), request("ada", &["weather:read"]), at);
+            assert_eq!(rotate(app, &key).status, 201);
+            return rotate(app, &key);
+        }
+    };
+    rpc.send(app)
 }
 
 /// The classes that a server of their own is needed for: one that is slow, small, or loses what it needs.
