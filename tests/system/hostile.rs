@@ -58,12 +58,6 @@ pub(crate) fn good(token: &str, size: usize) -> Vec<u8> {
     with(&format!(",\"example.com/trail\":[{}\"{text}\"]", item.repeat(items)))
 }
 
-/// Good requests one after the other, for whoever does not read the answers.
-pub(crate) fn lists(token: &str, count: usize) -> Vec<u8> {
-    let body = call("x", "{}", "").replace("tools/call", "tools/list");
-    request(&format!("authorization: Bearer {token}\r\n"), ("tools/list", ""), "", &body).repeat(count)
-}
-
 /// The head of a good call that announces a body of `length`, and nothing of that body.
 pub(crate) fn head(token: &str, length: usize) -> Vec<u8> {
     let whole = request(&format!("authorization: Bearer {token}\r\n"), ("tools/call", "get_weather"), "", "");
