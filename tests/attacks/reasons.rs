@@ -3,14 +3,14 @@
 
 use std::{fs, time::Duration};
 
-use portcullis::{domain::Timestamp, error::Code};
+use portcullis::{actors::audit::Filter, domain::Timestamp, error::Code};
 use serde_json::{Value, json};
 
 use super::support::{
     SOON,
     app::TestApp,
     auth::{PASSWORD, Pair},
-    http::Reply,
+    http::{Connection, Reply},
     keys::{DAY, made, request},
     rpc::{META_VERSION, Rpc},
     tokens::HEADER,
@@ -25,8 +25,6 @@ const NOT_HERE: &[(Code, &str)] =
 fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
     let token = app.token("ada", "user");
     let good = || Rpc::weather().bearer(&token);
-    let bent = |change: &dyn Fn(&mut Value)| Rpc::weather().bearer(&app.bent(|claims| change(claims)));
-    let past = Timestamp::now().secs() - 600;
     let rpc = match code {
         Code::MalformedCredential => Rpc::weather().header("authorization", "Basic YTpi"),
         Code::ParseError => good().raw("{"),
@@ -42,6 +40,38 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::UnknownTool => Rpc::call("nothing", json!({})).bearer(&token),
         Code::InvalidParams => Rpc::list().bearer(&token).edit(|body| body["params"]["cursor"] = json!("x")),
         Code::MissingCredential => Rpc::weather(),
+        Code::RotationNotDue => return Some(rotate(app, &app.key("ada", &["weather:read"]).0)),
+        Code::AlreadyRotated => {
+            let at = Timestamp::now().minus(80 * DAY);
+            let (key, _) = made(&app.stores(), request("ada", &["weather:read"]), at);
+            assert_eq!(rotate(app, &key).status, 201);
+            return Some(rotate(app, &key));
+        }
+        Code::InvalidLogin => return Some(app.login("nobody", PASSWORD)),
+        Code::Forbidden => Rpc::call("list_users", json!({})).bearer(&token),
+        Code::OriginForbidden => good().header("origin", "https://evil.example"),
+        Code::HostForbidden => good().replace("host", "evil.example"),
+        Code::BodyTooLarge => good().raw(vec![b' '; 4 * 1024 * 1024 + 1]),
+        Code::UnsupportedMediaType => good().replace("content-type", "text/plain"),
+        Code::HeadersTooLarge => good().header("x-padding", "x".repeat(20_000)),
+        Code::Internal => Rpc::call("panics", json!({})).bearer(&token),
+        Code::RequestTimeout
+        | Code::RateLimited
+        | Code::Overloaded
+        | Code::StoreUnavailable
+        | Code::AuditUnavailable
+        | Code::ShuttingDown => return Some(broken(code)),
+        Code::MissingCapability => return None,
+        _ => unproved(app, code),
+    };
+    Some(rpc.send(app))
+}
+
+/// A request whose credential does not hold, or not for that: by this class alone.
+fn unproved(app: &TestApp, code: Code) -> Rpc {
+    let bent = |change: &dyn Fn(&mut Value)| Rpc::weather().bearer(&app.bent(|claims| change(claims)));
+    let past = Timestamp::now().secs() - 600;
+    match code {
         Code::InvalidToken => Rpc::weather().bearer("a.b.c"),
         Code::ExpiredToken => bent(&|claims| {
             for (name, secs) in [("iat", past), ("nbf", past), ("exp", past + 60)] {
@@ -63,40 +93,18 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::WrongAudience => bent(&|claims| claims["aud"] = json!("https://elsewhere.example/mcp")),
         Code::UnknownIssuer => bent(&|claims| claims["iss"] = json!("https://elsewhere.example")),
         Code::InvalidApiKey => Rpc::weather().key(&format!("mcp_{}", "A".repeat(43))),
-        Code::RotationNotDue => return Some(rotate(app, &app.key("ada", &["weather:read"]).0)),
-        Code::AlreadyRotated => {
-            let at = Timestamp::now().minus(80 * DAY);
-            let (key, _) = made(&app.stores(), request("ada", &["weather:read"]), at);
-            assert_eq!(rotate(app, &key).status, 201);
-            return Some(rotate(app, &key));
-        }
-        Code::InvalidLogin => return Some(app.login("nobody", PASSWORD)),
         Code::InsufficientScope => {
             app.account("narrow", &["user"], true);
             until("the account is known", SOON, || app.users.find("narrow").is_some());
             Rpc::weather().bearer(&app.minted("narrow", &[], &["files:read"], "tests").0)
         }
-        Code::Forbidden => Rpc::call("list_users", json!({})).bearer(&token),
-        Code::OriginForbidden => good().header("origin", "https://evil.example"),
-        Code::HostForbidden => good().replace("host", "evil.example"),
-        Code::BodyTooLarge => good().raw(vec![b' '; 4 * 1024 * 1024 + 1]),
-        Code::UnsupportedMediaType => good().replace("content-type", "text/plain"),
-        Code::HeadersTooLarge => good().header("x-padding", "x".repeat(20_000)),
-        Code::Internal => Rpc::call("panics", json!({})).bearer(&token),
-        Code::RequestTimeout
-        | Code::RateLimited
-        | Code::Overloaded
-        | Code::StoreUnavailable
-        | Code::AuditUnavailable
-        | Code::ShuttingDown => return Some(broken(code)),
-        Code::MissingCapability => return None,
-    };
-    Some(rpc.send(app))
+        other => panic!("{other:?} is provoked by nothing"),
+    }
 }
 
 /// The classes that a server of their own is needed for: one that is slow, small, or loses what it needs.
 fn broken(code: Code) -> Reply {
-    let mut app = TestApp::with(
+    let app = TestApp::with(
         |settings| {
             settings.server.request_timeout = Duration::from_secs(1);
             if code == Code::RateLimited {
@@ -129,19 +137,7 @@ fn broken(code: Code) -> Reply {
             fs::rename(app.dir().join("audit"), app.dir().join("aside")).unwrap();
             fs::write(app.dir().join("audit"), "").unwrap();
         }
-        Code::ShuttingDown => {
-            // A request whose body is on its way is waited for, and then told.
-            let (body, mut begun) = (good().body(), app.connect());
-            let length = format!("content-length: {}\r\n\r\n", body.len());
-            begun.send([&good().head()[..], length.as_bytes(), &body[..1]].concat());
-            app.stop_begins();
-            until("the stop has begun", SOON, || {
-                idle.try_send(good().bytes());
-                idle.try_reply().is_none_or(|reply| reply.status == 503)
-            });
-            begun.send(&body[1..]);
-            return begun.reply();
-        }
+        Code::ShuttingDown => return stopping(app, idle),
         _ => {}
     }
     let mut reply = None;
@@ -155,6 +151,26 @@ fn broken(code: Code) -> Reply {
         until("all is well", SOON, || app.is_ready());
     }
     reply.unwrap()
+}
+
+/// A request whose body is on its way when the server stops: it is waited for, and then told.
+fn stopping(mut app: TestApp, mut idle: Connection) -> Reply {
+    let good = || Rpc::weather().bearer(&app.token("ada", "user"));
+    let again = good().bytes();
+    let (body, mut begun) = (good().body(), app.connect());
+    let length = format!("content-length: {}\r\n\r\n", body.len());
+    let head = Rpc::weather().bearer(&app.token("eve", "user")).head();
+    begun.send([&head[..], length.as_bytes(), &body[..1]].concat());
+    // What stands unread in the listener's queue is nobody's request yet.
+    let seen = Filter { event: Some("auth.succeeded".into()), user: Some("eve".into()), ..Filter::default() };
+    until("it is at its body", SOON, || !app.records(seen.clone()).is_empty());
+    app.stop_begins();
+    until("the stop has begun", SOON, || {
+        idle.try_send(&again);
+        idle.try_reply().is_none_or(|reply| reply.status == 503)
+    });
+    begun.send(&body[1..]);
+    begun.reply()
 }
 
 fn rotate(app: &TestApp, key: &str) -> Reply {
