@@ -25,8 +25,10 @@ const NOT_HERE: &[(Code, &str)] =
 fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
     let token = app.token("ada", "user");
     let good = || Rpc::weather().bearer(&token);
+    if let Some(rpc) = badly_proved(app, code) {
+        return Some(rpc.send(app));
+    }
     let rpc = match code {
-        Code::MalformedCredential => Rpc::weather().header("authorization", "Basic YTpi"),
         Code::ParseError => good().raw("{"),
         Code::InvalidRequest => good().raw("[]"),
         Code::HeaderMismatch => good().replace("mcp-name", "list_users"),
@@ -39,7 +41,6 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::NotAcceptable => good().replace("accept", "text/html"),
         Code::UnknownTool => Rpc::call("nothing", json!({})).bearer(&token),
         Code::InvalidParams => Rpc::list().bearer(&token).edit(|body| body["params"]["cursor"] = json!("x")),
-        Code::MissingCredential => Rpc::weather(),
         Code::RotationNotDue => return Some(rotate(app, &app.key("ada", &["weather:read"]).0)),
         Code::AlreadyRotated => {
             let at = Timestamp::now().minus(80 * DAY);
@@ -48,6 +49,11 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
             return Some(rotate(app, &key));
         }
         Code::InvalidLogin => return Some(app.login("nobody", PASSWORD)),
+        Code::InsufficientScope => {
+            app.account("narrow", &["user"], true);
+            until("the account is known", SOON, || app.users.find("narrow").is_some());
+            Rpc::weather().bearer(&app.minted("narrow", &[], &["files:read"], "tests").0)
+        }
         Code::Forbidden => Rpc::call("list_users", json!({})).bearer(&token),
         Code::OriginForbidden => good().header("origin", "https://evil.example"),
         Code::HostForbidden => good().replace("host", "evil.example"),
@@ -61,17 +67,18 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         | Code::StoreUnavailable
         | Code::AuditUnavailable
         | Code::ShuttingDown => return Some(broken(code)),
-        Code::MissingCapability => return None,
-        _ => unproved(app, code),
+        _ => return None,
     };
     Some(rpc.send(app))
 }
 
-/// A request whose credential does not hold, or not for that: by this class alone.
-fn unproved(app: &TestApp, code: Code) -> Rpc {
+/// A call whose credential is refused for this class.
+fn badly_proved(app: &TestApp, code: Code) -> Option<Rpc> {
     let bent = |change: &dyn Fn(&mut Value)| Rpc::weather().bearer(&app.bent(|claims| change(claims)));
     let past = Timestamp::now().secs() - 600;
-    match code {
+    Some(match code {
+        Code::MalformedCredential => Rpc::weather().header("authorization", "Basic YTpi"),
+        Code::MissingCredential => Rpc::weather(),
         Code::InvalidToken => Rpc::weather().bearer("a.b.c"),
         Code::ExpiredToken => bent(&|claims| {
             for (name, secs) in [("iat", past), ("nbf", past), ("exp", past + 60)] {
@@ -93,13 +100,8 @@ fn unproved(app: &TestApp, code: Code) -> Rpc {
         Code::WrongAudience => bent(&|claims| claims["aud"] = json!("https://elsewhere.example/mcp")),
         Code::UnknownIssuer => bent(&|claims| claims["iss"] = json!("https://elsewhere.example")),
         Code::InvalidApiKey => Rpc::weather().key(&format!("mcp_{}", "A".repeat(43))),
-        Code::InsufficientScope => {
-            app.account("narrow", &["user"], true);
-            until("the account is known", SOON, || app.users.find("narrow").is_some());
-            Rpc::weather().bearer(&app.minted("narrow", &[], &["files:read"], "tests").0)
-        }
-        other => panic!("{other:?} is provoked by nothing"),
-    }
+        _ => return None,
+    })
 }
 
 /// The classes that a server of their own is needed for: one that is slow, small, or loses what it needs.
