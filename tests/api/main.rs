@@ -12,6 +12,7 @@ mod api_keys;
 mod calls;
 mod denied;
 mod eras;
+mod eras_apart;
 mod faults;
 mod files;
 mod hang_ups;
