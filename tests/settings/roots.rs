@@ -100,7 +100,10 @@ fn no_folder_that_holds_a_secret_or_the_store_is_served() {
                      private_key_file = {pem:?}"
                 ),
             ),
-            ("server.tls.private_key", format!("[server.tls]\nprivate_key = {pem:?}\ncertificate = \"/etc/hosts\"")),
+            (
+                "server.tls.private_key",
+                format!("[server.tls]\nprivate_key = {pem:?}\ncertificate = \"/etc/hosts\""),
+            ),
             ("server.tls.certificate", {
                 let key = elsewhere.join("key.pem");
                 format!("[server.tls]\nprivate_key = {key:?}\ncertificate = {pem:?}")
