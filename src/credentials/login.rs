@@ -35,6 +35,8 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
         // Whoever has no account may have typed a password there.
         exchange.record.detail(&json!({ "account": username }));
     }
+    // The body may have come long after the head, while others failed.
+    exchange.worker.turnstile.may_try(&exchange.visit).map_err(boxed)?;
     // What a proxy says of itself is the address of everybody behind it, and not where anybody is at home.
     let from = house.proxies.proven(exchange.ip);
     let proved = house.services.users.login(&username, password, from).await.map_err(boxed)?;

@@ -81,8 +81,24 @@ impl Answer {
     }
 
     /// Its body alone, as one of several answers.
-    pub(super) fn into_body(self) -> Vec<u8> {
-        self.body
+    pub(super) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Whether the caller was not let in, or not now: that is said in the status whatever the era.
+    pub(super) fn turns_away(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE
+        )
+    }
+
+    /// The same for several requests, of which `body` tells.
+    pub(super) fn for_all(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
     }
 
     /// Whether the limiter refused, which records that itself.

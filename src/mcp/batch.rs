@@ -42,19 +42,25 @@ pub(super) async fn answer(mut exchange: Exchange<'_>, mut principal: Arc<Princi
             Err(error) => return unrecorded(error, id),
         };
     }
-    let (mut bodies, mut whole) = (Vec::new(), Answer::accepted());
+    let (mut bodies, mut refused, mut is_refused) = (Vec::new(), None, true);
     for (is_asked, closed) in ended {
-        let answer = closed.committed().await;
+        let mut answer = closed.committed().await;
         if answer.code == Some(Code::AuditUnavailable) {
             return answer;
         }
+        is_refused &= answer.turns_away();
         if is_asked {
-            bodies.push(answer.into_body());
+            bodies.push(answer.take_body());
         }
+        refused.get_or_insert(answer);
     }
-    if !bodies.is_empty() {
-        whole = Answer::ok(render::batch(&bodies));
-    }
+    let mut whole = match refused.filter(|_| is_refused) {
+        // Nothing of it was done: status and headers say so, as for the first one alone.
+        Some(first) if bodies.is_empty() => first,
+        Some(first) => first.for_all(render::batch(&bodies)),
+        None if bodies.is_empty() => Answer::accepted(),
+        None => Answer::ok(render::batch(&bodies)),
+    };
     whole.rotated = rotated;
     whole
 }

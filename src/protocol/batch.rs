@@ -4,6 +4,8 @@ use super::{Envelope, Id, WireError, reader::Reader};
 
 /// Most messages in one body.
 const MAX_MESSAGES: usize = 50;
+/// By which a message says that it is a modern one.
+const CLAIM: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// What one element of a batch is: a message, or what is wrong with it and the id that an answer can carry.
 type Element<'a> = Result<Envelope<'a>, (WireError, Option<Id<'a>>)>;
@@ -35,8 +37,13 @@ impl<'a> Batch<'a> {
         if !(1..=MAX_MESSAGES).contains(&texts.len()) {
             return Err(WireError::Messages);
         }
-        let elements: Vec<_> = texts.into_iter().map(|text| Envelope::parse(text.as_bytes())).collect();
-        if elements.iter().flatten().any(|envelope| envelope.params.meta.claims_version()) {
+        let elements: Vec<_> = texts.iter().map(|text| Envelope::parse(text.as_bytes())).collect();
+        let is_modern = |(element, text): (&Element<'_>, &&str)| match element {
+            Ok(envelope) => envelope.params.meta.claims_version(),
+            // What no message of ours is may claim what it likes, but not beside one that is carried out.
+            Err(_) => text.contains(CLAIM),
+        };
+        if elements.iter().zip(&texts).any(is_modern) {
             return Err(WireError::Batch);
         }
         Ok(Self(elements))
@@ -85,6 +92,8 @@ mod tests {
     fn a_modern_request_stands_in_no_batch() {
         let modern = r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":7}}}"#;
         assert_eq!(Batch::parse(of(&[PING, modern]).as_bytes()).unwrap_err(), WireError::Batch);
+        let broken = modern.replace(r#""method":"x","#, "");
+        assert_eq!(Batch::parse(of(&[PING, &broken]).as_bytes()).unwrap_err(), WireError::Batch);
     }
 
     #[test]

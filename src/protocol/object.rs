@@ -34,16 +34,18 @@ pub(super) fn read<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T, WireE
         return Err(WireError::Params);
     }
     let (mut object, mut seen) = (T::default(), 0_u32);
-    reader.members(|reader, name| match T::NAMES.iter().position(|known| name.says(known)) {
-        Some(at) if seen & (1 << at) != 0 => Err(WireError::Doubled),
-        Some(at) => {
-            seen |= 1 << at;
-            object.read(at, reader)
+    reader.members(|reader, name| {
+        // Once: a name of escapes as long as the body would be decoded for each of ours.
+        let name = name.string().unwrap_or_default();
+        match T::NAMES.iter().position(|known| *known == name) {
+            Some(at) if seen & (1 << at) != 0 => Err(WireError::Doubled),
+            Some(at) => {
+                seen |= 1 << at;
+                object.read(at, reader)
+            }
+            None if T::NAMES.iter().any(|known| is_variant(&name, known)) => Err(WireError::Variant),
+            None => reader.skip(),
         }
-        None if T::NAMES.iter().any(|known| is_variant(&name.string().unwrap_or_default(), known)) => {
-            Err(WireError::Variant)
-        }
-        None => reader.skip(),
     })?;
     Ok(object)
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::{
     WireError,
-    text::{escape_length, plain_run},
+    text::{escapes, plain_run},
 };
 
 /// Deepest nesting of arrays and objects, the whole body counted.
@@ -61,6 +61,12 @@ impl<'a> Raw<'a> {
             Spelling::Escaped => serde_json::from_str(self.text).ok().map(Cow::Owned),
             Spelling::Other => None,
         }
+    }
+
+    /// Whether it is a string with escapes.
+    #[inline]
+    pub(super) fn is_escaped(self) -> bool {
+        self.spelling == Spelling::Escaped
     }
 
     /// Whether it is the string `other`.
@@ -306,7 +312,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(b'\\') => {
                     spelling = Spelling::Escaped;
-                    self.at += escape_length(self.rest())?;
+                    self.at += escapes(rest.get(run..).unwrap_or_default())?;
                 }
                 Some(_) => return Err(WireError::Control),
                 None => return Err(WireError::OpenString),

@@ -36,29 +36,45 @@ const fn below_space(word: u64) -> u64 {
     word.wrapping_sub(all(b' ')) & !word & HIGH
 }
 
-/// How long the escape is with which `bytes` begin. A surrogate must be half of a pair (RFC 8259 §8.2).
-pub(super) fn escape_length(bytes: &[u8]) -> Result<usize, WireError> {
-    match bytes.get(1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => return Ok(2),
-        Some(b'u') => {}
-        _ => return Err(WireError::Escape),
-    }
-    match unit(bytes) {
-        Some(0xD800..=0xDBFF) => match bytes.get(6..).and_then(unit) {
-            Some(0xDC00..=0xDFFF) => Ok(12),
-            _ => Err(WireError::Surrogate),
-        },
-        Some(0xDC00..=0xDFFF) => Err(WireError::Surrogate),
-        Some(_) => Ok(6),
-        None => Err(WireError::Escape),
+/// How long the escapes are with which `bytes` begin, one behind the other. A surrogate must be half of a pair
+/// (RFC 8259 §8.2).
+pub(super) fn escapes(bytes: &[u8]) -> Result<usize, WireError> {
+    let mut rest = bytes;
+    loop {
+        rest = match rest {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => behind,
+            [b'\\', b'u', a, b, c, d, behind @ ..] => match (unit([*a, *b, *c, *d]), behind) {
+                (Some(0xD800..=0xDBFF), [b'\\', b'u', a, b, c, d, behind @ ..])
+                    if matches!(unit([*a, *b, *c, *d]), Some(0xDC00..=0xDFFF)) =>
+                {
+                    behind
+                }
+                (Some(0xD800..=0xDFFF), _) => return Err(WireError::Surrogate),
+                (Some(_), behind) => behind,
+                (None, _) => return Err(WireError::Escape),
+            },
+            [b'\\', ..] => return Err(WireError::Escape),
+            _ => return Ok(bytes.len() - rest.len()),
+        };
     }
 }
 
-/// The UTF-16 unit of the `\uXXXX` with which `bytes` begin.
-fn unit(bytes: &[u8]) -> Option<u16> {
-    let digits = bytes.get(..6)?.strip_prefix(b"\\u")?;
-    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    u16::from_str_radix(digits, 16).ok()
+/// The UTF-16 unit of four hexadecimal digits.
+fn unit(digits: [u8; 4]) -> Option<u32> {
+    let [a, b, c, d] = digits.map(|digit| u32::from(digit_of(digit)));
+    // What is no digit has a bit that no digit has.
+    let unit = a << 12 | b << 8 | c << 4 | d;
+    ((a | b | c | d) < 16).then_some(unit)
+}
+
+/// The value of a hexadecimal digit; 16 and more for anything else.
+const fn digit_of(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ => u8::MAX,
+    }
 }
 
 #[cfg(test)]

@@ -213,7 +213,8 @@ impl<'t> Node<'t> {
 
     fn has_doubled_member(self) -> bool {
         let names = || self.members().filter_map(|(name, _)| Some(name.slot()?.raw));
-        if self.len() > FEW {
+        // A name with escapes is decoded for each comparison, so such ones are told apart by hashes too.
+        if self.len() > FEW || names().any(Raw::is_escaped) {
             // Keyed, so that nobody can make names of one hash. Sorting hashes takes half the time of a set.
             let hasher = RandomState::new();
             let hash = |name: Raw<'_>| hasher.hash_one(name.string().unwrap_or_default());

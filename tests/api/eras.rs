@@ -259,6 +259,9 @@ fn each_message_of_a_batch_is_paid_for() {
     let codes: Vec<_> = answers.as_array().unwrap().iter().map(|one| one["error"]["code"].as_i64()).collect();
     assert_eq!(codes, [None, None, None, Some(-31429), Some(-31429)]);
     request("2025-11-25", "ping", json!({})).bearer(&token).send(&app).refused(429, -31429, "rate_limited");
+    let nothing = batch(&vec![request("2025-03-26", "ping", json!({})); 2]).bearer(&token).send(&app);
+    assert_eq!((nothing.status, nothing.json().as_array().unwrap().len()), (429, 2));
+    assert!(nothing.header("retry-after").is_some());
 }
 
 #[test]

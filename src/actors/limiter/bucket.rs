@@ -177,6 +177,19 @@ impl Bucket {
         state.short(limits, claim, state.not_before(now)).map_or(Ok(()), Err)
     }
 
+    /// Takes one call although there is none, since what it is for has been done; says when the next one can be
+    /// taken. A bucket owes at most what it holds when it is full.
+    pub(super) fn owe(&self, limits: &Limits, claim: &Claim<'_>, now: Moment) -> Option<Short> {
+        let mut state = self.state();
+        let now = state.not_before(now);
+        let limit = limits.of(state.class);
+        let backlog = state.full_again.0.saturating_sub(now.0);
+        if backlog + limit.of_calls(claim.cost) <= 2 * limit.depth() {
+            state.spend(limits, claim.cost, now);
+        }
+        state.short(limits, claim, now)
+    }
+
     pub(super) fn is_full(&self, now: Moment) -> bool {
         self.state().full_again <= now
     }

@@ -146,8 +146,11 @@ impl Turnstile {
         }
         let id = Id::of_address(visit.ip);
         let held = self.open(Scope::Failures, id, FAILURES).await?;
-        let taken = self.take_one(Scope::Failures, &held.bucket, self.now(visit));
-        taken.or_else(|short| self.refuse(short.into(), id, (visit, None, None)))
+        let now = self.now(visit);
+        let Err(short) = self.take_one(Scope::Failures, &held.bucket, now) else { return Ok(()) };
+        // It was looked at all the same, beside others that came at once: the address pays for it later.
+        let owed = held.bucket.owe(&self.shared().limits, &single(Scope::Failures, &held.bucket), now);
+        self.refuse(owed.unwrap_or(short).into(), id, (visit, None, None))
     }
 
     /// Takes one request, or the cost of `tool`, from the principal, its key and the tool: from all or from

@@ -8,12 +8,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AuditEvent, EventCode, Outcome, Subject, Timestamp};
+use crate::{
+    domain::{AuditEvent, EventCode, Outcome, Subject, Timestamp},
+    error::Code,
+};
 
 /// Longest detail of an alert that is kept, bytes; ours are shorter.
 const MAX_DETAIL: usize = 1_024;
-/// A request without a credential: how every client begins, and no guess at one.
-const NO_GUESS: &str = "missing_credential";
 
 /// What somebody did that they should not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,12 +121,18 @@ pub(super) struct Seen {
     pub(super) sign: Option<Sign>,
 }
 
+/// Whether a refusal for this reason says that somebody has tried a credential that does not hold: not who has
+/// shown none (every client begins so), was told to wait, or could not be checked by our fault.
+fn is_guess(reason: &str) -> bool {
+    Code::ALL.into_iter().any(|code| code.is_failed_proof() && code.reason() == reason)
+}
+
 impl Seen {
     /// An event that was just written down. Allocates nothing unless it is an alert.
     pub(super) fn of(event: &AuditEvent) -> Self {
         let weight = event.summary.as_ref().map_or(1, |summary| summary.count);
         let what = match event.event {
-            EventCode::AuthFailed => Some(What::Failed { guess: event.reason != Some(NO_GUESS) }),
+            EventCode::AuthFailed => Some(What::Failed { guess: event.reason.is_some_and(is_guess) }),
             EventCode::ToolDenied => Some(What::Denied { tool: event.tool.clone() }),
             EventCode::RateLimited => Some(What::Limited { count: weight }),
             EventCode::AlertRaised => {
@@ -148,7 +155,9 @@ impl Seen {
         let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == line.outcome)?;
         let weight = line.count.unwrap_or(1);
         let what = match event {
-            EventCode::AuthFailed => Some(What::Failed { guess: line.reason.as_deref() != Some(NO_GUESS) }),
+            EventCode::AuthFailed => {
+                Some(What::Failed { guess: line.reason.as_deref().is_some_and(is_guess) })
+            }
             EventCode::ToolDenied => {
                 Some(What::Denied { tool: line.tool.map(|tool| Cow::Owned(tool.into_owned())) })
             }

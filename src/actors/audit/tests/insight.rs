@@ -54,7 +54,8 @@ fn small(dir: &Path) -> AuditConfig {
 
 fn failure(address: u32, time: Timestamp) -> AuditEvent {
     let ip = Some(Ipv4Addr::from_bits(0xcb00_7100 + address).into());
-    AuditEvent { ip, ..AuditEvent::new(time, EventCode::AuthFailed, Outcome::Denied) }
+    let reason = Some("invalid_token");
+    AuditEvent { ip, reason, ..AuditEvent::new(time, EventCode::AuthFailed, Outcome::Denied) }
 }
 
 /// Writes failures of a few addresses and waits for the disk.

@@ -159,10 +159,17 @@ async fn an_address_is_limited_and_its_failures_are_apart() {
     }
     assert!(through.has_failed_often(&from("192.0.2.1")));
     let Err(LimitError::Exceeded(refused)) = through.failed(&from("192.0.2.1")).await else { panic!("31") };
-    assert_eq!((refused.scope, refused.retry_after), (Scope::Failures, millis(5_000)));
+    assert_eq!((refused.scope, refused.retry_after), (Scope::Failures, millis(10_000)), "it owes that one");
     assert!(through.may_try(&from("192.0.2.1")).is_err() && through.may_try(&from("192.0.2.2")).is_ok());
     assert!(through.may_try(&visit("192.0.2.1", now + refused.retry_after)).is_ok());
 
+    for owed in 2..=100 {
+        let Err(LimitError::Exceeded(refused)) = through.failed(&from("192.0.2.1")).await else {
+            panic!("{owed}")
+        };
+        let most = refused.window_secs;
+        assert_eq!(refused.retry_after.as_secs(), (5 * (owed + 1)).min(most + 5), "{owed} at once");
+    }
     for host in 0..1_000 {
         assert!(through.address(&from(&format!("2001:db8::{host:x}"))).await.is_ok());
     }

@@ -136,7 +136,8 @@ fn what_is_no_record_counts_nothing() {
 
 fn failed(address: u32) -> Seen {
     let ip = Some(Ipv4Addr::from_bits(address).into());
-    Seen::of(&AuditEvent { ip, ..AuditEvent::new(NOW, EventCode::AuthFailed, Outcome::Denied) })
+    let reason = Some("invalid_token");
+    Seen::of(&AuditEvent { ip, reason, ..AuditEvent::new(NOW, EventCode::AuthFailed, Outcome::Denied) })
 }
 
 #[test]
