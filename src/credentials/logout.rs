@@ -31,10 +31,12 @@ async fn logout(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     let house = exchange.house();
     let (users, clock) = (&house.services.users, Instant::now());
     house.services.tokens.check_fresh(clock, users.staleness(clock)).map_err(boxed)?;
+    // What has ended cannot be refused any more for want of a place in the log.
+    let place = exchange.worker.lane.reserve().map_err(boxed)?;
     let principal = Arc::new(house.grants.end(token, Timestamp::now()).await.map_err(boxed)?);
     exchange.record.event(EventCode::TokenRevoked);
     exchange.record.principal(&principal);
     // What it carries means nothing any more, here or elsewhere.
-    exchange.worker.first_sight(&exchange.record, &principal, &[]).map_err(boxed)?;
+    exchange.worker.first_sight_in(place, &exchange.record, &principal, &[]);
     Ok(Done::Empty)
 }

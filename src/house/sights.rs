@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::Worker;
 use crate::{
-    actors::audit::AuditError,
+    actors::audit::{AuditError, Slot},
     domain::{EventCode, Principal},
     edge::Record,
 };
@@ -20,6 +20,11 @@ const MAX_SIGHTS: usize = 65_536;
 pub struct Sights(Mutex<HashSet<Box<str>>>);
 
 impl Sights {
+    /// Whether `credential` has been seen.
+    fn knows(&self, credential: &str) -> bool {
+        self.0.lock().contains(credential)
+    }
+
     /// Whether this is the first sight of `credential`.
     fn is_first(&self, credential: &str) -> bool {
         let mut seen = self.0.lock();
@@ -45,9 +50,18 @@ impl Worker {
         principal: &Principal,
         unknown: &[Box<str>],
     ) -> Result<(), AuditError> {
-        let slot = self.lane.reserve()?;
+        // Looked at before a place is taken: a known credential must not depend on there being one.
+        if !self.house.sights.knows(&principal.credential) {
+            self.first_sight_in(self.lane.reserve()?, request, principal, unknown);
+        }
+        Ok(())
+    }
+
+    /// [`Worker::first_sight`] where the place was taken beforehand, since what is done with the credential
+    /// cannot be undone; it is given back if this is not the first sight.
+    pub fn first_sight_in(&self, slot: Slot, request: &Record, principal: &Principal, unknown: &[Box<str>]) {
         if !self.house.sights.is_first(&principal.credential) {
-            return Ok(());
+            return;
         }
         let mut event = request.beside(EventCode::AuthSucceeded);
         if !unknown.is_empty() {
@@ -61,6 +75,22 @@ impl Worker {
         }
         // In the same lane as the request's own record, before it: durable once that one is.
         drop(slot.write(event));
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_remembers_nothing_and_a_first_sight_is_one_once() {
+        let sights = Sights::default();
+        assert!(!sights.knows("a") && !sights.knows("a"));
+        assert!(sights.is_first("a") && sights.knows("a") && !sights.is_first("a"));
+        for n in 1..MAX_SIGHTS {
+            assert!(sights.is_first(&n.to_string()));
+        }
+        assert!(sights.knows("a"), "as many as there may be");
+        assert!(sights.is_first("b") && !sights.knows("a"), "one more, and it starts anew");
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{
     kind::Kind,
+    own_files::{OwnFiles, resolved},
     problem::Report,
     schema::{Field, Key},
     units,
@@ -131,17 +132,17 @@ impl FilesSettings {
         }
     }
 
-    /// `ours` are the folders that hold what the server itself lives on: its data and its settings.
-    pub(super) fn check(&self, data_dir: &Path, settings_dir: Option<&Path>, report: &mut Report) {
+    /// `ours` is what the server itself lives on: its data, its settings and its secrets.
+    pub(super) fn check(&self, ours: &OwnFiles, report: &mut Report) {
         let count = self.roots.len() + self.also.len();
         let complaint = ("are more than 16 folders", "serve fewer, or one above them");
         report.require(count <= MOST_ROOTS, "tools.files.roots", complaint);
         self.check_patterns(report);
-        let own = self.own_root(data_dir);
+        let own = self.own_root(&ours.data_dir);
         let mut seen: Vec<(String, PathBuf)> = Vec::new();
         for (key, root, _) in self.all_roots() {
             let Some(real) = self::real(root, own.as_deref(), &key, report) else { continue };
-            check_place(&key, &real, data_dir, settings_dir, report);
+            check_place(&key, &real, ours, report);
             let other = seen.iter().find(|(_, other)| other.starts_with(&real) || real.starts_with(other));
             if let Some((other, _)) = other {
                 let problem = format!("overlaps {other}");
@@ -173,7 +174,7 @@ fn real(root: &Path, own: Option<&Path>, key: &str, report: &mut Report) -> Opti
     let seen = match fs::metadata(root) {
         Ok(seen) => seen,
         // It will be made, there and nowhere else.
-        Err(_) if own == Some(root) => return std::path::absolute(root).ok(),
+        Err(_) if own == Some(root) => return Some(resolved(root)),
         Err(fault) => {
             report.refuse(key, format!("cannot be looked at: {fault}"), "name a folder that is there");
             return None;
@@ -201,7 +202,7 @@ fn check_exposure(key: &str, seen: &Metadata, report: &mut Report) {
 }
 
 /// Reports a folder that holds, or lies in, what no client may reach.
-fn check_place(key: &str, real: &Path, data_dir: &Path, settings_dir: Option<&Path>, report: &mut Report) {
+fn check_place(key: &str, real: &Path, ours: &OwnFiles, report: &mut Report) {
     if real.parent().is_none() {
         report.refuse(key, "is the whole machine", "name the folder that is meant");
         return;
@@ -213,19 +214,16 @@ fn check_place(key: &str, real: &Path, data_dir: &Path, settings_dir: Option<&Pa
             "name a folder of files",
         );
     }
-    let data_dir = resolved(data_dir);
+    let data_dir = resolved(&ours.data_dir);
     let is_own = real.starts_with(data_dir.join(OWN));
+    let settings_dir = ours.settings_dir.as_deref().map(resolved);
     if !is_own && (real.starts_with(&data_dir) || data_dir.starts_with(real)) {
         let problem = "holds, or lies in, data_dir, where keys, store and audit log are";
         report.refuse(key, problem, "serve <data_dir>/files or a folder elsewhere");
-    }
-    let settings_dir = settings_dir.map(resolved);
-    if settings_dir.is_some_and(|settings| settings.starts_with(real)) {
+    } else if settings_dir.is_some_and(|settings| settings.starts_with(real)) {
         report.refuse(key, "is, or holds, the folder of these settings", "serve a folder elsewhere");
+    } else if let Some(held) = ours.named_under(real) {
+        let problem = format!("holds the file that {held} names");
+        report.refuse(key, problem, "serve a folder elsewhere, or keep that file outside of it");
     }
-}
-
-/// As it really is, or will be once it is made.
-fn resolved(path: &Path) -> PathBuf {
-    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }

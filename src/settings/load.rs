@@ -10,6 +10,7 @@ use super::{
     check::{self, Tree},
     guard,
     layers::{self, Layer},
+    own_files::OwnFiles,
     problem::Report,
     signing,
 };
@@ -74,8 +75,7 @@ fn assemble(
     signing::read(&mut settings.jwt.keys, &mut report);
     let settings = complete(settings);
     settings.check(&mut report);
-    let dir = dir.is_dir().then_some(dir);
-    settings.tools.files.check(&settings.data_dir, dir, &mut report);
+    settings.tools.files.check(&OwnFiles::of(&settings, dir), &mut report);
     Ok(Loaded { settings, warnings: report.finish()? })
 }
 

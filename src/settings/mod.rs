@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod load;
 mod nearest;
+mod own_files;
 mod policy;
 mod problem;
 mod profile;

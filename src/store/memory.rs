@@ -52,18 +52,27 @@ impl Tables {
         }
     }
 
-    fn report(&mut self, report: &Report, oldest: Timestamp) -> bool {
+    fn report(&mut self, report: &Report, oldest: Timestamp) -> Report {
         self.reports.retain(|_, kept| kept.at > oldest);
-        let (key, count) = (report.key(), self.reports.len() as u64);
-        let known = self.reports.get(&key);
-        if known.is_none() && count >= MOST_REPORTS {
-            return false;
+        let key = report.key();
+        match self.reports.get(&key) {
+            Some(known) if known.outlasts(report) => return known.clone(),
+            Some(_) => {}
+            None => self.make_report_room(report.at),
         }
-        if known.is_none_or(|known| known.at <= report.at) {
-            self.reports.insert(key, report.clone());
-            self.tell(ChangeKind::Weather(report.clone()), Timestamp::now());
+        self.reports.insert(key, report.clone());
+        self.tell(ChangeKind::Weather(report.clone()), Timestamp::now());
+        report.clone()
+    }
+
+    /// For one more report, made now.
+    fn make_report_room(&mut self, now: Timestamp) {
+        if self.reports.len() as u64 >= MOST_REPORTS {
+            let rank = |kept: &Report| (!kept.is_ahead(now), kept.at);
+            let oldest = self.reports.iter().min_by_key(|(_, kept)| rank(kept));
+            let oldest = oldest.map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.reports.remove(&key));
         }
-        true
     }
 
     fn latest(&self) -> u64 {
@@ -124,7 +133,7 @@ impl Quota for Memory {
 }
 
 impl Reports for Memory {
-    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, bool> {
+    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, Report> {
         Box::pin(async move { Ok(self.0.lock().report(report, oldest)) })
     }
 

@@ -23,7 +23,7 @@ pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, Made
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
 pub use quota::{Level, Quota};
-pub use reports::{MOST_REPORTS, Report, Reports, city_key};
+pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};

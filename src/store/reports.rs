@@ -1,5 +1,7 @@
 //! What stations report of the weather: the latest of each city, for a while.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
@@ -8,6 +10,9 @@ use crate::domain::Timestamp;
 
 /// Most cities of which reports are kept at once.
 pub const MOST_REPORTS: u64 = 10_000;
+/// How far ahead of now a report may be dated: clocks of several processes differ a little. One that is further
+/// ahead was dated by a clock that was wrong; it counts for nothing and gives way to any other.
+pub const MOST_AHEAD: Duration = Duration::from_secs(5);
 
 /// One observation by a station. A later one of the same city takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,6 +32,16 @@ impl Report {
     pub fn key(&self) -> String {
         city_key(&self.city)
     }
+
+    /// Whether it is dated so far ahead of `now` that it counts for nothing.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.at > now.plus(MOST_AHEAD)
+    }
+
+    /// Whether it goes on being the report of its city, given a `new` one, which was made now.
+    pub fn outlasts(&self, new: &Self) -> bool {
+        self.at > new.at && !self.is_ahead(new.at)
+    }
 }
 
 /// One text for all spellings of a city that differ in case, composition or width only.
@@ -36,12 +51,13 @@ pub fn city_key(city: &str) -> String {
 
 /// Reports of the last hours. Losing them is borne: there is a provider too.
 pub trait Reports: Send + Sync {
-    /// Keeps `report` in the place of an earlier one of the same city, drops those of `oldest` and before, and
-    /// tells the feed. `false`, and nothing kept, if [`MOST_REPORTS`] other cities have one.
+    /// Keeps `report`, made now, unless a later one of the same city [outlasts](Report::outlasts) it; drops those
+    /// of `oldest` and before, and, if [`MOST_REPORTS`] other cities have one, the oldest; tells the feed. Gives
+    /// the report that the city then has.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError): it is not known to be kept.
-    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, bool>;
+    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, Report>;
 
     /// All that are younger than `oldest`, in no particular order.
     ///

@@ -43,6 +43,8 @@ impl Tool for DeleteFile {
         cost: 1,
         deadline: Duration::from_secs(10),
     };
+    // A path in which something looks like a key must still be the path of that file.
+    const VERBATIM: bool = true;
     type Args = DeleteArgs;
     type Output = Deleted;
 

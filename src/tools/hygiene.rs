@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Content, Entry, Produced, ToolError,
     error::is_visible,
-    secrets::{self, Kind},
+    secrets::{self, Kind, Search},
 };
 use crate::protocol::Tree;
 
@@ -66,13 +66,10 @@ impl Redacted {
 pub fn result(entry: &Entry, output: String) -> Result<(String, Redacted), ToolError> {
     let most = if entry.is_verbatim() { MAX_VERBATIM } else { MAX_RESULT };
     if output.len() > most {
-        let text = format!(
-            "the result is larger than {} MiB and was not sent; ask for a smaller part of it",
-            most >> 20
-        );
-        return Err(ToolError::Refused(text));
+        return Err(too_large(most));
     }
-    let (harmless, redacted) = rewrite(&output, Form::Json, !entry.is_verbatim());
+    let rewritten = rewrite(&output, Form::Json, !entry.is_verbatim(), most);
+    let (harmless, redacted) = rewritten.ok_or_else(|| too_large(most))?;
     let Cow::Owned(harmless) = harmless else { return Ok((output, redacted)) };
     let fits =
         || Tree::of_text(&harmless).is_ok_and(|tree| entry.output().is_none_or(|schema| schema.fits(&tree)));
@@ -81,6 +78,14 @@ pub fn result(entry: &Entry, output: String) -> Result<(String, Redacted), ToolE
         return Err(ToolError::Refused(text.into()));
     }
     Ok((harmless, redacted))
+}
+
+fn too_large(most: usize) -> ToolError {
+    let text = format!(
+        "the result is larger than {} MiB and was not sent; ask for a smaller part of it",
+        most >> 20
+    );
+    ToolError::Refused(text)
 }
 
 /// Makes what `entry` gave fit to be sent: its structured result as [`result`] does; the texts that it shows
@@ -95,24 +100,42 @@ pub fn produced(entry: &Entry, produced: Produced) -> Result<(Produced, Redacted
         None => (None, Redacted::default()),
     };
     for text in content.iter_mut().flat_map(Content::texts_mut) {
-        let (harmless, found) = rewrite(text, Form::Plain, !entry.is_verbatim());
+        let rewritten = rewrite(text, Form::Plain, !entry.is_verbatim(), MAX_RESULT);
+        let (harmless, found) = rewritten.ok_or_else(|| too_large(MAX_RESULT))?;
         if let Cow::Owned(harmless) = harmless {
             *text = harmless;
         }
         redacted.merge(found);
+    }
+    if content.iter().map(Content::size).sum::<usize>() > MAX_RESULT {
+        return Err(too_large(MAX_RESULT));
     }
     Ok((Produced::from_parts(output, content), redacted))
 }
 
 /// Makes the text of a failure fit to be shown: line breaks and tabs stay, at most 4096 characters.
 pub fn failure(text: &str) -> (String, Redacted) {
-    let (harmless, redacted) = rewrite(text, Form::Plain, true);
+    let near = beginning(text);
+    let rewritten = rewrite(near, Form::Plain, true, usize::MAX);
+    let (harmless, redacted) = rewritten.unwrap_or_default();
     let mut harmless = harmless.into_owned();
-    if let Some((at, _)) = harmless.char_indices().nth(MAX_FAILURE) {
-        harmless.truncate(at);
+    let end = harmless.char_indices().nth(MAX_FAILURE).map(|(at, _)| at);
+    if end.is_some() || near.len() < text.len() {
+        harmless.truncate(end.unwrap_or(harmless.len()));
         harmless.push('…');
     }
     (harmless, redacted)
+}
+
+/// As much of `text` as can be shown of a failure, and some more for what is shorter once it is harmless. It ends
+/// between two words, so that no credential is cut into something that does not look like one.
+fn beginning(text: &str) -> &str {
+    let Some(near) =
+        text.get(..text.floor_char_boundary(4 * MAX_FAILURE)).filter(|near| near.len() < text.len())
+    else {
+        return text;
+    };
+    near.rfind(char::is_whitespace).and_then(|at| near.get(..at)).unwrap_or(near)
 }
 
 /// What a text is.
@@ -142,19 +165,6 @@ impl Form {
             Self::Plain => out.extend(c.escape_unicode()),
         }
     }
-
-    /// Where the string ends in which `from` lies.
-    fn end_of_string(self, text: &[u8], from: usize) -> usize {
-        let rest = text.get(from..).unwrap_or_default();
-        let mut escaped = false;
-        let quote = |byte: &u8| {
-            let ends = *byte == b'"' && !escaped;
-            escaped = *byte == b'\\' && !escaped;
-            ends
-        };
-        let ends = if self == Self::Json { rest.iter().position(quote) } else { None };
-        ends.map_or(text.len(), |at| from + at)
-    }
 }
 
 /// The bytes at which there may be something to do: beyond ASCII, controls, and where credentials show.
@@ -180,8 +190,9 @@ const MARKED: [bool; 256] = {
     marked
 };
 
-/// Rewrites what does harm; most texts are looked through once and come back as they are.
-fn rewrite(text: &str, form: Form, redacts: bool) -> (Cow<'_, str>, Redacted) {
+/// Rewrites what does harm; most texts are looked through once and come back as they are. `None` if a text that
+/// has to be rewritten would become longer than `most` bytes.
+fn rewrite(text: &str, form: Form, redacts: bool, most: usize) -> Option<(Cow<'_, str>, Redacted)> {
     let bytes = text.as_bytes();
     let marked = |from: usize| {
         let rest = bytes.get(from..)?;
@@ -190,6 +201,7 @@ fn rewrite(text: &str, form: Form, redacts: bool) -> (Cow<'_, str>, Redacted) {
     };
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
     let (mut out, mut done, mut next, mut redacted) = (String::new(), 0, 0, Redacted::default());
+    let mut search = Search::new(bytes, form == Form::Json);
     while let Some(at) = marked(next) {
         let c = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
         next = at + c.len_utf8();
@@ -199,22 +211,22 @@ fn rewrite(text: &str, form: Form, redacts: bool) -> (Cow<'_, str>, Redacted) {
                 form.escape(c, &mut out);
                 done = next;
             }
-            continue;
-        }
-        let until = |from: usize| form.end_of_string(bytes, from);
-        let found = if redacts { secrets::around(bytes, at, until) } else { None };
-        if let Some((range, kind)) = found.filter(|(range, _)| range.start >= done) {
+        } else if let Some((range, kind)) = redacts.then(|| search.around(at)).flatten() {
+            // It may begin with what another one ended with.
             out.push_str(part(done, range.start));
             out.push_str(kind.placeholder());
             redacted.add(kind);
             (done, next) = (range.end, range.end);
         }
+        if out.len() > most {
+            return None;
+        }
     }
     if done == 0 {
-        return (Cow::Borrowed(text), redacted);
+        return Some((Cow::Borrowed(text), redacted));
     }
     out.push_str(part(done, text.len()));
-    (Cow::Owned(out), redacted)
+    (out.len() <= most).then_some((Cow::Owned(out), redacted))
 }
 
 #[cfg(test)]

@@ -30,34 +30,49 @@ struct Rule {
     /// Which byte of the prefix is rare in other texts: only there anybody looks closer.
     rare: usize,
     kind: Kind,
-    /// Where it ends, given the text from behind the prefix to the end of the string.
-    end: fn(&[u8]) -> Option<usize>,
+    /// What follows the prefix.
+    body: Body,
 }
 
-const fn rule(prefix: &'static str, rare: usize, kind: Kind, end: fn(&[u8]) -> Option<usize>) -> Rule {
-    Rule { prefix, rare, kind, end }
+/// What follows a prefix, and so where a credential ends. None of it reaches over the quote that ends a string,
+/// nor over an escape, except for an armoured key.
+enum Body {
+    /// A run of an alphabet, at least and at most so long; one that is longer is something else.
+    Run(usize, usize, fn(u8) -> bool),
+    /// Parts with dots between them.
+    Token,
+    /// Lines.
+    Armour,
 }
+
+const fn rule(prefix: &'static str, rare: usize, kind: Kind, body: Body) -> Rule {
+    Rule { prefix, rare, kind, body }
+}
+
+/// As long as the text goes on.
+const ANY: usize = usize::MAX;
 
 /// Every kind that we know: our own keys, those of the large code hosts, clouds and payment services, tokens,
 /// and keys in PEM.
 const RULES: [Rule; 14] = [
-    rule("mcp_", 3, Kind::ApiKey, |rest| run(rest, 36, is_base64url)),
-    rule("eyJ", 2, Kind::Token, compact_token),
-    rule("-----BEGIN ", 5, Kind::PrivateKey, armoured_key),
-    rule("AKIA", 2, Kind::ApiKey, aws_key),
-    rule("ASIA", 2, Kind::ApiKey, aws_key),
-    rule("ghp_", 3, Kind::ApiKey, github_token),
-    rule("gho_", 3, Kind::ApiKey, github_token),
-    rule("ghu_", 3, Kind::ApiKey, github_token),
-    rule("ghs_", 3, Kind::ApiKey, github_token),
-    rule("ghr_", 3, Kind::ApiKey, github_token),
-    rule("github_pat_", 6, Kind::ApiKey, |rest| run(rest, 22, |b| b.is_ascii_alphanumeric() || b == b'_')),
-    rule("sk_live_", 2, Kind::ApiKey, |rest| run(rest, 16, |b| b.is_ascii_alphanumeric())),
-    rule("xoxb-", 0, Kind::ApiKey, slack_token),
-    rule("xoxp-", 0, Kind::ApiKey, slack_token),
+    // As long as those that are looked up at all, so that few names of files are taken for one.
+    rule("mcp_", 3, Kind::ApiKey, Body::Run(36, 56, is_base64url)),
+    rule("eyJ", 2, Kind::Token, Body::Token),
+    rule("-----BEGIN ", 5, Kind::PrivateKey, Body::Armour),
+    rule("AKIA", 2, Kind::ApiKey, Body::Run(16, 16, |b| b.is_ascii_uppercase() || b.is_ascii_digit())),
+    rule("ASIA", 2, Kind::ApiKey, Body::Run(16, 16, |b| b.is_ascii_uppercase() || b.is_ascii_digit())),
+    rule("ghp_", 3, Kind::ApiKey, Body::Run(36, ANY, is_alphanumeric)),
+    rule("gho_", 3, Kind::ApiKey, Body::Run(36, ANY, is_alphanumeric)),
+    rule("ghu_", 3, Kind::ApiKey, Body::Run(36, ANY, is_alphanumeric)),
+    rule("ghs_", 3, Kind::ApiKey, Body::Run(36, ANY, is_alphanumeric)),
+    rule("ghr_", 3, Kind::ApiKey, Body::Run(36, ANY, is_alphanumeric)),
+    rule("github_pat_", 6, Kind::ApiKey, Body::Run(22, ANY, |b| is_alphanumeric(b) || b == b'_')),
+    rule("sk_live_", 2, Kind::ApiKey, Body::Run(16, ANY, is_alphanumeric)),
+    rule("xoxb-", 0, Kind::ApiKey, Body::Run(20, ANY, |b| is_alphanumeric(b) || b == b'-')),
+    rule("xoxp-", 0, Kind::ApiKey, Body::Run(20, ANY, |b| is_alphanumeric(b) || b == b'-')),
 ];
 
-/// The bytes at which [`around`] has something to say.
+/// The bytes at which [`Search::around`] has something to say.
 pub(super) const RARE: [u8; RULES.len()] = {
     let mut rare = [0; RULES.len()];
     let mut at = 0;
@@ -75,75 +90,135 @@ pub(super) const RARE: [u8; RULES.len()] = {
     rare
 };
 
-/// The credential whose rare byte stands at `at`. `until` says where the string ends that holds this place.
-pub(super) fn around(text: &[u8], at: usize, until: impl Fn(usize) -> usize) -> Option<(Range<usize>, Kind)> {
-    RULES.iter().find_map(|rule| {
-        let start = at.checked_sub(rule.rare)?;
-        let rest = text.get(start..)?.strip_prefix(rule.prefix.as_bytes())?;
-        let from = text.len() - rest.len();
-        let length = (rule.end)(text.get(from..until(from))?)?;
-        // Capitals alone stand in the middle of many words and encodings.
-        let is_plain = rule.prefix.bytes().all(|b| b.is_ascii_uppercase());
-        let is_whole = !is_plain || !follows_word(text, start);
-        is_whole.then_some((start..from + length, rule.kind))
-    })
+/// A look through one text, from its start to its end. It takes time in proportion to the text: what was no
+/// credential once is not gone through again from its middle.
+pub(super) struct Search<'a> {
+    text: &'a [u8],
+    /// Whether the text is JSON, in which a string ends at a quote.
+    is_quoted: bool,
+    /// No token begins before this.
+    no_token_before: usize,
 }
 
-/// How many bytes at the start of `rest` are of an alphabet, if they are enough.
-fn run(rest: &[u8], least: usize, is_in: impl Fn(u8) -> bool) -> Option<usize> {
-    let length = rest.iter().position(|b| !is_in(*b)).unwrap_or(rest.len());
-    (length >= least).then_some(length)
+impl<'a> Search<'a> {
+    pub(super) fn new(text: &'a [u8], is_quoted: bool) -> Self {
+        Self { text, is_quoted, no_token_before: 0 }
+    }
+
+    /// The credential whose rare byte stands at `at`; later calls ask for later places.
+    pub(super) fn around(&mut self, at: usize) -> Option<(Range<usize>, Kind)> {
+        let byte = *self.text.get(at)?;
+        let rules = RARE.iter().zip(&RULES).filter(|(rare, _)| **rare == byte);
+        for (_, rule) in rules {
+            let start = at.checked_sub(rule.rare)?;
+            let Some(rest) = self.text.get(start..)?.strip_prefix(rule.prefix.as_bytes()) else { continue };
+            let from = start + rule.prefix.len();
+            let length = match rule.body {
+                // What stands within a word, or goes on, is no such key.
+                Body::Run(_, most, _) if most != ANY && follows_word(self.text, start) => None,
+                Body::Run(least, most, is_in) => run(rest, most, is_in)
+                    .filter(|length| *length >= least && (most == ANY || !goes_on(rest, *length))),
+                Body::Token => self.token(start, from),
+                Body::Armour => armoured_key(rest, self.is_quoted),
+            };
+            if let Some(length) = length {
+                return Some((start..from + length, rule.kind));
+            }
+        }
+        None
+    }
+
+    fn token(&mut self, start: usize, from: usize) -> Option<usize> {
+        if start < self.no_token_before {
+            return None;
+        }
+        let rest = self.text.get(from..)?;
+        let first = run(rest, ANY, is_base64url)?;
+        let found = compact_token(rest, first);
+        if found.is_none() {
+            // One that began within this part would go on as this one does.
+            self.no_token_before = from + first;
+        }
+        found
+    }
+}
+
+/// How many bytes at the start of `rest` are of an alphabet, if they are not more than `most`.
+fn run(rest: &[u8], most: usize, is_in: impl Fn(u8) -> bool) -> Option<usize> {
+    let near = rest.get(..most.saturating_add(1)).unwrap_or(rest);
+    let length = near.iter().position(|b| !is_in(*b)).unwrap_or(near.len());
+    (length <= most).then_some(length)
 }
 
 fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Behind `eyJ` (`{"`): three parts or, if it is encrypted, five (RFC 7515 §7.1, RFC 7516 §7.1).
-fn compact_token(rest: &[u8]) -> Option<usize> {
-    let mut end = run(rest, 8, is_base64url)?;
-    let mut parts = 1;
-    while let Some(next) = rest.get(end..).and_then(|rest| rest.strip_prefix(b".")) {
-        let Some(length) = run(next, 8, is_base64url) else { break };
+fn goes_on(rest: &[u8], length: usize) -> bool {
+    rest.get(length).is_some_and(|byte| is_base64url(*byte))
+}
+
+fn is_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+/// Shortest part of a token behind its `eyJ`, bytes.
+const LEAST_PART: usize = 8;
+
+/// Behind `eyJ` (`{"`), whose part goes on for `first` bytes: three parts or, if it is encrypted, five
+/// (RFC 7515 §7.1, RFC 7516 §7.1). The second is empty where the key is agreed on, the third where nothing is
+/// signed.
+fn compact_token(rest: &[u8], first: usize) -> Option<usize> {
+    let part = |dot: usize| {
+        let next = rest.get(dot..)?.strip_prefix(b".")?;
+        run(next, ANY, is_base64url)
+    };
+    if first < LEAST_PART {
+        return None;
+    }
+    let (mut end, mut parts) = (first, 1);
+    while let Some(length) = part(end).filter(|length| *length >= LEAST_PART || (*length == 0 && parts == 1))
+    {
         end += 1 + length;
         parts += 1;
     }
-    (parts >= 3).then_some(end)
+    let has_claims = rest.get(first + 1..).is_some_and(|second| second.starts_with(b"eyJ"));
+    let is_unsigned = parts == 2 && has_claims && part(end) == Some(0);
+    if parts >= 3 { Some(end) } else { is_unsigned.then_some(end + 1) }
 }
 
+/// Longest label in an armour, such as `RSA PRIVATE KEY`, bytes.
+const LONGEST_LABEL: usize = 64;
+
 /// Behind `-----BEGIN `: to the end of its last line, or of the string if that is not there.
-fn armoured_key(rest: &[u8]) -> Option<usize> {
-    let label = run(rest, 11, |b| b.is_ascii_uppercase() || b == b' ')?;
+fn armoured_key(rest: &[u8], is_quoted: bool) -> Option<usize> {
+    let label = run(rest, LONGEST_LABEL, |b| b.is_ascii_uppercase() || b == b' ')?;
     let name = std::str::from_utf8(rest.get(..label)?).ok()?;
     if !name.ends_with("PRIVATE KEY") && !name.ends_with("PRIVATE KEY BLOCK") {
         return None;
     }
     let last = [b"-----END ", name.as_bytes(), b"-----"].concat();
-    let end = rest.windows(last.len()).position(|window| window == last);
-    Some(end.map_or(rest.len(), |at| at + last.len()))
+    let mut at = label;
+    while let Some(byte) = rest.get(at) {
+        match byte {
+            b'"' if is_quoted => return Some(at),
+            // Whatever is escaped ends nothing.
+            b'\\' if is_quoted => at += 2,
+            b'-' if rest.get(at..).is_some_and(|rest| rest.starts_with(&last)) => {
+                return Some(at + last.len());
+            }
+            _ => at += 1,
+        }
+    }
+    Some(rest.len())
 }
 
-/// Exactly 16 more.
-fn aws_key(rest: &[u8]) -> Option<usize> {
-    let length = run(rest, 16, |b| b.is_ascii_uppercase() || b.is_ascii_digit())?;
-    let ends = !rest.get(length).is_some_and(|b| is_base64url(*b));
-    (length == 16 && ends).then_some(length)
-}
-
-fn github_token(rest: &[u8]) -> Option<usize> {
-    run(rest, 36, |b| b.is_ascii_alphanumeric())
-}
-
-fn slack_token(rest: &[u8]) -> Option<usize> {
-    run(rest, 20, |b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// Whether a letter or digit stands before `at` that is not the end of an escape such as `\n` or `\u001b`.
+/// Whether a letter, digit or `_` stands before `at` that is not the end of an escape such as `\n` or `\u001b`.
 fn follows_word(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let escaped =
         matches!(before, [.., b'\\', b'b' | b'f' | b'n' | b'r' | b't'] | [.., b'\\', b'u', _, _, _, _]);
-    before.last().is_some_and(u8::is_ascii_alphanumeric) && !escaped
+    before.last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') && !escaped
 }
 
 #[cfg(test)]
@@ -153,8 +228,8 @@ mod tests {
     /// What is found in `text`, if anything.
     fn found(text: &str) -> Option<(&str, Kind)> {
         let bytes = text.as_bytes();
-        let at = (0..bytes.len()).find_map(|at| around(bytes, at, |_| bytes.len()));
-        at.map(|(range, kind)| (&text[range], kind))
+        let mut search = Search::new(bytes, false);
+        (0..bytes.len()).find_map(|at| search.around(at)).map(|(range, kind)| (&text[range], kind))
     }
 
     /// Put together here, so that no search for secrets finds this file.
@@ -197,6 +272,37 @@ mod tests {
         assert_eq!(found(&sealed), Some((&*sealed, Kind::Token)));
         assert_eq!(found(&format!("eyJ{}.{}", part(17), part(30))), None);
         assert_eq!(found("eyJa.b.c"), None);
+        let late = format!("eyJ{}.x.{token}", part(17));
+        assert_eq!(found(&late), Some((&*token, Kind::Token)), "behind what is none");
+    }
+
+    #[test]
+    fn a_part_of_a_token_may_be_empty_where_its_kind_has_nothing_to_say() {
+        let part = |length| of("", length);
+        let agreed = format!("eyJ{}..{}.{}.{}", part(17), part(16), part(40), part(22));
+        assert_eq!(found(&agreed), Some((&*agreed, Kind::Token)));
+        let unsigned = format!("eyJ{}.eyJ{}.", part(17), part(30));
+        assert_eq!(found(&format!("say {unsigned} so")), Some((&*unsigned, Kind::Token)));
+        for none in [format!("eyJ{}.{}.", part(17), part(30)), format!("eyJ{}...", part(17))] {
+            assert_eq!(found(&none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_ours_has_its_length_and_stands_by_itself() {
+        for length in [36, 43, 56] {
+            let key = of("mcp_", length);
+            for (before, after) in [("", ""), ("/", "/"), ("=", "."), ("\\n", "\\n"), ("\"", "\"")] {
+                let text = format!("{before}{key}{after}");
+                assert_eq!(found(&text), Some((&*key, Kind::ApiKey)), "{text}");
+            }
+            for before in ["x", "7", "_"] {
+                assert_eq!(found(&format!("{before}{key}")), None, "{before}");
+            }
+        }
+        for length in [35, 57, 200] {
+            assert_eq!(found(&of("mcp_", length)), None, "{length}");
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ impl Tool for WriteFile {
         cost: 1,
         deadline: Duration::from_secs(10),
     };
+    // A path in which something looks like a key must still be the path of that file.
+    const VERBATIM: bool = true;
     type Args = WriteArgs;
     type Output = Written;
 

@@ -310,7 +310,7 @@ fn a_report_is_told_here_at_once_and_by_another_server_within_a_second() {
         at: now,
     };
     let oldest = portcullis::domain::Timestamp::from_micros(0);
-    assert!(super::support::block_on(stores.reports.report(&other, oldest)).unwrap());
+    assert_eq!(super::support::block_on(stores.reports.report(&other, oldest)).unwrap(), other);
     let took = until("the other's report", std::time::Duration::from_secs(1), || {
         done(&app, "guest", "get_weather", json!({ "city": "Bergen" }))["condition"] == "Clear"
     });

@@ -71,6 +71,63 @@ fn no_folder_of_the_system_or_of_our_own_is_served() {
 }
 
 #[test]
+fn no_folder_that_holds_a_secret_or_the_store_is_served() {
+    let (home, data) = (private(), private());
+    let (served, elsewhere) = (home.path().join("served"), home.path().join("elsewhere"));
+    fs::create_dir_all(served.join("deep")).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    let here = home.path().join("here");
+    std::os::unix::fs::symlink(&served, &here).unwrap();
+    // What is named may lie there itself, or be a link there, or be named by a way that leads there.
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    for (name, text) in [("secret", crate::SECRET), ("key.pem", &key)] {
+        let (inside, outside) = (served.join("deep").join(name), elsewhere.join(name));
+        for file in [&inside, &outside] {
+            fs::write(file, text).unwrap();
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, served.join(format!("link-{name}"))).unwrap();
+    }
+    let settings = |folder: &str, prefix: &str| {
+        let at = |name: &str| home.path().join(folder).join(format!("{prefix}{name}"));
+        let (secret, pem) = (at("secret"), at("key.pem"));
+        [
+            ("jwt.secret_file", format!("[jwt]\nsecret_file = {secret:?}")),
+            (
+                "jwt.keys[0].private_key_file",
+                format!(
+                    "[jwt]\nalgorithm = \"ES256\"\n[[jwt.keys]]\nkid = \"a\"\nalgorithm = \"ES256\"\n\
+                     private_key_file = {pem:?}"
+                ),
+            ),
+            (
+                "server.tls.private_key",
+                format!("[server.tls]\nprivate_key = {pem:?}\ncertificate = \"/etc/hosts\""),
+            ),
+            ("server.tls.certificate", {
+                let key = elsewhere.join("key.pem");
+                format!("[server.tls]\nprivate_key = {key:?}\ncertificate = {pem:?}")
+            }),
+            ("store.url", format!("[store]\nurl = \"sqlite:{}\"", at("new.db").display())),
+        ]
+    };
+    for (folder, prefix) in [("served/deep", ""), ("here/deep", ""), ("served", "link-"), ("here", "link-")] {
+        for (key, text) in settings(folder, prefix) {
+            let text = format!("{}\n{text}", roots(&[&served]));
+            let problem = desk("development", data.path(), &text).problem("tools.files.roots[0]");
+            assert!(problem.problem.contains(&format!("file that {key} names")), "{folder}: {problem}");
+        }
+    }
+    for (key, text) in settings("elsewhere", "") {
+        let text = format!("{}\n{text}", roots(&[&served]));
+        assert!(desk("development", data.path(), &text).load().is_ok(), "{key}");
+    }
+    let own = format!("[store]\nurl = \"sqlite:{}\"", data.path().join("files/new.db").display());
+    let problem = desk("development", data.path(), &own).problem("tools.files.roots[0]");
+    assert!(problem.problem.contains("file that store.url names"), "{problem}");
+}
+
+#[test]
 fn a_folder_that_is_none_or_is_served_twice_is_named() {
     let (home, data) = (private(), private());
     let (inner, file) = (home.path().join("inner"), home.path().join("file"));

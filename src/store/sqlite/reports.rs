@@ -1,6 +1,6 @@
 //! The port [`Reports`] on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     Sqlite,
@@ -9,41 +9,39 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{ChangeKind, MOST_REPORTS, Report, Reports, StoreError, StoreFuture},
+    store::{ChangeKind, MOST_AHEAD, MOST_REPORTS, Report, Reports, StoreError, StoreFuture},
 };
 
 /// Where a column that does not read was found.
 const TABLE: &str = "a weather report";
 
 impl Reports for Sqlite {
-    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, bool> {
+    fn report<'a>(&'a self, report: &'a Report, oldest: Timestamp) -> StoreFuture<'a, Report> {
         let report = report.clone();
         self.writer.ask(move |conn| {
             conn.prepare_cached("DELETE FROM weather_reports WHERE at <= ?1")?
                 .execute([from_moment(oldest)])?;
             let key = report.key();
-            if !has_room(conn, &key)? {
-                return Ok(false);
+            match kept(conn, &key) {
+                Ok(Some(known)) if known.outlasts(&report) => return Ok(known),
+                // What does not read is written over.
+                Ok(Some(_)) | Err(StoreError::Corrupt(_)) => {}
+                Ok(None) => make_room(conn, report.at)?,
+                Err(error) => return Err(error),
             }
-            // Of two at once the later one stays, whichever is written last.
-            let kept = conn
-                .prepare_cached(
-                    "INSERT INTO weather_reports (key, city, hundredths, condition, at)
-                     VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO UPDATE SET city = excluded.city, hundredths = excluded.hundredths,
-                       condition = excluded.condition, at = excluded.at WHERE excluded.at >= at",
-                )?
-                .execute(params![
-                    key,
-                    report.city,
-                    report.hundredths,
-                    report.condition,
-                    from_moment(report.at)
-                ])?;
-            if kept > 0 {
-                feed::append(conn, &ChangeKind::Weather(report), Timestamp::now())?;
-            }
-            Ok(true)
+            conn.prepare_cached(
+                "INSERT OR REPLACE INTO weather_reports (key, city, hundredths, condition, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                key,
+                report.city,
+                report.hundredths,
+                report.condition,
+                from_moment(report.at)
+            ])?;
+            feed::append(conn, &ChangeKind::Weather(report.clone()), Timestamp::now())?;
+            Ok(report)
         })
     }
 
@@ -61,15 +59,26 @@ impl Reports for Sqlite {
     }
 }
 
-/// Whether the city has a report already, or one more may have.
-fn has_room(conn: &Connection, key: &str) -> Result<bool, StoreError> {
-    let known = conn
-        .prepare_cached("SELECT 1 FROM weather_reports WHERE key = ?1")?
-        .query_row([key], |_| Ok(()))
-        .optional()?;
+/// The report that is kept under `key`.
+fn kept(conn: &Connection, key: &str) -> Result<Option<Report>, StoreError> {
+    let sql = "SELECT city, hundredths, condition, at FROM weather_reports WHERE key = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([key])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// For one more report, made now.
+fn make_room(conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let count: i64 =
         conn.prepare_cached("SELECT count(*) FROM weather_reports")?.query_row([], |row| row.get(0))?;
-    Ok(known.is_some() || count < from_count(MOST_REPORTS))
+    if count >= from_count(MOST_REPORTS) {
+        conn.prepare_cached(
+            "DELETE FROM weather_reports WHERE key =
+               (SELECT key FROM weather_reports ORDER BY at <= ?1, at LIMIT 1)",
+        )?
+        .execute([from_moment(now.plus(MOST_AHEAD))])?;
+    }
+    Ok(())
 }
 
 fn read(row: &Row<'_>) -> Result<Report, StoreError> {

@@ -52,6 +52,9 @@ pub(in crate::tools) enum FileError {
     /// No room.
     #[error("the disk of the server is full; nothing was changed")]
     Full,
+    /// It was done, and the disk does not vouch for it; the log has why.
+    #[error("it was changed, but the change may not survive a crash of the server's machine")]
+    Unsettled(Errno),
     /// The caller has gone, or the time is up: nothing was done.
     #[error("the call was given up; nothing was changed")]
     GivenUp,
@@ -90,6 +93,10 @@ impl From<FileError> for ToolError {
             FileError::System(errno) => {
                 tracing::error!(error = %std::io::Error::from(errno), "a file tool failed");
                 Self::Unavailable { code: Code::Overloaded, retry_after: std::time::Duration::from_secs(1) }
+            }
+            FileError::Unsettled(errno) => {
+                tracing::error!(error = %std::io::Error::from(errno), "a changed folder was not brought to the disk");
+                Self::Refused(text)
             }
             _ => Self::Refused(text),
         }

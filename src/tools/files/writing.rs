@@ -26,8 +26,7 @@ use super::{
 /// there in that very moment is replaced as a name and not followed, so nothing outside the folder is touched.
 ///
 /// # Errors
-/// [`FileError`]: the old text stands and the draft is gone, unless the very last step, bringing the folder's entry
-/// to the disk, is what failed.
+/// [`FileError`]: the old text stands and the draft is gone; [`FileError::Unsettled`]: the new one stands.
 pub(super) fn write(root: &Root, path: &RelPath, bytes: &[u8], waits: &Waits) -> Result<(), FileError> {
     check_name(root, path)?;
     path.check_portable()?;
@@ -46,7 +45,7 @@ pub(super) fn write(root: &Root, path: &RelPath, bytes: &[u8], waits: &Waits) ->
         root.look(folder.as_fd(), name)?;
         waits.check()?;
         if draft.place(name)? {
-            return Ok(fsync(&folder)?);
+            return settled(fsync(&folder));
         }
     }
     Err(FileError::Changed)
@@ -58,7 +57,7 @@ pub(super) fn write(root: &Root, path: &RelPath, bytes: &[u8], waits: &Waits) ->
 /// under the same name in that very moment goes instead of it: a name of that folder, never what a link leads to.
 ///
 /// # Errors
-/// [`FileError`]: nothing is deleted.
+/// [`FileError`]: nothing is deleted; [`FileError::Unsettled`]: it is.
 pub(super) fn delete(root: &Root, path: &RelPath, waits: &Waits) -> Result<(), FileError> {
     if !root.patterns.serve(path) {
         return Err(FileError::Missing);
@@ -70,10 +69,19 @@ pub(super) fn delete(root: &Root, path: &RelPath, waits: &Waits) -> Result<(), F
         waits.check()?;
         if root::is_alone(folder.as_fd(), name, &seen)? {
             unlinkat(&folder, name, AtFlags::empty())?;
-            return Ok(fsync(&folder)?);
+            return settled(fsync(&folder));
         }
     }
     Err(FileError::Changed)
+}
+
+/// What the bringing of a folder's entries to the disk came to, after the change that it is for: some file systems
+/// do not know of it, and any other fault must not be told as if nothing had changed.
+pub(super) fn settled(synced: Result<(), Errno>) -> Result<(), FileError> {
+    match synced {
+        Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(FileError::Unsettled(errno)),
+    }
 }
 
 fn check_name(root: &Root, path: &RelPath) -> Result<(), FileError> {

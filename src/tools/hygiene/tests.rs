@@ -17,6 +17,11 @@ fn secrets() -> Vec<String> {
     ]
 }
 
+/// Whatever its size.
+fn rewrite(text: &str, form: Form, redacts: bool) -> (Cow<'_, str>, Redacted) {
+    super::rewrite(text, form, redacts, usize::MAX).unwrap()
+}
+
 fn of_json(value: &Value) -> (Value, String, Redacted) {
     let text = value.to_string();
     let (harmless, redacted) = rewrite(&text, Form::Json, true);
@@ -73,6 +78,60 @@ fn a_failure_is_cut_at_its_limit() {
     assert_eq!(failure(&"é".repeat(MAX_FAILURE)).0.chars().count(), MAX_FAILURE);
     let cut = failure(&"é".repeat(MAX_FAILURE + 1)).0;
     assert!(cut.chars().count() == MAX_FAILURE + 1 && cut.ends_with("é…"));
+}
+
+#[test]
+fn a_failure_is_cut_before_it_is_looked_through_and_not_within_a_credential() {
+    let words = "word ".repeat(4 * MAX_FAILURE / 5);
+    let key = &secrets()[0];
+    let (shown, redacted) = failure(&format!("{}{key} {}", &words[..words.len() - 20], words.repeat(200)));
+    assert!(shown.ends_with('…') && redacted.count() == 0);
+    // Much that becomes short, and then one that the cut goes through.
+    let token = format!("eyJ{0}.{0}.{0} ", "A1b2C3d4".repeat(500));
+    let (shown, redacted) =
+        failure(&format!("{token}{}{key}", "x".repeat(4 * MAX_FAILURE - token.len() - 11) + " "));
+    assert_eq!(redacted.tokens, 1);
+    assert!(shown.starts_with("[redacted: token] xxx") && shown.ends_with("x…"), "{}", shown.len());
+    assert!(!shown.contains("mcp_"));
+}
+
+#[test]
+fn what_would_outgrow_its_bound_is_not_written() {
+    let text = "\u{7f}".repeat(1 << 20);
+    for (form, grown) in [(Form::Json, 6 << 20), (Form::Plain, 6 << 20)] {
+        assert!(super::rewrite(&text, form, true, grown).is_some_and(|(out, _)| out.len() == grown));
+        assert!(super::rewrite(&text, form, true, grown - 1).is_none());
+    }
+    assert!(
+        super::rewrite(&format!("{}\u{7f}a", "x".repeat(8)), Form::Json, true, 14).is_none(),
+        "at its end"
+    );
+}
+
+#[test]
+fn a_large_text_that_only_begins_like_credentials_costs_no_more_than_another_one() {
+    for piece in ["mcp_ ", "mcp_", "eyJ", "eyJaaaaaaaa.", "AKIA", "AKIAZ2", "-----BEGIN ", "xoxb-", "ghp_a"] {
+        let text = json!(piece.repeat((4 << 20) / piece.len())).to_string();
+        let before = std::time::Instant::now();
+        drop(rewrite(&text, Form::Json, true));
+        let took = before.elapsed();
+        assert!(took < std::time::Duration::from_secs(2), "{piece}: {took:?}");
+    }
+    for block in ["-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----"] {
+        let text = json!(block.repeat((4 << 20) / block.len())).to_string();
+        let before = std::time::Instant::now();
+        assert!(rewrite(&text, Form::Json, true).1.private_keys > 0);
+        let took = before.elapsed();
+        assert!(took < std::time::Duration::from_secs(2), "{block}: {took:?}");
+    }
+}
+
+#[test]
+fn one_private_key_right_behind_another_is_not_shown() {
+    let key = "-----BEGIN PRIVATE KEY-----MC4-----END PRIVATE KEY-----";
+    let two = format!("{key}{}", &key[5..]);
+    let (shown, redacted) = rewrite(&two, Form::Plain, true);
+    assert_eq!((&*shown, redacted.private_keys), ("[redacted: private key][redacted: private key]", 2));
 }
 
 fn text() -> impl Strategy<Value = String> {

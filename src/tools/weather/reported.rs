@@ -23,7 +23,7 @@ use crate::{
     },
     domain::Timestamp,
     error::Coded,
-    store::{Change, ChangeKind, Report, Reports, StoreError, Stores, city_key},
+    store::{Change, ChangeKind, MOST_REPORTS, Report, Reports, StoreError, Stores, city_key},
     telemetry::StoreFailures,
     tools::ToolError,
 };
@@ -83,21 +83,18 @@ impl Reported {
         by_city.get(&city_key(city)).filter(|report| counts(report, now())).map(observation)
     }
 
-    /// Keeps a report; from the moment this returns it is the latest here.
+    /// Keeps a report, made now, and gives the one that its city then has: this, or one that another process
+    /// dated a moment later. From the moment this returns it is the latest here.
     ///
     /// # Errors
-    /// [`ToolError::Unavailable`] if the store does not keep it, [`ToolError::Refused`] if there are too many.
+    /// [`ToolError::Unavailable`] if the store does not keep it.
     pub(super) async fn report(&self, report: Report) -> Result<Observation, ToolError> {
         let kept = self.store.report(&report, report.at.minus(FRESH)).await;
         match self.failures.note(REPORT, kept) {
-            Ok(true) => {
-                let observation = observation(&report);
-                self.table.put([report]);
+            Ok(kept) => {
+                let observation = observation(&kept);
+                self.table.put([kept], report.at);
                 Ok(observation)
-            }
-            Ok(false) => {
-                let text = "the server keeps the reports of so many cities already; try again in some hours";
-                Err(ToolError::Refused(text.into()))
             }
             Err(error) => {
                 tracing::error!(%error, store.op = REPORT, "store error");
@@ -112,7 +109,7 @@ impl Reported {
     async fn read_all(&self, upto: u64) -> Result<(), StoreError> {
         let all = self.store.reports(Timestamp::now().minus(FRESH)).await;
         match self.failures.note(READ, all) {
-            Ok(all) => self.table.put(all),
+            Ok(all) => self.table.put(all, Timestamp::now()),
             Err(error @ StoreError::Corrupt(_)) => {
                 tracing::error!(%error, store.op = READ, "reports of the weather are done without");
             }
@@ -124,13 +121,18 @@ impl Reported {
 }
 
 impl Table {
-    /// Takes in reports in any order; the later one of a city stays.
-    fn put(&self, reports: impl IntoIterator<Item = Report>) {
+    /// Takes in reports in any order; the later one of a city stays, and what counts for nothing is left out.
+    fn put(&self, reports: impl IntoIterator<Item = Report>, now: Timestamp) {
         let mut by_city = self.by_city.write();
-        for report in reports {
+        for report in reports.into_iter().filter(|report| !report.is_ahead(now)) {
             let key = report.key();
-            if by_city.get(&key).is_none_or(|known| known.at <= report.at) {
+            if by_city.get(&key).is_none_or(|known| known.at <= report.at || known.is_ahead(now)) {
                 by_city.insert(key, report);
+            }
+            if by_city.len() as u64 > MOST_REPORTS {
+                let oldest = by_city.iter().min_by_key(|(_, kept)| (!kept.is_ahead(now), kept.at));
+                let oldest = oldest.map(|(key, _)| key.clone());
+                oldest.and_then(|key| by_city.remove(&key));
             }
         }
         self.count.store(by_city.len(), Ordering::Relaxed);
@@ -152,7 +154,7 @@ impl Listener for Reported {
     fn deliver(&self, changes: &[Change], upto: Upto) -> Result<(), ActorError> {
         let new: Vec<_> = changes.iter().filter_map(reported).collect();
         if !new.is_empty() {
-            self.table.put(new);
+            self.table.put(new, Timestamp::now());
         }
         self.table.applied.fetch_max(upto.row, Ordering::AcqRel);
         let looks = self.table.looks.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +177,7 @@ fn reported(change: &Change) -> Option<Report> {
 }
 
 fn counts(report: &Report, now: Timestamp) -> bool {
-    report.at > now.minus(FRESH)
+    report.at > now.minus(FRESH) && !report.is_ahead(now)
 }
 
 fn observation(report: &Report) -> Observation {
@@ -193,7 +195,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::store;
+    use crate::store::{self, MOST_AHEAD};
 
     fn report(city: &str, hundredths: i32, at: Timestamp) -> Report {
         Report { city: city.into(), hundredths, condition: "Rain".into(), at }
@@ -238,7 +240,8 @@ mod tests {
     async fn others_reports_come_by_the_feed_and_an_older_one_changes_nothing() {
         let stores = store::open("memory:").unwrap();
         let (one, other) = (Reported::load(&stores).await.unwrap(), Reported::load(&stores).await.unwrap());
-        let at = Timestamp::now();
+        let at = Timestamp::now().minus(Duration::from_secs(60));
+        let later = at.plus(Duration::from_secs(30));
         one.report(report("Oslo", 100, at)).await.unwrap();
         one.report(report("Rome", 2_000, at)).await.unwrap();
         let changes = stores.feed.changes_after(0).await.unwrap();
@@ -247,14 +250,14 @@ mod tests {
         assert_eq!(temperature(&other, "Oslo", at), Some(1.0));
         assert_eq!(other.applied(), 2);
 
-        one.report(report("Oslo", 300, at.plus(FRESH))).await.unwrap();
+        one.report(report("Oslo", 300, later)).await.unwrap();
         one.deliver(&changes, upto(2)).unwrap();
-        assert_eq!(temperature(&one, "Oslo", at.plus(FRESH)), Some(3.0), "told twice, and late");
+        assert_eq!(temperature(&one, "Oslo", later), Some(3.0), "told twice, and late");
 
         let third = Reported::load(&stores).await.unwrap();
-        assert_eq!((temperature(&third, "Oslo", at), third.applied()), (Some(3.0), 3));
+        assert_eq!((temperature(&third, "Oslo", later), third.applied()), (Some(3.0), 3));
         other.reload(upto(3)).await.unwrap();
-        assert_eq!(temperature(&other, "Oslo", at), Some(3.0), "a hole in the feed is read over");
+        assert_eq!(temperature(&other, "Oslo", later), Some(3.0), "a hole in the feed is read over");
     }
 
     #[tokio::test]
@@ -275,10 +278,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_wrong_clock_dated_counts_for_nothing_and_gives_way() {
+        let (stores, now) = (store::open("memory:").unwrap(), Timestamp::now());
+        let ahead = |ahead: Duration| now.plus(ahead);
+        let far = ahead(Duration::from_hours(24));
+        stores.reports.report(&report("Oslo", 100, far), now.minus(FRESH)).await.unwrap();
+        let reported = Reported::load(&stores).await.unwrap();
+        assert_eq!(temperature(&reported, "Oslo", now), None);
+        reported.deliver(&stores.feed.changes_after(0).await.unwrap(), upto(1)).unwrap();
+        assert_eq!(temperature(&reported, "Oslo", now), None);
+        let seen = reported.report(report("Oslo", 200, now)).await.unwrap();
+        assert_eq!((seen.temperature, temperature(&reported, "Oslo", now)), (2.0, Some(2.0)));
+        // A little ahead is how clocks are: that one stays, and it is what is told.
+        stores.reports.report(&report("Rome", 300, ahead(MOST_AHEAD)), now.minus(FRESH)).await.unwrap();
+        let seen = reported.report(report("Rome", 400, now)).await.unwrap();
+        assert_eq!((seen.temperature, temperature(&reported, "Rome", now)), (3.0, Some(3.0)));
+    }
+
+    #[tokio::test]
+    async fn of_more_cities_than_there_may_be_the_oldest_leaves_the_memory() {
+        let reported = Reported::none(&store::open("memory:").unwrap());
+        let now = Timestamp::now();
+        let at = |n: u64| Timestamp::from_micros(now.micros() - MOST_REPORTS + n);
+        reported.table.put((0..=MOST_REPORTS).map(|n| report(&format!("c{n}"), 100, at(n))), now);
+        assert_eq!(reported.table.count.load(Ordering::Relaxed) as u64, MOST_REPORTS);
+        assert_eq!(temperature(&reported, "c0", now), None);
+        assert_eq!(temperature(&reported, "c1", now), Some(1.0));
+    }
+
+    #[tokio::test]
     async fn reports_that_count_no_more_leave_the_memory() {
         let reported = Reported::none(&store::open("memory:").unwrap());
         let old = Timestamp::now().minus(FRESH);
-        reported.table.put([report("Oslo", 1, old)]);
+        reported.table.put([report("Oslo", 1, old)], old);
         assert_eq!(reported.table.count.load(Ordering::Relaxed), 1);
         for _ in 0..=SWEEP_EVERY {
             reported.deliver(&[], upto(0)).unwrap();

@@ -16,12 +16,16 @@ use rustix::{
     io::Errno,
 };
 
-use super::{MAX, SECRET, beds, everything_in};
-use crate::tools::files::{
-    fault::FileError,
-    patterns::Patterns,
-    root::{Root, is_alone},
-    way::{Way, is_plain},
+use super::{MAX, beds, everything_in};
+use crate::tools::{
+    ToolError,
+    files::{
+        fault::FileError,
+        patterns::Patterns,
+        root::{Root, is_alone},
+        way::{Way, is_plain},
+        writing::{Draft, settled},
+    },
 };
 
 #[test]
@@ -205,17 +209,36 @@ fn a_sibling_whose_name_begins_alike_is_outside() {
 
 #[test]
 fn a_failed_write_leaves_the_old_text_and_no_draft() {
-    use std::os::unix::fs::PermissionsExt;
     for bed in beds() {
         bed.write("a.txt", "old").unwrap();
-        // Nothing may be made in the folder: root may all the same, so it is told apart by what happens.
-        fs::set_permissions(bed.at(""), fs::Permissions::from_mode(0o500)).unwrap();
-        let written = bed.write("a.txt", "new");
-        fs::set_permissions(bed.at(""), fs::Permissions::from_mode(0o700)).unwrap();
-        let text = if written.is_ok() { "new" } else { "old" };
-        assert!(matches!(written, Ok(()) | Err(FileError::Forbidden)), "{written:?}");
-        assert_eq!(fs::read_to_string(bed.at("a.txt")).unwrap(), text);
+        let folder = bed.root.folder(None).unwrap();
+        // No user, not even root, puts a file in the place of a folder.
+        let draft = Draft::write(folder.as_fd(), b"new").unwrap();
+        assert_eq!(everything_in(&bed.at("")).len(), 3, "the draft is there");
+        assert_eq!(draft.place("sub"), Err(FileError::NotPlain));
         assert_eq!(everything_in(&bed.at("")), ["a.txt", "sub/"]);
-        assert_ne!(text, SECRET);
+        // One that is written and never placed, as after a call that was given up.
+        drop(Draft::write(folder.as_fd(), b"new").unwrap());
+        assert_eq!(everything_in(&bed.at("")), ["a.txt", "sub/"]);
+        // Nor is anything made in a folder that is gone.
+        let gone = bed.root.folder(Some("sub")).unwrap();
+        fs::remove_dir(bed.at("sub")).unwrap();
+        assert!(matches!(Draft::write(gone.as_fd(), b"new"), Err(FileError::Missing)));
+        assert_eq!(fs::read_to_string(bed.at("a.txt")).unwrap(), "old");
+        assert_eq!(everything_in(&bed.at("")), ["a.txt"]);
+    }
+}
+
+#[test]
+fn a_change_that_the_disk_does_not_vouch_for_is_told_as_one() {
+    for unknown in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+        assert_eq!(settled(Err(unknown)), Ok(()), "{unknown}");
+    }
+    assert_eq!(settled(Ok(())), Ok(()));
+    for fault in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ACCESS] {
+        let error = settled(Err(fault)).unwrap_err();
+        assert_eq!(error, FileError::Unsettled(fault));
+        let ToolError::Refused(text) = error.into() else { panic!("{fault} is told otherwise") };
+        assert!(text.starts_with("it was changed") && !text.contains("nothing was changed"), "{text}");
     }
 }

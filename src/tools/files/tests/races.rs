@@ -58,7 +58,12 @@ fn exchange(one: &Path, other: &Path) {
 /// Reads, writes and deletes `path`, over and over; what is read is never the secret.
 fn try_everything(bed: &Bed, path: &str) {
     let (mut read, mut refused) = (0, 0);
-    for n in 0..tries() {
+    // Few swaps leave the file there at the right moment; a test that met none of both has shown nothing.
+    let met_both = |read, refused| read > 0 && refused > 0;
+    for n in 0..100 * tries() {
+        if n >= tries() && met_both(read, refused) {
+            break;
+        }
         match bed.read(path) {
             Ok(bytes) => {
                 assert_ne!(bytes, SECRET.as_bytes(), "read {path} by {:?}", bed.root.way);
@@ -74,7 +79,8 @@ fn try_everything(bed: &Bed, path: &str) {
         }
         drop(bed.list(None));
     }
-    assert!(read + refused == tries());
+    assert!(met_both(read, refused), "{path} by {:?}: {read} read, {refused} refused", bed.root.way);
+    assert!(read + refused >= tries());
 }
 
 #[test]
