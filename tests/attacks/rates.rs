@@ -156,7 +156,8 @@ fn k5_of_thirty_one_bad_keys_at_once_the_last_is_told_to_wait() {
     assert_eq!(limited.len(), 1);
     limited[0].refused(429, -31429, "rate_limited");
     let wait = limited[0].json()["error"]["data"]["retryAfterMs"].as_u64().unwrap();
-    assert!(wait > 0 && wait <= 5_000, "{wait}");
+    // Looked at beside the others, it is owed; told to wait before it was looked at, it is not.
+    assert!(wait > 0 && wait <= 10_000, "{wait}");
     for reply in replies.iter().filter(|reply| !is_limited(reply)) {
         reply.refused(401, -31401, "invalid_api_key");
     }
