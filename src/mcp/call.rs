@@ -47,6 +47,11 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = Tree::of_text(raw)?;
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
+        // The messages before it in a batch may have used up the time: then nothing is begun.
+        if exchange.began.elapsed() >= house.limits.request_timeout {
+            let late = Ran::failed(Outcome::Timeout, &ToolError::Timeout);
+            return late.answer(asked.id, house.views.dress(asked.revision));
+        }
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
