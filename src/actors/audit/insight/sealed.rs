@@ -1,7 +1,7 @@
 //! The roll-up beside a sealed segment: what counting it came to, so that a start need not read it again.
 //!
 //! It is believed only if the audit key signed it and if it is of the segment as it is: of that length and
-//! with that last record. Any other is made anew.
+//! with that last record, counted by a version that tells the same kinds apart. Any other is made anew.
 
 use std::{
     fs, io,
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::rollup::Rollup;
 use crate::{
     actors::audit::{head::hex, keys::Signer, segment::SegmentName, tail},
+    domain::{EventCode, Outcome},
     files,
 };
 
@@ -37,6 +38,9 @@ struct Segment {
     bytes: u64,
     /// Chain, number and hash of its last record.
     last: Option<(String, u64, String)>,
+    /// What was told apart when it was counted: counts name kinds by their place in this list, and another
+    /// version may have others.
+    kinds: String,
 }
 
 impl Segment {
@@ -46,8 +50,15 @@ impl Segment {
         let bytes = fs::metadata(&path)?.len();
         let last =
             tail::last_in(&path)?.map(|head| (head.chain.as_ref().to_owned(), head.seq, hex(&head.hash)));
-        Ok(Self { name: stem(name), bytes, last })
+        Ok(Self { name: stem(name), bytes, last, kinds: kinds() })
     }
+}
+
+/// Every kind of event and every outcome, in the order of this version.
+fn kinds() -> String {
+    let events = EventCode::ALL.into_iter().map(EventCode::as_str);
+    let outcomes = Outcome::ALL.into_iter().map(Outcome::as_str);
+    events.chain(outcomes).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the roll-up of a segment lies.
