@@ -18,7 +18,7 @@ use crate::{
     error::Code,
     house::WhenDenied,
     policy::{self, CallTool, Denied, Permit},
-    protocol::{Dress, Id, Raw, Tree},
+    protocol::{Dress, Id, Tree},
     tools::{
         Entry, Produced, ToolError, clean_name,
         hygiene::{self, Redacted},
@@ -31,8 +31,8 @@ use crate::{
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
 pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
-    let raw = asked.params.arguments.map_or("{}", Raw::text);
-    if !raw.starts_with('{') {
+    let arguments = asked.params.arguments.map_or_else(|| Tree::of_text("{}"), Ok)?;
+    if !arguments.is_object() {
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
@@ -44,8 +44,9 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
         .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
-    exchange.record.arguments(digest(&house.digest_key, raw));
-    let arguments = Tree::of_text(raw)?;
+    // What two readers read in two ways is nobody's arguments, and not worth a digest.
+    arguments.check_members()?;
+    exchange.record.arguments(digest(&house.digest_key, arguments.text()));
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // The messages before it in a batch may have used up the time: then nothing is begun.
         if exchange.began.elapsed() >= house.limits.request_timeout {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::{
     Params, WireError,
     object::{self, Shape},
-    reader::{Raw, Reader},
+    raw::Raw,
+    reader::Reader,
 };
 
 /// Largest integer id that every client can hold exactly: 2^53 − 1.

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use super::{
     WireError,
     object::{self, Shape},
-    reader::{Raw, Reader},
+    raw::Raw,
+    reader::Reader,
+    tree::Tree,
 };
 
 /// Longest progress token, bytes as written.
@@ -21,8 +23,8 @@ pub struct Params<'a> {
     pub meta: Meta<'a>,
     /// `name` of a tool.
     pub name: Option<Raw<'a>>,
-    /// `arguments` of a tool, as the client wrote them.
-    pub arguments: Option<Raw<'a>>,
+    /// `arguments` of a tool, as the client wrote them; [`Tree::check_members`] has still to be asked.
+    pub arguments: Option<Tree<'a>>,
     /// `cursor` of a list.
     pub cursor: Option<Raw<'a>>,
     /// `protocolVersion` of a handshake of older revisions.
@@ -36,7 +38,7 @@ impl<'a> Shape<'a> for Params<'a> {
         match at {
             0 => self.meta = object::read(reader)?,
             1 => self.name = Some(reader.value()?),
-            2 => self.arguments = Some(reader.value()?),
+            2 => self.arguments = Some(Tree::next(reader)?),
             3 => self.cursor = Some(reader.value()?),
             _ => self.protocol_version = Some(reader.value()?),
         }

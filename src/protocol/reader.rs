@@ -4,10 +4,9 @@
 //! `Value` takes eleven times the space of `[],[],…`; a look for bounds before it reads every byte twice.
 //! What passes here `serde_json` reads too and means the same by it: a property test holds that.
 
-use std::borrow::Cow;
-
 use super::{
     WireError,
+    raw::{Raw, Spelling},
     text::{escapes, plain_run},
 };
 
@@ -17,81 +16,6 @@ pub const MAX_DEPTH: usize = 128;
 pub const MAX_NODES: usize = 10_000;
 /// A number of so many digits may be more than a double can hold.
 const LONG_NUMBER: usize = 300;
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Spelling {
-    /// It is no string.
-    #[default]
-    Other,
-    /// A string that says what stands between its quotes.
-    Plain,
-    /// A string with escapes.
-    Escaped,
-}
-
-/// One JSON value as it stands in the body.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Raw<'a> {
-    text: &'a str,
-    spelling: Spelling,
-}
-
-impl<'a> Raw<'a> {
-    /// Its text, without white space around it.
-    pub fn text(self) -> &'a str {
-        self.text
-    }
-
-    /// Whether it is an object.
-    pub fn is_object(self) -> bool {
-        self.text.starts_with('{')
-    }
-
-    /// Whether it is a string.
-    pub fn is_string(self) -> bool {
-        self.spelling != Spelling::Other
-    }
-
-    /// The string that it is, `None` if it is something else.
-    #[inline]
-    pub fn string(self) -> Option<Cow<'a, str>> {
-        match self.spelling {
-            Spelling::Plain => self.inside().map(Cow::Borrowed),
-            Spelling::Escaped => serde_json::from_str(self.text).ok().map(Cow::Owned),
-            Spelling::Other => None,
-        }
-    }
-
-    /// Whether it is a string with escapes.
-    #[inline]
-    pub(super) fn is_escaped(self) -> bool {
-        self.spelling == Spelling::Escaped
-    }
-
-    /// Whether it is the string `other`.
-    #[inline]
-    pub fn says(self, other: &str) -> bool {
-        match self.spelling {
-            Spelling::Plain => self.inside() == Some(other),
-            _ => self.string().is_some_and(|string| string == other),
-        }
-    }
-
-    /// Whether both are the same string.
-    #[inline]
-    pub(super) fn says_as(self, other: Self) -> bool {
-        match (self.spelling, other.spelling) {
-            (Spelling::Plain, Spelling::Plain) => self.text == other.text,
-            _ => other.string().is_some_and(|other| self.says(&other)),
-        }
-    }
-
-    #[inline]
-    fn inside(self) -> Option<&'a str> {
-        self.text.get(1..self.text.len().checked_sub(1)?)
-    }
-}
 
 /// Goes through a JSON text once.
 #[derive(Debug)]
@@ -156,9 +80,10 @@ impl<'a> Reader<'a> {
         let (first, from) = (self.peek(), self.at);
         let spelling = match first {
             b'"' => self.string()?,
-            _ => self.skip().map(|()| Spelling::Other)?,
+            b'{' | b'[' => self.skip().map(|()| Spelling::Other)?,
+            _ => self.scalar(first).map(|()| Spelling::Other)?,
         };
-        Ok(Raw { spelling, ..self.since(from) })
+        Ok(self.since(from, spelling))
     }
 
     /// Each member of the next value, which must be an object: `take` gets its name and must take its value.
@@ -219,11 +144,7 @@ impl<'a> Reader<'a> {
                         (false, _) => continue,
                     }
                 }
-                b'-' | b'0'..=b'9' => self.number()?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => return Err(WireError::Grammar),
+                first => self.scalar(first)?,
             }
             // Behind a value: the next one of its container, or the ends of some containers.
             loop {
@@ -241,6 +162,18 @@ impl<'a> Reader<'a> {
                 self.close(if is_object { b'}' } else { b']' })?;
                 objects >>= 1;
             }
+        }
+    }
+
+    /// Past the number, `true`, `false` or `null` that begins here with `first`.
+    #[inline]
+    fn scalar(&mut self, first: u8) -> Result<(), WireError> {
+        match first {
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => Err(WireError::Grammar),
         }
     }
 
@@ -291,7 +224,7 @@ impl<'a> Reader<'a> {
         }
         let from = self.at;
         let spelling = self.string()?;
-        let name = Raw { spelling, ..self.since(from) };
+        let name = self.since(from, spelling);
         self.take(b':')?;
         Ok(name)
     }
@@ -343,8 +276,8 @@ impl<'a> Reader<'a> {
             }
             self.digits()?;
         }
-        let number = self.since(from).text;
-        if (has_exponent || number.len() > LONG_NUMBER) && !number.parse().is_ok_and(f64::is_finite) {
+        let may_be_too_large = has_exponent || self.at - from > LONG_NUMBER;
+        if may_be_too_large && !self.since(from, Spelling::Other).text().parse().is_ok_and(f64::is_finite) {
             return Err(WireError::Number);
         }
         Ok(())
@@ -381,10 +314,22 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// What it has passed since it stood at `from`, as a value without escapes of its own.
+    /// All that it reads.
+    pub(super) fn whole(&self) -> &'a str {
+        self.text
+    }
+
+    /// Where in all of it `raw` begins and ends, which it has read.
     #[inline]
-    pub(super) fn since(&self, from: usize) -> Raw<'a> {
-        Raw { text: self.text.get(from..self.at).unwrap_or_default(), spelling: Spelling::Other }
+    pub(super) fn place(&self, raw: Raw<'a>) -> (usize, usize) {
+        let start = raw.text().as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        (start, start.wrapping_add(raw.text().len()))
+    }
+
+    /// What it has passed since it stood at `from`.
+    #[inline]
+    fn since(&self, from: usize, spelling: Spelling) -> Raw<'a> {
+        Raw::new(self.text.get(from..self.at).unwrap_or_default(), spelling)
     }
 }
 

@@ -77,11 +77,183 @@ const fn digit_of(byte: u8) -> u8 {
     }
 }
 
+/// What the inside of a string is made of, one behind the other; its escapes have been found good.
+struct Pieces<'a>(&'a str);
+
+/// A part of a string.
+enum Piece<'a> {
+    /// As it stands there.
+    Plain(&'a str),
+    /// What one escape stands for, or a pair of surrogates.
+    Escaped(char),
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Piece<'a>> {
+        let (piece, length) = match self.0.as_bytes() {
+            [] => return None,
+            [b'\\', behind @ ..] => {
+                let (escaped, length) = escaped(behind);
+                (Piece::Escaped(escaped), 1 + length)
+            }
+            // At least one byte, so that it ends whatever it was given.
+            bytes => {
+                let run = plain_run(bytes).max(1);
+                (Piece::Plain(self.0.get(..run).unwrap_or_default()), run)
+            }
+        };
+        self.0 = self.0.get(length..).unwrap_or_default();
+        Some(piece)
+    }
+}
+
+/// What an escape stands for, and how long it is, the backslash left out.
+#[inline]
+fn escaped(behind: &[u8]) -> (char, usize) {
+    match behind {
+        [b'b', ..] => ('\u{8}', 1),
+        [b'f', ..] => ('\u{c}', 1),
+        [b'n', ..] => ('\n', 1),
+        [b'r', ..] => ('\r', 1),
+        [b't', ..] => ('\t', 1),
+        [b'u', a, b, c, d, behind @ ..] => {
+            let unit_of = |digits| unit(digits).unwrap_or(u32::from(char::REPLACEMENT_CHARACTER));
+            match (unit_of([*a, *b, *c, *d]), behind) {
+                (high @ 0xD800..=0xDBFF, [b'\\', b'u', a, b, c, d, ..]) => {
+                    let low = unit_of([*a, *b, *c, *d]);
+                    (char_of(0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff)), 11)
+                }
+                (unit, _) => (char_of(unit), 5),
+            }
+        }
+        // A quote, a backslash, a slash.
+        [itself, ..] => (char::from(*itself), 1),
+        [] => (char::REPLACEMENT_CHARACTER, 0),
+    }
+}
+
+fn char_of(unit: u32) -> char {
+    char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// The string whose inside is written so.
+pub(super) fn unescape(inside: &str) -> String {
+    // No escape is shorter than what it stands for.
+    let mut string = String::with_capacity(inside.len());
+    for piece in Pieces(inside) {
+        match piece {
+            Piece::Plain(text) => string.push_str(text),
+            Piece::Escaped(c) => string.push(c),
+        }
+    }
+    string
+}
+
+/// Whether `inside` is one way to write `other`. Ends at the first difference.
+pub(super) fn is_spelled(inside: &str, other: &str) -> bool {
+    let mut left = other;
+    for piece in Pieces(inside) {
+        let behind = match piece {
+            Piece::Plain(text) => left.strip_prefix(text),
+            Piece::Escaped(c) => left.strip_prefix(c),
+        };
+        match behind {
+            Some(behind) => left = behind,
+            None => return false,
+        }
+    }
+    left.is_empty()
+}
+
+/// How many characters the string has whose inside is written so; beyond `most` some number above it.
+pub(super) fn length_up_to(inside: &str, most: u64) -> u64 {
+    let mut length = 0;
+    for piece in Pieces(inside) {
+        length += match piece {
+            // Four bytes at most are a character.
+            Piece::Plain(text) if text.len() as u64 / 4 > most => text.len() as u64 / 4,
+            Piece::Plain(text) => text.chars().count() as u64,
+            Piece::Escaped(_) => 1,
+        };
+        if length > most {
+            break;
+        }
+    }
+    length
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const ESCAPES: [&str; 13] = [
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "\\f",
+        "\\n",
+        "\\r",
+        "\\t",
+        "\\u0000",
+        "\\u00e9",
+        "\\uFFFf",
+        "\\ud83d\\ude00",
+        "\\uDBFF\\uDFFF",
+    ];
+    /// Insides of strings, and what `serde_json` takes each for.
+    fn inside() -> impl Strategy<Value = (String, String)> {
+        let piece = prop_oneof![
+            prop::sample::select(&ESCAPES[..]).prop_map(str::to_owned),
+            "[^\"\\\\\\p{Cc}]{0,12}",
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| {
+            let inside = pieces.concat();
+            let string = serde_json::from_str(&format!("\"{inside}\"")).unwrap();
+            (inside, string)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_is_what_serde_json_takes_it_for((inside, string) in inside()) {
+            prop_assert_eq!(unescape(&inside), string);
+        }
+
+        #[test]
+        fn it_is_spelled_so_if_and_only_if_it_is_that_string((inside, string) in inside(), (_, other) in inside()) {
+            prop_assert!(is_spelled(&inside, &string));
+            prop_assert_eq!(is_spelled(&inside, &other), other == string);
+            let longer = format!("{string}x");
+            prop_assert!(!is_spelled(&inside, &longer));
+            if let Some((at, _)) = string.char_indices().next_back() {
+                prop_assert!(!is_spelled(&inside, &string[..at]));
+            }
+        }
+
+        #[test]
+        fn its_length_is_that_of_the_string_unless_it_is_over_the_most((inside, string) in inside(), most in 0_u64..40) {
+            let (length, counted) = (string.chars().count() as u64, length_up_to(&inside, most));
+            let is_right = if length <= most { counted == length } else { counted > most };
+            prop_assert!(is_right);
+            prop_assert_eq!(length_up_to(&inside, u64::MAX), length);
+        }
+    }
+
+    #[test]
+    fn what_was_never_found_good_ends_all_the_same() {
+        for inside in ["\\", "\\u", "\\u12", "\\ud800", "\\ud800\\u0041", "\\uzzzz\"", "\"\"", "\u{1}", "é\\"]
+        {
+            let string = unescape(inside);
+            assert!(string.len() <= 3 * inside.len());
+            assert!(length_up_to(inside, u64::MAX) <= inside.len() as u64);
+        }
+    }
 
     proptest! {
         #[test]

@@ -4,20 +4,16 @@
 //! the last of two equal members: whoever looked at the first one (a proxy, a person reading a log) has then
 //! approved something else.
 
-use std::{
-    borrow::Cow,
-    hash::{BuildHasher, RandomState},
-};
+mod names;
+mod node;
 
-use serde_json::Value;
+pub use node::{Children, Members, Node};
 
 use super::{
     WireError,
-    reader::{Raw, Reader},
+    raw::{Raw, Spelling},
+    reader::Reader,
 };
-
-/// Up to so many members an object's names are compared pair by pair.
-const FEW: usize = 16;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +32,28 @@ pub enum Kind {
     Object,
 }
 
-/// One value or name in the list; what is in it stands behind it.
+/// One value or name in the list; what is in it stands behind it. Small, since a body may hold thousands.
 #[derive(Debug, Clone, Copy)]
-struct Slot<'a> {
-    kind: Kind,
-    raw: Raw<'a>,
+struct Slot {
+    /// Where its text begins and ends.
+    start: u32,
+    end: u32,
     /// Members or elements.
     len: u32,
     /// Where the list goes on behind it.
     next: u32,
+    kind: Kind,
+    spelling: Spelling,
 }
 
 /// One JSON value.
 #[derive(Debug, Default)]
-pub struct Tree<'a>(Vec<Slot<'a>>);
+pub struct Tree<'a> {
+    /// The text that it stands in.
+    whole: &'a str,
+    slots: Vec<Slot>,
+    has_doubled_member: bool,
+}
 
 impl<'a> Tree<'a> {
     /// Of a body.
@@ -69,20 +73,52 @@ impl<'a> Tree<'a> {
     }
 
     fn read(mut reader: Reader<'a>) -> Result<Self, WireError> {
-        let mut tree = Self(Vec::with_capacity(16));
-        tree.push(&mut reader)?;
+        let tree = Self::next(&mut reader)?;
         reader.end()?;
+        tree.check_members()?;
         Ok(tree)
+    }
+
+    /// The next value of `reader`, of which [`Self::check_members`] is not known yet.
+    pub(super) fn next(reader: &mut Reader<'a>) -> Result<Self, WireError> {
+        let whole = reader.whole();
+        if u32::try_from(whole.len()).is_err() {
+            return Err(WireError::Count);
+        }
+        let mut tree = Self { whole, slots: Vec::with_capacity(16), has_doubled_member: false };
+        tree.push(reader)?;
+        Ok(tree)
+    }
+
+    /// That no object in it has a member twice.
+    ///
+    /// # Errors
+    /// [`WireError::Doubled`].
+    pub fn check_members(&self) -> Result<(), WireError> {
+        if self.has_doubled_member { Err(WireError::Doubled) } else { Ok(()) }
     }
 
     /// The value itself.
     pub fn root(&self) -> Node<'_> {
-        Node { slots: &self.0, at: 0 }
+        Node::new(self, 0)
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(&self) -> bool {
+        self.root().kind() == Kind::Object
     }
 
     /// Its text.
     pub fn text(&self) -> &'a str {
-        self.0.first().map_or("null", |slot| slot.raw.text())
+        self.raw(0).map_or("null", Raw::text)
+    }
+
+    /// What stands at that place of the list.
+    #[inline]
+    fn raw(&self, at: usize) -> Option<Raw<'a>> {
+        let slot = self.slots.get(at)?;
+        let text = self.whole.get(slot.start as usize..slot.end as usize)?;
+        Some(Raw::new(text, slot.spelling))
     }
 
     fn push(&mut self, reader: &mut Reader<'a>) -> Result<(), WireError> {
@@ -95,22 +131,25 @@ impl<'a> Tree<'a> {
             _ => Kind::Number,
         };
         let raw = reader.value()?;
-        self.push_leaf(kind, raw);
+        self.push_leaf(kind, raw, reader);
         Ok(())
     }
 
-    fn push_leaf(&mut self, kind: Kind, raw: Raw<'a>) {
-        let next = index(self.0.len() + 1);
-        self.0.push(Slot { kind, raw, len: 0, next });
+    #[inline]
+    fn push_leaf(&mut self, kind: Kind, raw: Raw<'a>, reader: &Reader<'a>) {
+        let (start, end) = reader.place(raw);
+        let next = index(self.slots.len() + 1);
+        let (start, end) = (index(start), index(end));
+        self.slots.push(Slot { start, end, len: 0, next, kind, spelling: raw.spelling() });
     }
 
     fn push_container(&mut self, reader: &mut Reader<'a>, kind: Kind) -> Result<(), WireError> {
-        let (at, from, mut len) = (self.0.len(), reader.at(), 0);
-        self.push_leaf(kind, Raw::default());
+        let (at, start, mut len) = (self.slots.len(), index(reader.at()), 0);
+        self.push_leaf(kind, Raw::default(), reader);
         match kind {
             Kind::Object => reader.members(|reader, name| {
                 len += 1;
-                self.push_leaf(Kind::String, name);
+                self.push_leaf(Kind::String, name, reader);
                 self.push(reader)
             }),
             _ => reader.elements(|reader| {
@@ -118,152 +157,26 @@ impl<'a> Tree<'a> {
                 self.push(reader)
             }),
         }?;
-        let next = index(self.0.len());
-        if let Some(slot) = self.0.get_mut(at) {
-            *slot = Slot { kind, raw: reader.since(from), len, next };
+        let next = index(self.slots.len());
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Slot { start, end: index(reader.at()), len, next, kind, spelling: Spelling::Other };
         }
-        let whole = Node { slots: &self.0, at };
-        if kind == Kind::Object && whole.has_doubled_member() { Err(WireError::Doubled) } else { Ok(()) }
+        if kind == Kind::Object && !self.has_doubled_member {
+            self.has_doubled_member = names::are_doubled(self, Node::new(self, at));
+        }
+        Ok(())
     }
 }
 
-/// A list of 2³² values would take 128 GiB; a body holds 10 000 at most.
+/// A text that is read is shorter than 4 GiB, and holds fewer values than bytes.
 fn index(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// One value in a tree.
-#[derive(Debug, Clone, Copy)]
-pub struct Node<'t> {
-    slots: &'t [Slot<'t>],
-    at: usize,
-}
-
-impl<'t> Node<'t> {
-    /// What it is.
-    pub fn kind(self) -> Kind {
-        self.slot().map_or(Kind::Null, |slot| slot.kind)
-    }
-
-    /// Its text.
-    pub fn text(self) -> &'t str {
-        self.slot().map_or("null", |slot| slot.raw.text())
-    }
-
-    /// The string that it is.
-    pub fn string(self) -> Option<Cow<'t, str>> {
-        self.slot()?.raw.string()
-    }
-
-    /// Whether it is the string `other`.
-    pub fn says(self, other: &str) -> bool {
-        self.slot().is_some_and(|slot| slot.raw.says(other))
-    }
-
-    /// The number of its members or elements.
-    pub fn len(self) -> usize {
-        self.slot().map_or(0, |slot| slot.len as usize)
-    }
-
-    /// Whether it has neither members nor elements.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// Where it stands in its tree: no two nodes of one tree stand at the same place.
-    pub fn place(self) -> (usize, usize) {
-        (self.slots.as_ptr().addr(), self.at)
-    }
-
-    /// Its members in their order, if it is an object.
-    pub fn members(self) -> Members<'t> {
-        let left = if self.kind() == Kind::Object { self.len() } else { 0 };
-        Members(Children { slots: self.slots, at: self.at + 1, left: 2 * left })
-    }
-
-    /// Its elements, if it is an array.
-    pub fn elements(self) -> Children<'t> {
-        let left = if self.kind() == Kind::Array { self.len() } else { 0 };
-        Children { slots: self.slots, at: self.at + 1, left }
-    }
-
-    /// Its member of that name.
-    pub fn member(self, name: &str) -> Option<Node<'t>> {
-        self.members()
-            .find(|(known, _)| known.string().is_some_and(|known| known == name))
-            .map(|(_, value)| value)
-    }
-
-    /// The same as a `Value`.
-    pub fn to_value(self) -> Value {
-        match self.kind() {
-            Kind::Array => self.elements().map(Self::to_value).collect(),
-            Kind::Object => {
-                let name = |name: Self| name.string().unwrap_or_default().into_owned();
-                self.members().map(|(known, value)| (name(known), value.to_value())).collect()
-            }
-            // A leaf is one token that has been read already.
-            _ => serde_json::from_str(self.text()).unwrap_or_default(),
-        }
-    }
-
-    fn slot(self) -> Option<&'t Slot<'t>> {
-        self.slots.get(self.at)
-    }
-
-    fn has_doubled_member(self) -> bool {
-        let names = || self.members().filter_map(|(name, _)| Some(name.slot()?.raw));
-        // A name with escapes is decoded for each comparison, so such ones are told apart by hashes too.
-        if self.len() > FEW || names().any(Raw::is_escaped) {
-            // Keyed, so that nobody can make names of one hash. Sorting hashes takes half the time of a set.
-            let hasher = RandomState::new();
-            let hash = |name: Raw<'_>| hasher.hash_one(name.string().unwrap_or_default());
-            let mut hashed: Vec<_> = names().map(|name| (hash(name), name)).collect();
-            hashed.sort_unstable_by_key(|(hash, _)| *hash);
-            let mut alike = hashed.chunk_by(|(one, _), (other, _)| one == other);
-            return alike.any(|run| {
-                let earlier =
-                    |at: usize, name: Raw<'_>| run.iter().take(at).any(|(_, one)| name.says_as(*one));
-                run.iter().enumerate().any(|(at, (_, name))| earlier(at, *name))
-            });
-        }
-        names().enumerate().any(|(at, name)| names().take(at).any(|other| name.says_as(other)))
-    }
-}
-
-/// Values that stand side by side.
-#[derive(Debug)]
-pub struct Children<'t> {
-    slots: &'t [Slot<'t>],
-    at: usize,
-    left: usize,
-}
-
-impl<'t> Iterator for Children<'t> {
-    type Item = Node<'t>;
-
-    fn next(&mut self) -> Option<Node<'t>> {
-        self.left = self.left.checked_sub(1)?;
-        let node = Node { slots: self.slots, at: self.at };
-        self.at = node.slot()?.next as usize;
-        Some(node)
-    }
-}
-
-/// Members: each its name, then its value.
-#[derive(Debug)]
-pub struct Members<'t>(Children<'t>);
-
-impl<'t> Iterator for Members<'t> {
-    type Item = (Node<'t>, Node<'t>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some((self.0.next()?, self.0.next()?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

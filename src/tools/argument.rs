@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::{Schema, error::clean_to};
 use crate::protocol::Tree;
 
+/// Longest arguments, bytes, of which every mistake is looked for: it takes a multiple of what finding the first
+/// one takes, and thousands of values are no mistake that a model corrects one by one.
+const MAX_THOROUGH: usize = 4 * 1024;
 /// Most errors that one answer names.
 const MAX_ERRORS: usize = 10;
 /// Longest answer, bytes.
@@ -26,6 +29,13 @@ pub(super) fn complaint(schema: &Schema, arguments: &Tree<'_>) -> Option<String>
         return None;
     }
     let mut text = String::from("Invalid arguments: ");
+    if arguments.text().len() > MAX_THOROUGH {
+        if let Some(error) = schema.first_error(arguments) {
+            text.push_str(&describe(schema, &error));
+        }
+        text.push_str("; there may be more, but of arguments this large only the first mistake is told");
+        return Some(text);
+    }
     for (index, error) in schema.errors(arguments).take(MAX_ERRORS + 1).enumerate() {
         let line = describe(schema, &error);
         let separator = if index == 0 { "" } else { "; " };

@@ -79,18 +79,14 @@ impl<'a> JsonNode<'a, Instance> for Node<'a> {
         }
     }
 
+    fn string_length(&self) -> Option<u64> {
+        self.length_up_to(u64::MAX)
+    }
+
+    // No further than it takes to know: of a text that is far too long most is not even looked at.
     fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
-        // A character is written in at most twelve bytes, two escapes: most of what is far too long need not be read.
-        if self.kind() == Kind::String && (self.text().len() as u64).saturating_sub(2) / 12 > max {
-            return Some(false);
-        }
-        let string = self.string()?;
-        let bytes = string.len() as u64;
-        // A character takes one to four bytes, which often decides it.
-        if min <= bytes.div_ceil(4) && bytes <= max {
-            return Some(true);
-        }
-        Some((min..=max).contains(&(string.chars().count() as u64)))
+        let enough = if max == u64::MAX { min } else { max };
+        self.length_up_to(enough).map(|length| (min..=max).contains(&length))
     }
 
     fn to_value(&self) -> Cow<'a, Value> {

@@ -88,6 +88,14 @@ impl Schema {
         self.validator.is_valid(instance.root())
     }
 
+    /// The first thing that is wrong with `instance`; nothing behind it has been looked at.
+    pub(super) fn first_error<'i>(
+        &'i self,
+        instance: &'i Tree<'_>,
+    ) -> Option<jsonschema::ValidationError<'i>> {
+        self.validator.validate(instance.root()).err()
+    }
+
     /// What is wrong with `instance`, one by one.
     pub(super) fn errors<'i>(
         &'i self,
