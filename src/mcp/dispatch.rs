@@ -87,10 +87,10 @@ impl Method {
             }
             Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
             Self::Initialize => {
-                let wanted = asked.params.requested_version().ok_or_else(|| {
+                let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")
                 })?;
-                let agreed = house.views.introduction(Revision::offered(&wanted));
+                let agreed = house.views.introduction(offered);
                 Ok(Answer::ok(dress.result(id, agreed.as_bytes())))
             }
             Self::Ping => Ok(Answer::ok(dress.result(id, b""))),

@@ -98,6 +98,15 @@ impl Content {
         first.into_iter().chain(second)
     }
 
+    /// The URI in it, which people and models read too.
+    pub fn uri_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Resource(resource) => Some(&mut resource.uri),
+            Self::Link(link) => Some(&mut link.uri),
+            Self::Text(_) | Self::Image { .. } | Self::Audio { .. } => None,
+        }
+    }
+
     /// Writes it as an object of `revision`.
     pub(super) fn write(&self, out: &mut Vec<u8>, revision: Revision) {
         match self {

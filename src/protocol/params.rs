@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    WireError,
+    Revision, WireError,
     object::{self, Shape},
     raw::Raw,
     reader::Reader,
@@ -52,9 +52,10 @@ impl<'a> Params<'a> {
         self.name.and_then(Raw::string)
     }
 
-    /// The revision that a handshake of older revisions asks for, if it is text.
-    pub fn requested_version(&self) -> Option<Cow<'a, str>> {
-        self.protocol_version.and_then(Raw::string)
+    /// The revision that a handshake of older revisions is offered, if what it asks for is text.
+    pub fn offered(&self) -> Option<Revision> {
+        let asked = self.protocol_version.filter(|raw| raw.is_string())?;
+        Some(Revision::offered(|name| asked.says(name)))
     }
 }
 
@@ -124,7 +125,7 @@ impl<'a> Meta<'a> {
         if !token_fits {
             return Some("progressToken");
         }
-        let known = |raw: Raw<'_>| raw.string().is_some_and(|level| LOG_LEVELS.contains(&&*level));
+        let known = |raw: Raw<'_>| LOG_LEVELS.iter().any(|level| raw.says(level));
         if !self.log_level.is_none_or(known) {
             return Some("io.modelcontextprotocol/logLevel");
         }

@@ -75,7 +75,16 @@ impl<'a> Raw<'a> {
     /// How many characters the string has that it is; beyond `most` some number above it, so that a long one
     /// need not be read to its end. `None` if it is something else.
     pub(super) fn length_up_to(self, most: u64) -> Option<u64> {
-        (self.spelling != Spelling::Other).then(|| text::length_up_to(self.inside(), most))
+        let inside = self.inside();
+        // Four bytes at most are a character, and twelve where it is written with escapes.
+        let least = |bytes: u64| (inside.len() as u64).div_ceil(bytes);
+        match self.spelling {
+            Spelling::Plain if least(4) > most => Some(least(4)),
+            Spelling::Plain => Some(inside.chars().count() as u64),
+            Spelling::Escaped if least(12) > most => Some(least(12)),
+            Spelling::Escaped => Some(text::length_up_to(inside, most)),
+            Spelling::Other => None,
+        }
     }
 
     /// What stands between the quotes of a string.

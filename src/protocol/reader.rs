@@ -79,9 +79,8 @@ impl<'a> Reader<'a> {
     pub(super) fn value(&mut self) -> Result<Raw<'a>, WireError> {
         let (first, from) = (self.peek(), self.at);
         let spelling = match first {
-            b'"' => self.string()?,
             b'{' | b'[' => self.skip().map(|()| Spelling::Other)?,
-            _ => self.scalar(first).map(|()| Spelling::Other)?,
+            _ => self.leaf(first)?,
         };
         Ok(self.since(from, spelling))
     }
@@ -162,6 +161,15 @@ impl<'a> Reader<'a> {
                 self.close(if is_object { b'}' } else { b']' })?;
                 objects >>= 1;
             }
+        }
+    }
+
+    /// Past the string or scalar that begins here with `first`; says how it is written.
+    #[inline]
+    pub(super) fn leaf(&mut self, first: u8) -> Result<Spelling, WireError> {
+        match first {
+            b'"' => self.string(),
+            _ => self.scalar(first).map(|()| Spelling::Other),
         }
     }
 

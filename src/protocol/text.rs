@@ -40,42 +40,62 @@ const fn below_space(word: u64) -> u64 {
 /// (RFC 8259 §8.2).
 pub(super) fn escapes(bytes: &[u8]) -> Result<usize, WireError> {
     let mut rest = bytes;
-    loop {
-        rest = match rest {
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => behind,
-            [b'\\', b'u', a, b, c, d, behind @ ..] => match (unit([*a, *b, *c, *d]), behind) {
-                (Some(0xD800..=0xDBFF), [b'\\', b'u', a, b, c, d, behind @ ..])
-                    if matches!(unit([*a, *b, *c, *d]), Some(0xDC00..=0xDFFF)) =>
-                {
-                    behind
-                }
-                (Some(0xD800..=0xDFFF), _) => return Err(WireError::Surrogate),
-                (Some(_), behind) => behind,
-                (None, _) => return Err(WireError::Escape),
+    while let [b'\\', behind @ ..] = rest {
+        rest = match behind {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => behind,
+            [b'u', a, b, c, d, behind @ ..] => match unit([*a, *b, *c, *d]) {
+                high @ 0xD800..=0xDFFF => low_half(high, behind)?,
+                0..=0xFFFF => behind,
+                _ => return Err(WireError::Escape),
             },
-            [b'\\', ..] => return Err(WireError::Escape),
-            _ => return Ok(bytes.len() - rest.len()),
+            _ => return Err(WireError::Escape),
         };
     }
+    Ok(bytes.len() - rest.len())
 }
 
-/// The UTF-16 unit of four hexadecimal digits.
-fn unit(digits: [u8; 4]) -> Option<u32> {
-    let [a, b, c, d] = digits.map(|digit| u32::from(digit_of(digit)));
-    // What is no digit has a bit that no digit has.
-    let unit = a << 12 | b << 8 | c << 4 | d;
-    ((a | b | c | d) < 16).then_some(unit)
-}
-
-/// The value of a hexadecimal digit; 16 and more for anything else.
-const fn digit_of(byte: u8) -> u8 {
-    match byte {
-        b'0'..=b'9' => byte - b'0',
-        b'a'..=b'f' => byte - b'a' + 10,
-        b'A'..=b'F' => byte - b'A' + 10,
-        _ => u8::MAX,
+/// What stands behind the second half of a surrogate pair whose first half is `high`.
+fn low_half(high: u32, behind: &[u8]) -> Result<&[u8], WireError> {
+    match behind {
+        [b'\\', b'u', a, b, c, d, behind @ ..]
+            if high < 0xDC00 && matches!(unit([*a, *b, *c, *d]), 0xDC00..=0xDFFF) =>
+        {
+            Ok(behind)
+        }
+        _ => Err(WireError::Surrogate),
     }
 }
+
+/// The UTF-16 unit of four hexadecimal digits; more than any unit if one of them is none.
+#[inline]
+fn unit(digits: [u8; 4]) -> u32 {
+    let value = |digit: u8| DIGITS.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT);
+    // Not by `map`, which is not compiled into the loop that this stands in (measured).
+    let [a, b, c, d] = digits;
+    value(a) << 12 | value(b) << 8 | value(c) << 4 | value(d)
+}
+
+/// What a byte that is no hexadecimal digit counts as.
+const NO_DIGIT: u32 = 0x1_0000;
+
+/// The value of each hexadecimal digit.
+const DIGITS: [u32; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        // Out of range would not compile.
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "evaluated by the compiler, which refuses what is out of range"
+        )]
+        {
+            digits[b"0123456789abcdef"[value] as usize] = value as u32;
+            digits[b"0123456789ABCDEF"[value] as usize] = value as u32;
+        }
+        value += 1;
+    }
+    digits
+};
 
 /// What the inside of a string is made of, one behind the other; its escapes have been found good.
 struct Pieces<'a>(&'a str);
@@ -119,16 +139,13 @@ fn escaped(behind: &[u8]) -> (char, usize) {
         [b'n', ..] => ('\n', 1),
         [b'r', ..] => ('\r', 1),
         [b't', ..] => ('\t', 1),
-        [b'u', a, b, c, d, behind @ ..] => {
-            let unit_of = |digits| unit(digits).unwrap_or(u32::from(char::REPLACEMENT_CHARACTER));
-            match (unit_of([*a, *b, *c, *d]), behind) {
-                (high @ 0xD800..=0xDBFF, [b'\\', b'u', a, b, c, d, ..]) => {
-                    let low = unit_of([*a, *b, *c, *d]);
-                    (char_of(0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff)), 11)
-                }
-                (unit, _) => (char_of(unit), 5),
+        [b'u', a, b, c, d, behind @ ..] => match (unit([*a, *b, *c, *d]), behind) {
+            (high @ 0xD800..=0xDBFF, [b'\\', b'u', a, b, c, d, ..]) => {
+                let low = unit([*a, *b, *c, *d]);
+                (char_of(0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff)), 11)
             }
-        }
+            (unit, _) => (char_of(unit), 5),
+        },
         // A quote, a backslash, a slash.
         [itself, ..] => (char::from(*itself), 1),
         [] => (char::REPLACEMENT_CHARACTER, 0),
@@ -142,14 +159,26 @@ fn char_of(unit: u32) -> char {
 /// The string whose inside is written so.
 pub(super) fn unescape(inside: &str) -> String {
     // No escape is shorter than what it stands for.
-    let mut string = String::with_capacity(inside.len());
-    for piece in Pieces(inside) {
-        match piece {
-            Piece::Plain(text) => string.push_str(text),
-            Piece::Escaped(c) => string.push(c),
-        }
+    let (mut rest, mut string) = (inside.as_bytes(), Vec::with_capacity(inside.len()));
+    while !rest.is_empty() {
+        let behind = match rest {
+            [b'\\', behind @ ..] => {
+                let (c, length) = escaped(behind);
+                match u8::try_from(c) {
+                    Ok(byte) if byte.is_ascii() => string.push(byte),
+                    _ => string.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+                behind.get(length..)
+            }
+            _ => {
+                let run = plain_run(rest).max(1);
+                string.extend_from_slice(rest.get(..run).unwrap_or_default());
+                rest.get(run..)
+            }
+        };
+        rest = behind.unwrap_or_default();
     }
-    string
+    String::from_utf8(string).unwrap_or_default()
 }
 
 /// Whether `inside` is one way to write `other`. Ends at the first difference.
@@ -168,21 +197,37 @@ pub(super) fn is_spelled(inside: &str, other: &str) -> bool {
     left.is_empty()
 }
 
-/// How many characters the string has whose inside is written so; beyond `most` some number above it.
+/// How many characters the string has whose inside is written so; beyond `most` some number above it. Nothing is
+/// decoded for it.
 pub(super) fn length_up_to(inside: &str, most: u64) -> u64 {
-    let mut length = 0;
-    for piece in Pieces(inside) {
-        length += match piece {
-            // Four bytes at most are a character.
-            Piece::Plain(text) if text.len() as u64 / 4 > most => text.len() as u64 / 4,
-            Piece::Plain(text) => text.chars().count() as u64,
-            Piece::Escaped(_) => 1,
+    let (mut rest, mut length) = (inside.as_bytes(), 0);
+    while length <= most && !rest.is_empty() {
+        let (counted, behind) = match rest {
+            [b'\\', behind @ ..] => (1, behind.get(escape_length(behind)..)),
+            _ => {
+                let run = plain_run(rest).max(1);
+                (characters(rest.get(..run).unwrap_or_default()), rest.get(run..))
+            }
         };
-        if length > most {
-            break;
-        }
+        length += counted;
+        rest = behind.unwrap_or_default();
     }
     length
+}
+
+/// How many characters `text` has, which is UTF-8.
+fn characters(text: &[u8]) -> u64 {
+    // All but the first byte of each begin with the bits 10.
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64
+}
+
+/// How many bytes of an escape for one character are behind its backslash.
+fn escape_length(behind: &[u8]) -> usize {
+    match behind {
+        [b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => 11,
+        [b'u', ..] => 5,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]

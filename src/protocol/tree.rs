@@ -122,7 +122,8 @@ impl<'a> Tree<'a> {
     }
 
     fn push(&mut self, reader: &mut Reader<'a>) -> Result<(), WireError> {
-        let kind = match reader.peek() {
+        let first = reader.peek();
+        let kind = match first {
             b'{' => return self.push_container(reader, Kind::Object),
             b'[' => return self.push_container(reader, Kind::Array),
             b'"' => Kind::String,
@@ -130,26 +131,25 @@ impl<'a> Tree<'a> {
             b'n' => Kind::Null,
             _ => Kind::Number,
         };
-        let raw = reader.value()?;
-        self.push_leaf(kind, raw, reader);
+        let start = reader.at();
+        let spelling = reader.leaf(first)?;
+        self.push_leaf(kind, spelling, (start, reader.at()));
         Ok(())
     }
 
     #[inline]
-    fn push_leaf(&mut self, kind: Kind, raw: Raw<'a>, reader: &Reader<'a>) {
-        let (start, end) = reader.place(raw);
+    fn push_leaf(&mut self, kind: Kind, spelling: Spelling, (start, end): (usize, usize)) {
         let next = index(self.slots.len() + 1);
-        let (start, end) = (index(start), index(end));
-        self.slots.push(Slot { start, end, len: 0, next, kind, spelling: raw.spelling() });
+        self.slots.push(Slot { start: index(start), end: index(end), len: 0, next, kind, spelling });
     }
 
     fn push_container(&mut self, reader: &mut Reader<'a>, kind: Kind) -> Result<(), WireError> {
-        let (at, start, mut len) = (self.slots.len(), index(reader.at()), 0);
-        self.push_leaf(kind, Raw::default(), reader);
+        let (at, start, mut len) = (self.slots.len(), reader.at(), 0);
+        self.push_leaf(kind, Spelling::Other, (start, start));
         match kind {
             Kind::Object => reader.members(|reader, name| {
                 len += 1;
-                self.push_leaf(Kind::String, name, reader);
+                self.push_leaf(Kind::String, name.spelling(), reader.place(name));
                 self.push(reader)
             }),
             _ => reader.elements(|reader| {
@@ -159,7 +159,7 @@ impl<'a> Tree<'a> {
         }?;
         let next = index(self.slots.len());
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot { start, end: index(reader.at()), len, next, kind, spelling: Spelling::Other };
+            (slot.end, slot.len, slot.next) = (index(reader.at()), len, next);
         }
         if kind == Kind::Object && !self.has_doubled_member {
             self.has_doubled_member = names::are_doubled(self, Node::new(self, at));

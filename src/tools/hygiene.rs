@@ -6,9 +6,12 @@
 //! What looks like a credential is replaced, except in results of tools that must give back what they were
 //! given ([`super::Tool::VERBATIM`]).
 
+mod uri;
+
 use std::{borrow::Cow, fmt::Write};
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     Content, Entry, Produced, ToolError,
@@ -74,10 +77,13 @@ pub fn result(entry: &Entry, output: String) -> Result<(String, Redacted), ToolE
     let fits =
         || Tree::of_text(&harmless).is_ok_and(|tree| entry.output().is_none_or(|schema| schema.fits(&tree)));
     if redacted.count() > 0 && !fits() {
-        let text = "the result holds what looks like a credential, so it was not sent";
-        return Err(ToolError::Refused(text.into()));
+        return Err(credential());
     }
     Ok((harmless, redacted))
+}
+
+fn credential() -> ToolError {
+    ToolError::Refused("the result holds what looks like a credential, so it was not sent".into())
 }
 
 fn too_large(most: usize) -> ToolError {
@@ -89,7 +95,8 @@ fn too_large(most: usize) -> ToolError {
 }
 
 /// Makes what `entry` gave fit to be sent: its structured result as [`result`] does; the texts that it shows
-/// as they will be read, with line breaks and tabs, and everything else that is invisible written out.
+/// as they will be read, with line breaks and tabs, and everything else that is invisible written out; its URIs
+/// with escapes of their own, so that they lead where they led.
 ///
 /// # Errors
 /// Those of [`result`].
@@ -99,18 +106,33 @@ pub fn produced(entry: &Entry, produced: Produced) -> Result<(Produced, Redacted
         Some((output, redacted)) => (Some(output), redacted),
         None => (None, Redacted::default()),
     };
-    for text in content.iter_mut().flat_map(Content::texts_mut) {
-        let rewritten = rewrite(text, Form::Plain, !entry.is_verbatim(), MAX_RESULT);
-        let (harmless, found) = rewritten.ok_or_else(|| too_large(MAX_RESULT))?;
-        if let Cow::Owned(harmless) = harmless {
-            *text = harmless;
+    for block in &mut content {
+        for text in block.texts_mut() {
+            redacted.merge(clean(text, Form::Plain, entry)?);
         }
-        redacted.merge(found);
+        if let Some(uri) = block.uri_mut() {
+            let found = clean(uri, Form::Uri, entry)?;
+            // Where a placeholder stands in the place of a host, for example, none is left.
+            if found.count() > 0 && Url::parse(uri).is_err() || !entry.is_verbatim() && uri::hides_one(uri) {
+                return Err(credential());
+            }
+            redacted.merge(found);
+        }
     }
     if content.iter().map(Content::size).sum::<usize>() > MAX_RESULT {
         return Err(too_large(MAX_RESULT));
     }
     Ok((Produced::from_parts(output, content), redacted))
+}
+
+/// Makes one text that `entry` shows harmless, where it stands.
+fn clean(text: &mut String, form: Form, entry: &Entry) -> Result<Redacted, ToolError> {
+    let rewritten = rewrite(text, form, !entry.is_verbatim(), MAX_RESULT);
+    let (harmless, redacted) = rewritten.ok_or_else(|| too_large(MAX_RESULT))?;
+    if let Cow::Owned(harmless) = harmless {
+        *text = harmless;
+    }
+    Ok(redacted)
 }
 
 /// Makes the text of a failure fit to be shown: line breaks and tabs stay, at most 4096 characters.
@@ -145,6 +167,8 @@ enum Form {
     Json,
     /// Text as people write it.
     Plain,
+    /// A URI.
+    Uri,
 }
 
 impl Form {
@@ -163,6 +187,18 @@ impl Form {
                 let _written = write!(out, "\\u{unit:04x}");
             }),
             Self::Plain => out.extend(c.escape_unicode()),
+            Self::Uri => uri::escape(c, out),
+        }
+    }
+
+    /// Writes what stands in the place of a credential.
+    fn replace(self, kind: Kind, out: &mut String) {
+        match self {
+            Self::Json | Self::Plain => out.push_str(kind.placeholder()),
+            Self::Uri => kind
+                .placeholder()
+                .chars()
+                .for_each(|c| if c.is_ascii_alphanumeric() { out.push(c) } else { uri::escape(c, out) }),
         }
     }
 }
@@ -214,7 +250,7 @@ fn rewrite(text: &str, form: Form, redacts: bool, most: usize) -> Option<(Cow<'_
         } else if let Some((range, kind)) = redacts.then(|| search.around(at)).flatten() {
             // It may begin with what another one ended with.
             out.push_str(part(done, range.start));
-            out.push_str(kind.placeholder());
+            form.replace(kind, &mut out);
             redacted.add(kind);
             (done, next) = (range.end, range.end);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::{
     policy::{CallTool, Permit},
-    tools::{AnyTool, Hints, Spec, Tool, ToolError},
+    tools::{AnyTool, Content, Hints, Link, Resource, ResourceBody, Shown, Spec, Tool, ToolError},
 };
 use proptest::{
     prelude::*,
@@ -27,6 +27,9 @@ struct Echoes;
 
 /// The same, byte by byte.
 struct Copies;
+
+/// Points at what it was told, by a link and by a resource.
+struct Points;
 
 /// Says much.
 struct Blares;
@@ -95,6 +98,19 @@ impl Tool for Copies {
     }
 }
 
+impl Tool for Points {
+    const SPEC: Spec = spec("points");
+    type Args = Said;
+    type Output = Shown;
+
+    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+        let link = Link { uri: said.text.clone(), name: "there".into(), description: None, mime_type: None };
+        let body = ResourceBody::Text("here".into());
+        let resource = Resource { uri: said.text, mime_type: None, body };
+        Ok(Shown(vec![Content::Link(link), Content::Resource(resource)]))
+    }
+}
+
 impl Tool for Blares {
     const SPEC: Spec = spec("blares");
     type Args = Much;
@@ -106,7 +122,8 @@ impl Tool for Blares {
 }
 
 fn app() -> (TestApp, String) {
-    let tools: Vec<Box<dyn AnyTool>> = vec![Box::new(Echoes), Box::new(Copies), Box::new(Blares)];
+    let tools: Vec<Box<dyn AnyTool>> =
+        vec![Box::new(Echoes), Box::new(Copies), Box::new(Points), Box::new(Blares)];
     let app = TestApp::with(without_limits, tools);
     let token = app.token("ada", "admin");
     (app, token)
@@ -163,6 +180,37 @@ fn l14_what_looks_like_a_credential_is_not_shown_and_is_counted() {
     let copied = Rpc::call("copies", json!({ "text": text })).bearer(&token).send(&app);
     assert_eq!(copied.result()["structuredContent"]["text"], *text, "a file must come back as it is");
     assert!(app.record_of(&copied).detail.is_none());
+}
+
+#[test]
+fn l14_a_uri_is_as_harmless_as_any_other_text_and_leads_where_it_led() {
+    let (app, token) = app();
+    let key = key();
+    let point = |uri: &str| Rpc::call("points", json!({ "text": uri })).bearer(&token).send(&app);
+    for (uri, shown) in [
+        ("https://example.com/a?b=%20#c", "https://example.com/a?b=%20#c".to_owned()),
+        ("file:///São Paulo/\u{202e}txt.exe", "file:///São Paulo/%E2%80%AEtxt.exe".into()),
+        ("test://a/\u{1b}[2J\u{7f}\r\n", "test://a/%1B[2J%7F%0D%0A".into()),
+        (
+            &format!("https://example.com/?key={key}&x=1"),
+            "https://example.com/?key=%5Bredacted%3A%20api%20key%5D&x=1".into(),
+        ),
+    ] {
+        let reply = point(uri);
+        let content = reply.result()["content"].take();
+        assert_eq!((&content[0]["uri"], &content[1]["resource"]["uri"]), (&json!(shown), &json!(shown)));
+        assert!(!reply.text().contains(['\u{202e}', '\u{1b}', '\u{7f}']) && !reply.text().contains(&key));
+        let redacted = app.record_of(&reply).detail.map(|detail| detail["redacted"]["api_keys"].clone());
+        assert_eq!(redacted, uri.contains(&key).then_some(json!(2)), "{uri:?}");
+    }
+    // Where no placeholder can stand, and where the escapes of the URI itself hide one.
+    for uri in [format!("https://{key}.example.com/"), format!("test://x/{}", key.replace('_', "%5f"))] {
+        let reply = point(&uri);
+        let result = reply.result();
+        let text = result["content"][0]["text"].as_str().unwrap();
+        assert!(result["isError"] == true && text.contains("looks like a credential"), "{result}");
+        assert!(!reply.text().contains(&key[4..]));
+    }
 }
 
 #[test]

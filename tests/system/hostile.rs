@@ -1,5 +1,7 @@
 //! Inputs that are meant to hurt, each with the answer that it deserves.
 
+mod older;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
@@ -11,6 +13,49 @@ pub(crate) struct Hostile {
     pub(crate) bytes: Box<dyn Fn(u64) -> Vec<u8>>,
     /// The status that it is answered with.
     pub(crate) status: u16,
+    /// What it is held against.
+    pub(crate) fair: Fair,
+}
+
+/// The good request that a hostile one may cost a multiple of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fair {
+    /// A call of the modern revision.
+    Modern,
+    /// A call of an older one.
+    Older,
+    /// A batch of so many calls.
+    Batch(usize),
+}
+
+impl Fair {
+    /// A good request of that kind, of at least its least size.
+    pub(crate) fn good(self, token: &str, size: usize) -> Vec<u8> {
+        match self {
+            Self::Modern => good(token, size),
+            Self::Older => older::good(token, size),
+            Self::Batch(count) => older::good_batch(token, size, count),
+        }
+    }
+}
+
+/// The header that `token` stands in.
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+/// An object of so many members and one more.
+fn members(count: usize, last: &str) -> String {
+    let members: Vec<String> = (0..count).map(|n| format!("\"member{n:05}\":{n}")).collect();
+    format!("{{{},\"{last}\":0}}", members.join(","))
+}
+
+/// A list that takes about `room` bytes: small objects as clients write them and, where that would be too many
+/// values, plain text.
+fn trail(room: usize) -> String {
+    let item = r#"{"step":12345,"note":"as people write","done":false},"#;
+    let items = (room / item.len()).min(1_200);
+    format!("[{}\"{}\"]", item.repeat(items), "a".repeat(room - items * item.len()))
 }
 
 /// A request on `/mcp` with further header lines and this body.
@@ -35,10 +80,9 @@ fn call(tool: &str, arguments: &str, meta: &str) -> String {
     )
 }
 
-/// A good call of as many bytes as `size`, or its least size: what is too much is said in `_meta`, in small
-/// objects as clients write them and, where that would be too many values, in plain text.
+/// A good call of as many bytes as `size`, or its least size: what is too much is said in `_meta`.
 pub(crate) fn good(token: &str, size: usize) -> Vec<u8> {
-    let credential = format!("authorization: Bearer {token}\r\n");
+    let credential = bearer(token);
     let with = |meta: &str| {
         request(
             &credential,
@@ -51,24 +95,21 @@ pub(crate) fn good(token: &str, size: usize) -> Vec<u8> {
     if size < least + 80 {
         return with("");
     }
-    let room = size - least - 60;
-    let item = r#"{"step":12345,"note":"as people write","done":false},"#;
-    let items = (room / item.len()).min(1_200);
-    let text = "a".repeat(room - items * item.len());
-    with(&format!(",\"example.com/trail\":[{}\"{text}\"]", item.repeat(items)))
+    with(&format!(",\"example.com/trail\":{}", trail(size - least - 60)))
 }
 
 /// The head of a good call that announces a body of `length`, and nothing of that body.
 pub(crate) fn head(token: &str, length: usize) -> Vec<u8> {
-    let whole = request(&format!("authorization: Bearer {token}\r\n"), ("tools/call", "get_weather"), "", "");
+    let whole = request(&bearer(token), ("tools/call", "get_weather"), "", "");
     let text = String::from_utf8(whole).unwrap();
     text.replace("content-length: 0", &format!("content-length: {length}")).into_bytes()
 }
 
 /// Every kind of hostile request, sent with `token` where a credential is needed to get so far.
 pub(crate) fn inputs(token: &str) -> Vec<Hostile> {
-    let credential = format!("authorization: Bearer {token}\r\n");
+    let credential = bearer(token);
     let mut all = bodies(&credential);
+    all.extend(older::inputs(&credential));
     all.extend(names(&credential));
     all.extend(heads(&credential));
     all.extend(credentials(token));
@@ -76,7 +117,7 @@ pub(crate) fn inputs(token: &str) -> Vec<Hostile> {
 }
 
 fn hostile(name: &'static str, status: u16, bytes: impl Fn(u64) -> Vec<u8> + 'static) -> Hostile {
-    Hostile { name, status, bytes: Box::new(bytes) }
+    Hostile { name, status, bytes: Box::new(bytes), fair: Fair::Modern }
 }
 
 /// Bodies that are built to cost.
@@ -91,10 +132,6 @@ fn bodies(credential: &str) -> Vec<Hostile> {
         let bytes = request(credential, ("tools/call", "get_weather"), "", &text);
         let whole = [&bytes[..bytes.len() - body.len()], &body].concat();
         hostile(name, 400, move |_| whole.clone())
-    };
-    let members = |count: usize, last: &str| {
-        let members: Vec<String> = (0..count).map(|n| format!("\"member{n:05}\":{n}")).collect();
-        format!("{{{},\"{last}\":0}}", members.join(","))
     };
     vec![
         weather("nested 100 deep", 200, format!("{{\"city\":{}1{}}}", "[".repeat(100), "]".repeat(100))),

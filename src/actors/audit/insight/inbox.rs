@@ -84,3 +84,12 @@ impl Inbox {
         (std::mem::take(news), end.clone())
     }
 }
+
+#[cfg(test)]
+impl Inbox {
+    /// Whether more has come since the last look than there was room for.
+    pub(in crate::actors::audit) fn has_overflowed(&self) -> bool {
+        let (news, end) = &*self.waiting.lock();
+        end.is_some() && news.from.is_some() && !news.whole
+    }
+}

@@ -7,7 +7,7 @@
 //! lies beside it as `*.rollup`, signed with the audit key.
 //!
 //! Memory, however many offenders there are: each minute (61) and hour (169) has six tables of at most 64
-//! offenders, each pattern follows at most 4 096; together below 32 MiB at worst, and next to nothing
+//! offenders, each pattern follows at most 4 096; together below 35 MiB at worst, and next to nothing
 //! while nothing is violated.
 
 mod actor;

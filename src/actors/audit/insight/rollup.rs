@@ -178,4 +178,12 @@ impl Rollup {
     pub(super) fn spans_kept(&self) -> (usize, usize) {
         (self.minutes.len(), self.hours.len())
     }
+
+    /// How much memory it takes, texts included; the newest alerts are too few to matter.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let span = |span: &Span| span.counts.capacity() * size_of::<(u8, u8, u64)>() + span.tops.heap_bytes();
+        let spans: usize = self.minutes.values().chain(self.hours.values()).map(span).sum();
+        // The leaves of such a map are half full at least.
+        2 * (self.minutes.len() + self.hours.len()) * size_of::<(u64, Span)>() + spans
+    }
 }

@@ -162,14 +162,26 @@ impl Case {
     }
 }
 
-/// What everybody who is followed takes at most.
 #[cfg(test)]
-pub(super) fn most_bytes() -> usize {
-    // Before the oldest hit goes there is one more than counts; a vector doubles, and so does a map, which
-    // is full at seven places of eight and has a byte for each.
-    let hits = |pattern: Pattern| usize::try_from(pattern.threshold() + 1).unwrap_or(0).next_power_of_two();
-    let places = (MOST_CASES * 8 / 7).next_power_of_two() * (size_of::<(Offender, Case)>() + 1);
-    Pattern::ALL.into_iter().map(|pattern| places + MOST_CASES * hits(pattern) * size_of::<Hit>()).sum()
+impl Watch {
+    /// How much memory it takes, texts included.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.patterns.iter().map(Cases::heap_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+impl Cases {
+    fn heap_bytes(&self) -> usize {
+        // A map is full at seven places of eight, and has a byte for each.
+        let places = (self.open.capacity() * 8 / 7).next_power_of_two() * (size_of::<(Offender, Case)>() + 1);
+        let text = |hit: &Hit| hit.tool.as_ref().map_or(0, |tool| tool.len());
+        let hits =
+            |case: &Case| case.hits.capacity() * size_of::<Hit>() + case.hits.iter().map(text).sum::<usize>();
+        let open: usize = self.open.iter().map(|(who, case)| who.heap_bytes() + hits(case)).sum();
+        let due = self.due.capacity() * size_of::<Offender>();
+        places + open + due + self.raised.capacity() * size_of::<Timestamp>()
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Counting: however a log is cut into pieces, the sum is the same, and memory is bounded.
 
+mod memory;
+
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
@@ -189,13 +191,4 @@ fn of_a_long_log_the_newest_spans_are_kept_and_no_more() {
     let mut past = Rollup::default();
     past.merge(&rollup, NOW);
     assert_eq!(past.spans_kept(), (2, usize::try_from(HOURS).unwrap() + 1));
-}
-
-#[test]
-fn the_worst_case_takes_no_more_memory_than_was_said() {
-    let spans = usize::try_from(MINUTES + HOURS + 2).unwrap();
-    // What is sealed, and the open segment, which keeps twice as many.
-    let tables = 3 * spans * 6 * tops::MOST * size_of::<tops::Entry>();
-    let all = tables + super::watch::most_bytes();
-    assert!(all <= 32 << 20, "{all} bytes");
 }
