@@ -1,6 +1,6 @@
 //! Several messages in one body, as 2025-03-26 has them.
 
-use super::{Envelope, Id, WireError, reader::Reader};
+use super::{Envelope, Id, WireError, reader::Reader, text::blank_words};
 
 /// Most messages in one body.
 const MAX_MESSAGES: usize = 50;
@@ -17,7 +17,8 @@ pub struct Batch<'a>(Vec<Element<'a>>);
 /// Whether `body` is an array, if it is JSON at all.
 #[inline]
 pub fn begins(body: &[u8]) -> bool {
-    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+    let rest = body.get(blank_words(body)..).unwrap_or_default();
+    rest.iter().find(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t')) == Some(&b'[')
 }
 
 impl<'a> Batch<'a> {

@@ -7,7 +7,7 @@
 use super::{
     WireError,
     raw::{Raw, Spelling},
-    text::{escapes, plain_run},
+    text::{blank_words, escapes, plain_run},
 };
 
 /// Deepest nesting of arrays and objects, the whole body counted.
@@ -52,21 +52,14 @@ impl<'a> Reader<'a> {
     pub(super) fn peek(&mut self) -> u8 {
         loop {
             match self.text.as_bytes().get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1 + self.blank_words(),
+                Some(b' ' | b'\n' | b'\r' | b'\t') => {
+                    self.at += 1;
+                    self.at += blank_words(self.rest());
+                }
                 Some(&byte) => return byte,
                 None => return 0,
             }
         }
-    }
-
-    /// How many bytes of white space follow the one at hand, as far as they fill whole words: a body may be
-    /// nothing else.
-    fn blank_words(&self) -> usize {
-        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        let (words, _) = self.text.as_bytes().get(self.at + 1..).unwrap_or_default().as_chunks::<16>();
-        // Without an early end, so that sixteen are looked at together.
-        let blank = words.iter().take_while(|word| word.iter().fold(true, |all, byte| all & is_blank(byte)));
-        16 * blank.count()
     }
 
     /// Nothing but white space is left.

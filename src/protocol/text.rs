@@ -24,6 +24,16 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     at + rest.iter().position(|b| matches!(b, 0..=0x1f | b'"' | b'\\')).unwrap_or(rest.len())
 }
 
+/// How many bytes at the start of `bytes` are white space, as far as they fill whole words: a body may be nothing
+/// else.
+pub(super) fn blank_words(bytes: &[u8]) -> usize {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    let (words, _) = bytes.as_chunks::<16>();
+    // Without an early end, so that sixteen are looked at together.
+    let blank = words.iter().take_while(|word| word.iter().fold(true, |all, byte| all & is_blank(byte)));
+    16 * blank.count()
+}
+
 const fn all(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use portcullis::{
     error::{Code, Coded},
-    protocol::{Envelope, MAX_DEPTH, MAX_NODES, Tree, WireError, decode_header},
+    protocol::{Envelope, MAX_DEPTH, MAX_NODES, Node, Tree, WireError, decode_header},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -117,6 +117,28 @@ impl<'de> Deserialize<'de> for Judged {
     }
 }
 
+/// What is told of a text without decoding it is true of the text.
+fn says_the_same(node: Node<'_>, value: &Value) {
+    match value {
+        Value::String(text) => {
+            let length = text.chars().count() as u64;
+            assert!(node.says(text) && !node.says(&format!("{text}x")));
+            assert_eq!(
+                (node.string().as_deref(), node.length_up_to(u64::MAX)),
+                (Some(&**text), Some(length))
+            );
+            let cut = node.length_up_to(length / 2).unwrap();
+            assert!(if length <= length / 2 { cut == length } else { cut > length / 2 });
+        }
+        Value::Array(items) => node.elements().zip(items).for_each(|(node, item)| says_the_same(node, item)),
+        Value::Object(members) => {
+            node.members()
+                .for_each(|(name, member)| says_the_same(member, &members[&*name.string().unwrap()]));
+        }
+        _ => assert!(node.string().is_none() && node.length_up_to(0).is_none()),
+    }
+}
+
 #[test]
 fn a_tree_takes_exactly_what_is_json_within_its_bounds() {
     Target { name: "tree", seeds: seeds(), words: WORDS }.fuzz(|body| {
@@ -127,6 +149,7 @@ fn a_tree_takes_exactly_what_is_json_within_its_bounds() {
                 assert!(!judged.doubled && judged.depth <= MAX_DEPTH);
                 let value: Value = serde_json::from_slice(body).unwrap();
                 assert_eq!(tree.root().to_value(), value);
+                says_the_same(tree.root(), &value);
             }
             (Err(WireError::Doubled), Ok(judged)) => assert!(judged.doubled),
             (Err(WireError::Depth), Ok(judged)) => assert!(judged.depth > MAX_DEPTH),
@@ -155,8 +178,12 @@ fn an_envelope_says_what_its_json_says() {
             let params = value.get("params").cloned().unwrap_or_default();
             let name = envelope.params.tool_name();
             assert_eq!(params.get("name").and_then(Value::as_str), name.as_deref());
-            let arguments = envelope.params.arguments.map(|raw| serde_json::from_str(raw.text()).unwrap());
-            assert_eq!(params.get("arguments"), arguments.as_ref());
+            let arguments = envelope.params.arguments.as_ref();
+            let read = arguments.map(|tree| serde_json::from_str(tree.text()).unwrap());
+            assert_eq!(params.get("arguments"), read.as_ref());
+            if let (Some(tree), Some(read)) = (arguments.filter(|tree| tree.check_members().is_ok()), read) {
+                assert_eq!(tree.root().to_value(), read);
+            }
             let meta = &envelope.params.meta;
             fingerprint((id.is_some(), name.is_some(), meta.first_problem(), meta.first_bad_option()))
         }

@@ -10,12 +10,14 @@
     reason = "a test may panic"
 )]
 
+mod batch;
 mod credentials;
 mod driver;
 mod edge;
 mod json;
 mod log;
 mod mutator;
+mod path;
 #[allow(dead_code, reason = "shared with tests/api; not all of it is used here")]
 #[path = "../api/support/mod.rs"]
 mod support;

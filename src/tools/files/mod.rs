@@ -26,16 +26,13 @@ use std::{
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
+pub use self::path::{PathFault, RelPath};
 use self::{
     cancel::{Caller, Waits},
     patterns::Patterns,
     root::Root,
 };
-pub(super) use self::{
-    fault::FileError,
-    listing::Found,
-    path::{MAX_PATH, RelPath},
-};
+pub(super) use self::{fault::FileError, listing::Found, path::MAX_PATH};
 use crate::settings::{Confirm, FilesSettings};
 
 /// Most files that are worked on at once; who comes later waits, as long as its deadline lets it.

@@ -19,14 +19,14 @@ const UNPORTABLE: [char; 7] = [':', '*', '?', '"', '<', '>', '|'];
 
 /// A relative path of plain names, none of which leads anywhere but down.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::tools) struct RelPath(Box<str>);
+pub struct RelPath(Box<str>);
 
 impl RelPath {
     /// Reads `text`.
     ///
     /// # Errors
     /// [`PathFault`], which says what would be right and repeats nothing of `text`.
-    pub(in crate::tools) fn parse(text: &str) -> Result<Self, PathFault> {
+    pub fn parse(text: &str) -> Result<Self, PathFault> {
         if text.is_empty() {
             return Err(PathFault::Empty);
         }
@@ -60,7 +60,7 @@ impl RelPath {
     ///
     /// # Errors
     /// [`PathFault`]: no new name is made that some other program would read as another one.
-    pub(super) fn check_portable(&self) -> Result<(), PathFault> {
+    pub fn check_portable(&self) -> Result<(), PathFault> {
         if !is_nfc(&self.0) {
             return Err(PathFault::Decomposed);
         }
@@ -68,7 +68,7 @@ impl RelPath {
     }
 
     /// Its names, the outermost folder first.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 
@@ -83,7 +83,7 @@ impl RelPath {
     }
 
     /// As it was written.
-    pub(in crate::tools) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -103,27 +103,38 @@ fn is_portable(name: &str) -> bool {
 
 /// What is wrong with a path, and what would be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::tools) enum PathFault {
+pub enum PathFault {
+    /// Nothing at all.
     #[error("must not be empty; write one such as notes/today.txt")]
     Empty,
+    /// Too long.
     #[error("must be at most {MAX_PATH} bytes long")]
     Long,
+    /// From the root of the whole machine.
     #[error("must be relative: no slash at its beginning, such as notes/today.txt")]
     Absolute,
+    /// With the separator of other systems.
     #[error("must have / between names; no backslash")]
     Backslash,
+    /// With what nobody sees.
     #[error("must hold no control and no invisible characters")]
     Invisible,
+    /// Too many names.
     #[error("must have at most {MAX_DEPTH} names")]
     Deep,
+    /// A name is empty.
     #[error("must have exactly one slash between two names and none at its end")]
     Slash,
+    /// A name leads nowhere, or up.
     #[error("must not have . or .. as a name: there is no way up")]
     Dots,
+    /// A name is too long.
     #[error("must have no name of more than {MAX_NAME} bytes")]
     LongName,
+    /// Another spelling of the same name is the usual one.
     #[error("must be in composed form (Unicode NFC) to be written")]
     Decomposed,
+    /// Not a name on every system.
     #[error(
         "cannot be written: no name may be a device's (CON, NUL, COM1, …), begin with a space, end with a \
          dot or a space, or hold one of : * ? \" < > |"
