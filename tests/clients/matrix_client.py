@@ -30,17 +30,27 @@ def told(exception):
     return f"{exception!r} {error!r} {inner(cause)!r}"
 
 
+# The status of each answer since the last attempt: the client itself tells nobody of some.
+statuses = []
+
+
+async def note(response):
+    statuses.append(response.status_code)
+
+
 async def attempt(cell, doing):
+    statuses.clear()
     try:
         result = await asyncio.wait_for(doing, 20)
     except BaseException as exception:  # noqa: BLE001 - whatever the client makes of a refusal is what counts
-        say(cell=cell, error=told(exception))
+        say(cell=cell, error=told(exception), answered=list(statuses))
         return
     say(cell=cell, **({"error": str(result)} if getattr(result, "is_error", False) else {"ok": str(result)}))
 
 
 async def connected(url, headers, mode, use):
-    async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(15), trust_env=False) as http:
+    hooks = {"response": [note]}
+    async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(15), trust_env=False, event_hooks=hooks) as http:
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
             await use(client)
 
