@@ -89,7 +89,8 @@ fn a_path_that_is_taken_leads_down_and_nowhere_else() {
             let strange = |name: &str| name.starts_with(' ') || name.ends_with([' ', '.']);
             assert!(!text.split('/').any(strange) && !text.contains([':', '*', '?', '"', '<', '>', '|']));
             let device = |name: &str| ["con", "nul", "aux", "prn", "com1", "lpt9"].contains(&name);
-            let base = |name: &str| name.split('.').next().unwrap_or_default().trim().to_lowercase();
+            // What other systems leave out stands at the end: one behind a strange blank is a name of its own.
+            let base = |name: &str| name.split('.').next().unwrap_or_default().trim_end().to_lowercase();
             assert!(!text.split('/').any(|name| device(&base(name))));
         }
         fingerprint((format!("{portable:?}"), text.len().min(8), text.matches('/').count().min(4)))
