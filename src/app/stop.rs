@@ -79,7 +79,8 @@ pub(super) async fn in_order(
 async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
     let began = Instant::now();
     // actix waits for connections only, and errands of whoever has hung up would end with their workers.
-    let _over = tokio::time::timeout(grace, house.errands.finish()).await;
+    let errands = async { tokio::join!(house.errands.finish(), house.detached.finish()) };
+    let _over = tokio::time::timeout(grace, errands).await;
     let left = grace.saturating_sub(began.elapsed());
     let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
     // actix has the same grace; the margin is for its own last steps.

@@ -145,7 +145,9 @@ impl<'a> Exchange<'a> {
 
     /// A refusal of this request.
     pub(super) fn refused(&self, refusal: &Refusal, id: Option<Id<'_>>) -> Answer {
-        Answer::refused(refusal, id, self.record.id())
+        // What is over a limit is in the limiter's record, by the id that the limiter was shown.
+        let known_as = if refusal.quota.is_some() { self.visit.request } else { self.record.id() };
+        Answer::refused(refusal, id, known_as)
     }
 
     /// The rungs before the body: host, origin, sizes, media types, credential.
@@ -168,6 +170,26 @@ impl<'a> Exchange<'a> {
         let seen = self.authenticated((Timestamp::now(), Instant::now()), true).await?;
         self.record.principal(&seen.principal);
         Ok(seen.principal)
+    }
+
+    /// The same for another message of the request: a use of the credential of its own.
+    pub(super) async fn admit_next_use(&mut self) -> Result<Arc<Principal>, Refusal> {
+        self.guard()?;
+        self.visit.epoch = self.house().services.epoch.now();
+        let seen = self.authenticated((self.visit.time, self.visit.clock), false).await?;
+        self.known(&seen);
+        Ok(seen.principal)
+    }
+
+    /// Keeps who is calling, and whether by a key that has a successor.
+    fn known(&mut self, seen: &Authenticated) {
+        self.record.principal(&seen.principal);
+        if let Some(rotated) = seen.rotated {
+            let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
+            self.record.detail(&detail);
+            self.rotated = Some(rotated);
+            self.house().metrics.deprecated_key();
+        }
     }
 
     /// The rung that every method of HTTP must pass.
@@ -199,13 +221,7 @@ impl<'a> Exchange<'a> {
             }
             seen => seen?,
         };
-        self.record.principal(&seen.principal);
-        if let Some(rotated) = seen.rotated {
-            let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
-            self.record.detail(&detail);
-            self.rotated = Some(rotated);
-            self.house().metrics.deprecated_key();
-        }
+        self.known(&seen);
         if let Some(unknown) = seen.first_sight {
             self.worker.first_sight(&self.record, &seen.principal, &unknown)?;
         }

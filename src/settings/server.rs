@@ -75,6 +75,12 @@ pub(super) const KEYS: &[Key] = &[
         "Connections open at once on the main listener, 1 to 1000000.",
     ),
     Key::new(
+        "server.max_answers",
+        Kind::Size(1 << 20, 1 << 40),
+        "Room for all answers over 64KiB together that are made ready or wait for their clients, 1MiB to 1TiB; one \
+         caller has a quarter of it. A call for whose answer there is no room is refused as overloaded.",
+    ),
+    Key::new(
         "server.tls.certificate",
         Kind::Optional,
         "PEM file with the certificate chain; empty serves without TLS.",
@@ -119,6 +125,9 @@ pub struct ServerSettings {
     pub shutdown_grace: Duration,
     /// Connections open at once, 1 to 1 000 000.
     pub max_connections: usize,
+    /// Room for large answers, bytes, 1 MiB to 1 TiB.
+    #[serde(deserialize_with = "units::read_size")]
+    pub max_answers: usize,
     /// `[server.tls]`.
     pub tls: TlsSettings,
 }

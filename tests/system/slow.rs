@@ -165,7 +165,7 @@ pub(crate) async fn rate(address: SocketAddr, token: &str) -> f64 {
 }
 
 /// Waits until the server has done what the crowd asked for at once: that was work like any other.
-pub(crate) async fn settled(server: &Server) {
+async fn settled(server: &Server) {
     let look = Duration::from_millis(250);
     for _ in 0..240 {
         let before = process::cpu(server.pid());

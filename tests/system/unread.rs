@@ -3,9 +3,10 @@
 
 use std::{
     net::SocketAddr,
+    rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -22,46 +23,46 @@ use super::{
     hostile, output, process,
     raw::Raw,
     server::{LOOK_EVERY, Server},
-    slow::{GOOD, KEPT, raise_files, rate, settled},
+    slow::{GOOD, KEPT, raise_files, rate},
 };
 
 /// Clients that read nothing.
 const ALL: usize = 600;
 /// Most memory that all of them may cost, KiB.
 const MOST_KIB: u64 = 100 * 1024;
-/// How long one is borne that takes nothing, at the least and at the most: ten seconds, a second for the look,
-/// and what a busy machine adds before it has been answered more than the system holds for it.
-const BORNE: (Duration, Duration) = (Duration::from_secs(9), Duration::from_secs(30));
-/// Until when as many have been ended as there are, who come again and again.
-const ENDED_WITHIN: Duration = Duration::from_secs(90);
+/// How long one is borne at the most: thirty-five seconds if it has been answered little and says no more, ten if an
+/// answer waits for it; and what a busy machine adds.
+const BORNE: Duration = Duration::from_secs(35 + 10);
+/// Pause before one that was ended comes again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long memory is looked at: every one of them has been ended once by then.
+const LOOK_FOR: Duration = Duration::from_secs(20);
 /// Size of the file that some of them ask for.
 const FILE: usize = 1 << 20;
 
 /// Clients on a thread of their own that ask and ask; each that is ended comes again until they are told to stop.
 struct Deaf {
     stop: Arc<AtomicBool>,
-    ended: Arc<AtomicUsize>,
     thread: JoinHandle<Vec<Duration>>,
 }
 
 impl Deaf {
     /// As many of each kind of request.
     fn start(address: SocketAddr, kinds: Vec<Vec<u8>>) -> Self {
-        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (told, count) = (Arc::clone(&stop), Arc::clone(&ended));
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             LocalSet::new().block_on(&runtime, async {
+                let kinds: Vec<Rc<[u8]>> = kinds.into_iter().map(Into::into).collect();
                 let mut clients = Vec::new();
                 for number in 0..ALL {
-                    // Requests without end: what is cut off in one round goes on in the next.
-                    let asks = kinds[number % kinds.len()].repeat(200);
-                    let (told, count) = (Arc::clone(&told), Arc::clone(&count));
+                    let (asks, told) = (Rc::clone(&kinds[number % kinds.len()]), Arc::clone(&told));
                     clients.push(spawn_local(async move {
                         let mut borne = Vec::new();
                         while !told.load(Ordering::Relaxed) {
                             borne.extend(ask(address, &asks, &told).await);
-                            count.fetch_add(1, Ordering::Relaxed);
+                            tokio::time::sleep(AGAIN).await;
                         }
                         borne
                     }));
@@ -73,7 +74,7 @@ impl Deaf {
                 borne
             })
         });
-        Self { stop, ended, thread }
+        Self { stop, thread }
     }
 
     async fn gone(self) -> Vec<Duration> {
@@ -90,7 +91,7 @@ async fn ask(address: SocketAddr, asks: &[u8], told: &AtomicBool) -> Option<Dura
     while !told.load(Ordering::Relaxed) {
         rounds.tick().await;
         loop {
-            match connection.push(&asks[sent % asks.len()..]) {
+            match connection.push(&asks[sent.min(asks.len())..]) {
                 Ok(0) => break,
                 Ok(more) => sent += more,
                 Err(_gone) => return Some(started.elapsed()),
@@ -100,7 +101,8 @@ async fn ask(address: SocketAddr, asks: &[u8], told: &AtomicBool) -> Option<Dura
     None
 }
 
-/// What they ask for: a call, a file, a notification that gets no body, and the smallest thing that there is.
+/// What they ask for, each far more than is answered to whoever reads nothing: calls, notifications that get no
+/// body, the smallest thing that there is; and one file.
 async fn kinds(server: &Server, home: &Home) -> Vec<Vec<u8>> {
     let writer = home.token("dora", "premium").await;
     let caller = server.caller(Some(&writer));
@@ -115,10 +117,10 @@ async fn kinds(server: &Server, home: &Home) -> Vec<Vec<u8>> {
         notified.len()
     );
     vec![
-        hostile::good(&writer, 0),
+        hostile::good(&writer, 0).repeat(5_000),
         hostile::file(&writer, "large.txt"),
-        notification.into_bytes(),
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        notification.into_bytes().repeat(5_000),
+        b"GET / HTTP/1.1\r\nhost:a\r\n\r\n".repeat(200_000),
     ]
 }
 
@@ -132,46 +134,57 @@ async fn six_hundred_clients_that_never_read_cost_little_and_take_little_from_th
     LocalSet::new()
         .run_until(async {
             rate(address, &token).await;
-            let alone = rate(address, &token).await;
-            let (before, sockets) = (process::rss_kib(server.pid()), process::sockets(server.pid()));
-
-            let deaf = Deaf::start(address, kinds);
-            let came = Instant::now();
-            while process::sockets(server.pid()) < sockets + ALL * 9 / 10 {
-                assert!(came.elapsed() < Duration::from_secs(20), "they do not all get in");
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            settled(&server).await;
-            // Whoever shares the machine takes calls as well.
-            let mut beside = 0.0_f64;
+            // Whoever shares the machine takes calls from one of two runs that follow each other, too.
+            let mut kept = 0.0;
             for _ in 0..3 {
-                beside = rate(address, &token).await.max(beside);
-                if beside >= alone * KEPT {
-                    break;
+                kept = share_beside_the_deaf(&server, &token, kinds.clone()).await.max(kept);
+                if kept >= KEPT {
+                    return;
                 }
             }
-            let mut most = 0;
-            while deaf.ended.load(Ordering::Relaxed) < ALL {
-                assert!(came.elapsed() < ENDED_WITHIN, "whoever reads nothing is not ended");
-                most = process::rss_kib(server.pid()).max(most);
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            let borne = deaf.gone().await;
-
-            let (least, longest) = (borne.iter().min().unwrap(), borne.iter().max().unwrap());
-            output::figure(&format!(
-                "beside {ALL} clients that never read: {beside:.0} calls/s of {alone:.0}, {before} to {most} KiB; \
-                 they were borne {least:?} to {longest:?}"
-            ));
-            assert!(most.saturating_sub(before) <= MOST_KIB, "{before} to {most} KiB");
-            assert!(*least >= BORNE.0, "one was ended after {least:?}");
-            assert!(*longest <= BORNE.1, "one was borne for {longest:?}");
-            assert!(beside >= alone * KEPT, "{beside:.0} calls/s of {alone:.0}");
-            while process::sockets(server.pid()) > sockets + GOOD {
-                assert!(came.elapsed() < ENDED_WITHIN * 2, "sockets are left over");
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            panic!("{kept:.2} of the calls at best");
         })
         .await;
     server.stopped().await;
+}
+
+/// The share of their calls that good callers keep beside those who never read, of whom nothing is left afterwards.
+async fn share_beside_the_deaf(server: &Server, token: &str, kinds: Vec<Vec<u8>>) -> f64 {
+    let address = server.address();
+    let alone = rate(address, token).await;
+    let (before, sockets) = (process::rss_kib(server.pid()), process::sockets(server.pid()));
+
+    let deaf = Deaf::start(address, kinds);
+    let (came, mut most) = (Instant::now(), 0);
+    while process::sockets(server.pid()) < sockets + ALL / 2 {
+        assert!(came.elapsed() < Duration::from_secs(20), "they do not all get in");
+        most = process::rss_kib(server.pid()).max(most);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    // Whoever shares the machine takes calls as well.
+    let mut beside = 0.0_f64;
+    for _ in 0..4 {
+        beside = rate(address, token).await.max(beside);
+        most = process::rss_kib(server.pid()).max(most);
+    }
+    while came.elapsed() < LOOK_FOR {
+        most = process::rss_kib(server.pid()).max(most);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let borne = deaf.gone().await;
+
+    let longest = borne.iter().max().unwrap();
+    output::figure(&format!(
+        "beside {ALL} clients that never read: {beside:.0} calls/s of {alone:.0}, {before} to {most} KiB; \
+         {} were ended, after {longest:?} at most",
+        borne.len()
+    ));
+    assert!(most.saturating_sub(before) <= MOST_KIB, "{before} to {most} KiB");
+    assert!(borne.len() >= ALL / 2, "only {} were ended", borne.len());
+    assert!(*longest <= BORNE, "one was borne for {longest:?}");
+    while process::sockets(server.pid()) > sockets + GOOD {
+        assert!(came.elapsed() < Duration::from_secs(120), "sockets are left over");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    beside / alone
 }
