@@ -14,9 +14,8 @@ use crate::{
     tools::{Entry, Produced, ToolError, hygiene::Redacted},
 };
 
-/// How many bytes an answer takes while it is made, for each byte of the result: the result itself, once as it is
-/// and once quoted, of which every byte may need another one.
-const WEIGHT: usize = 4;
+/// How many bytes an answer takes for each byte of the result: it travels twice.
+const WEIGHT: usize = 2;
 
 /// A large result, as it will be sent.
 pub(super) struct Rendered {
@@ -29,21 +28,23 @@ pub(super) struct Rendered {
 /// Makes what `entry` gave fit to be sent to `who`.
 ///
 /// # Errors
-/// [`Refusal`] if there is no room for it: of what only reads nothing is lost, and it can be asked for again. What
-/// has changed something is answered in any case.
+/// [`Refusal`] if there is no room for it, nor within the time that the request has left: of what only reads nothing
+/// is lost, and it can be asked for again. What has changed something is answered in any case.
 pub(super) async fn finish(
     exchange: &Exchange<'_>,
     entry: &Entry,
     produced: Produced,
     (who, id, revision): (&Subject, Id<'_>, Revision),
 ) -> Result<Result<(Rendered, Redacted), ToolError>, Refusal> {
-    let room = &exchange.house().answers;
-    let weight = produced.size().saturating_mul(WEIGHT);
-    let place = room.take(who, weight).or_else(|| {
-        let must = !entry.spec().hints.read_only;
-        must.then(|| room.insist(who, weight))
-    });
-    let mut place = place.ok_or_else(no_room)?;
+    let (room, size) = (&exchange.house().answers, produced.size());
+    let weight = size.saturating_mul(WEIGHT);
+    let mut place = if entry.spec().hints.read_only {
+        let left = exchange.house().limits.request_timeout.saturating_sub(exchange.began.elapsed());
+        let waits = room.wait(who, (size, weight));
+        tokio::time::timeout(left, waits).await.ok().flatten().ok_or_else(no_room)?
+    } else {
+        room.insist(who, weight)
+    };
     let (house, name) = (Arc::clone(&exchange.worker.house), entry.spec().name);
     let id = id.as_json().to_owned();
     let work = move || {
@@ -51,7 +52,7 @@ pub(super) async fn finish(
         let (produced, redacted) = entry.finish(produced)?;
         let id = Id::of_json(&id).ok_or(ToolError::Output)?;
         let body = house.views.dress(revision).tool_result(id, produced.output(), produced.content());
-        place.shrink(body.len());
+        place.settle(body.len());
         Ok((Rendered { body, place }, redacted))
     };
     Ok(tokio::task::spawn_blocking(work).await.unwrap_or(Err(ToolError::Output)))
