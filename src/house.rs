@@ -20,6 +20,7 @@ pub use errands::{Errand, Errands};
 use hmac::Hmac;
 use sha2::Sha256;
 pub use sights::Sights;
+use tokio::sync::watch;
 pub use toll::toll;
 pub use views::Views;
 
@@ -154,6 +155,8 @@ pub struct House {
     pub over_tls: bool,
     /// Whether the server is stopping.
     pub closing: AtomicBool,
+    /// Whether whatever is still under way is cut off.
+    pub cut: watch::Sender<bool>,
 }
 
 impl House {

@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::AppError;
 use crate::{
@@ -63,6 +64,7 @@ pub(super) fn house(
         answers: AnswerRoom::new(settings.server.max_answers),
         over_tls: settings.server.tls.files().is_some(),
         closing: AtomicBool::new(false),
+        cut: watch::Sender::new(false),
         roles,
         registry,
     })

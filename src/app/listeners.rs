@@ -67,7 +67,7 @@ pub(super) fn main_server(
     ));
     let with_tls = settings.server.tls.files().is_some();
     let app = move || {
-        edge::watch();
+        edge::watch(shared.cut.subscribe());
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         // Middleware costs every request that passes it: the endpoint does the same by itself.
         let others = web::scope("")
@@ -123,7 +123,7 @@ pub(super) fn admin_server(
     let hosts = ["localhost", "127.0.0.1", "[::1]", &own].into_iter().filter_map(HostRule::parse);
     let guard = Data::new(Guard::new(hosts.collect(), Vec::new()));
     let app = move || {
-        edge::watch();
+        edge::watch(shared.cut.subscribe());
         App::new()
             .app_data(shared.clone())
             .app_data(guard.clone())

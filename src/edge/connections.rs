@@ -19,6 +19,7 @@ use actix_web::{
     http::header::{self, HeaderMap},
     rt,
 };
+use tokio::sync::watch;
 
 /// Most bytes that are read of a connection before something of it has been answered or carried out, bodies
 /// aside: actix-http makes requests of all that it has read, however many these are, and the smallest weighs
@@ -68,15 +69,19 @@ pub(super) fn greet(connection: &Rc<Connection>, data: &mut Extensions) {
     data.insert(Rc::clone(connection));
 }
 
-/// Looks after the connections of this worker thread for as long as the thread lives.
-pub fn watch() {
-    rt::spawn(async {
+/// Looks after the connections of this worker thread for as long as the thread lives. Once `cut` says so, all of
+/// them are ended, with whatever runs on them.
+pub fn watch(mut cut: watch::Receiver<bool>) {
+    rt::spawn(async move {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
-            looks.tick().await;
-            let now = Instant::now();
-            CONNECTIONS
-                .with_borrow_mut(|all| all.retain(|known| known.upgrade().is_some_and(|one| one.look(now))));
+            tokio::select! {
+                _ = looks.tick() => {}
+                Ok(()) = cut.changed() => {}
+            }
+            let (now, cut) = (Instant::now(), *cut.borrow_and_update());
+            let stays = |one: Rc<Connection>| if cut { one.end() } else { one.look(now) };
+            CONNECTIONS.with_borrow_mut(|all| all.retain(|known| known.upgrade().is_some_and(stays)));
         }
     });
 }
@@ -102,11 +107,14 @@ impl Connection {
             self.running.get() == 0 && now.saturating_duration_since(self.since.get()) > LONGEST_PAUSE;
         let stalled =
             self.stall.get().is_some_and(|(since, _)| now.saturating_duration_since(since) > LONGEST_STALL);
-        if paused || stalled {
-            self.over.set(true);
-            self.wake();
-        }
-        !(paused || stalled)
+        if paused || stalled { self.end() } else { true }
+    }
+
+    /// Ends it; nothing of it is worth watching then.
+    fn end(&self) -> bool {
+        self.over.set(true);
+        self.wake();
+        false
     }
 
     fn wake(&self) {

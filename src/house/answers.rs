@@ -4,7 +4,7 @@
 use std::{collections::HashMap, pin::pin, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::Subject;
 
@@ -18,6 +18,7 @@ const SHARES: usize = 4;
 pub struct AnswerRoom {
     answers: Room,
     waiting: Room,
+    turns: Arc<Semaphore>,
 }
 
 /// Room for bytes. Clones share it.
@@ -46,7 +47,11 @@ pub struct Place {
 impl AnswerRoom {
     /// Room for `most` bytes in all.
     pub fn new(most: usize) -> Self {
-        Self { answers: Room::new(most / 2), waiting: Room::new(most / 2) }
+        Self {
+            answers: Room::new(most / 2),
+            waiting: Room::new(most / 2),
+            turns: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// A place for `bytes` of an answer to `who`; `None` if there is no room now, or not for `who`. Where nothing
@@ -55,7 +60,13 @@ impl AnswerRoom {
         self.answers.take(who, bytes)
     }
 
-    /// The same, as soon as there is room; meanwhile `held` bytes wait. `None` if there is no room to wait in.
+    /// The turn to make an answer ready that has a place.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// A [place](Self::take) as soon as there is room for it; meanwhile `held` bytes wait. `None` if there is no room to wait in.
     pub async fn wait(&self, who: &Subject, (held, bytes): (usize, usize)) -> Option<Place> {
         if let Some(place) = self.take(who, bytes) {
             return Some(place);

@@ -21,7 +21,7 @@ use crate::{
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers, Record},
-    error::{Code, Coded},
+    error::{Code, Coded, Kind},
     house::{House, Worker},
     policy::{self, CallTool},
     protocol::{self, Envelope, Id, Params, Revision},
@@ -271,7 +271,12 @@ impl<'a> Exchange<'a> {
         if !again || reason.is_some() {
             house.metrics.auth(kind, reason, started.elapsed());
         }
-        seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
+        // What could not be looked at has not failed.
+        seen.inspect_err(|refusal| {
+            if matches!(refusal.code.kind(), Kind::NoProof | Kind::FailedProof) {
+                self.record.event(EventCode::AuthFailed);
+            }
+        })
     }
 
     /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it

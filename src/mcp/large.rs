@@ -47,11 +47,15 @@ pub(super) async fn finish(
     };
     let (house, name) = (Arc::clone(&exchange.worker.house), entry.spec().name);
     let id = id.as_json().to_owned();
+    // One is made at a time: more would take processors from the workers, and more memory than the place says.
+    let turn = house.answers.turn().await;
     let work = move || {
+        let _turn = turn;
         let entry = house.registry.find(name).ok_or(ToolError::Output)?;
         let (produced, redacted) = entry.finish(produced)?;
         let id = Id::of_json(&id).ok_or(ToolError::Output)?;
-        let body = house.views.dress(revision).tool_result(id, produced.output(), produced.content());
+        let mut body = house.views.dress(revision).tool_result(id, produced.output(), produced.content());
+        body.shrink_to_fit();
         place.settle(body.len());
         Ok((Rendered { body, place }, redacted))
     };
