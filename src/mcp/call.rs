@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::{
     answer::Answer,
-    exchange::{Asked, Exchange},
+    exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
     refusal::Refusal,
 };
@@ -21,8 +21,8 @@ use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
     house::{LARGE, WhenDenied},
-    policy::{self, CallTool, Denied, Permit},
-    protocol::{Dress, Id, Raw, Tree},
+    policy::{CallTool, Denied, Permit},
+    protocol::{Dress, Id, Raw, Revision, Tree},
     tools::{
         Entry, Produced, ToolError, clean_name,
         hygiene::{self, Redacted},
@@ -40,13 +40,12 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    let Some(entry) = house.registry.find(&asked.tool) else {
+    let Some(Sought { entry, permit }) = asked.sought else {
         exchange.record.tool_named(&asked.tool);
         return Err(unknown(&asked.tool));
     };
     exchange.record.tool(entry.spec().name);
-    let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
-        .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
+    let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = Tree::of_text(raw)?;
@@ -61,7 +60,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let ran = run(exchange, entry, &arguments, (&permit, &asked)).await?;
+    let ran = run(exchange, entry, &arguments, (&permit, asked.id, asked.revision)).await?;
     if ran.redacted.count() > 0 {
         exchange.record.detail(&ran.redacted.detail());
     }
@@ -117,7 +116,7 @@ async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
     arguments: &Tree<'_>,
-    (permit, asked): (&Permit<CallTool>, &Asked<'_>),
+    (permit, id, revision): (&Permit<CallTool>, Id<'_>, Revision),
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
     let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %permit.principal().id);
@@ -133,7 +132,7 @@ async fn run(
     };
     let ended = match ended {
         Ok(Ok(produced)) if produced.size() > LARGE => {
-            let to = (&permit.principal().id, asked.id, asked.revision);
+            let to = (&permit.principal().id, id, revision);
             let finished = large::finish(exchange, entry, produced, to).await.inspect_err(|_no_room| {
                 house.metrics.tool_call(entry.spec().name, Outcome::Failed, started.elapsed());
             });
