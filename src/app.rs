@@ -17,6 +17,7 @@ mod services;
 mod stop;
 mod stores;
 mod tls;
+mod wire;
 
 pub use banner::{banner, first_account};
 pub use bootstrap::administrators;

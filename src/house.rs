@@ -1,5 +1,6 @@
 //! What a request can reach: finished parts, made once by `app` or by a test.
 
+mod answers;
 mod errands;
 mod sights;
 mod toll;
@@ -14,10 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use answers::{AnswerRoom, LARGE, Place};
 pub use errands::{Errand, Errands};
 use hmac::Hmac;
 use sha2::Sha256;
 pub use sights::Sights;
+use tokio::sync::watch;
 pub use toll::toll;
 pub use views::Views;
 
@@ -142,12 +145,18 @@ pub struct House {
     pub digest_key: Hmac<Sha256>,
     /// Credentials that this process has seen.
     pub sights: Sights,
-    /// Requests that are done to their end, whoever hangs up.
+    /// Requests on `/auth/…` that are done to their end, whoever hangs up.
     pub errands: Errands,
+    /// The same of clients of older revisions on `/mcp`: places of their own, so that neither keeps the other out.
+    pub detached: Errands,
+    /// Room for large answers.
+    pub answers: AnswerRoom,
     /// Whether clients come over TLS, and shall keep to it.
     pub over_tls: bool,
     /// Whether the server is stopping.
     pub closing: AtomicBool,
+    /// Whether whatever is still under way is cut off.
+    pub cut: watch::Sender<bool>,
 }
 
 impl House {

@@ -19,6 +19,17 @@ impl Id {
         })
     }
 
+    /// The identity of the site that this address belongs to: IPv6 by its /48, of which one subscriber may have all;
+    /// everything else is a site of its own.
+    pub(in crate::actors) fn site(self) -> Self {
+        const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        let Self(mut bytes) = self;
+        if !bytes.starts_with(&MAPPED) && bytes != [0xff; 16] {
+            bytes.iter_mut().skip(6).for_each(|byte| *byte = 0);
+        }
+        Self(bytes)
+    }
+
     /// The identity of a name: no two names of one digest can be found in practice.
     pub(in crate::actors) fn of_name(name: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(name).into();
@@ -44,5 +55,14 @@ mod tests {
         assert_ne!(id("192.0.2.2"), id("192.0.2.1"));
         assert_ne!(id("192.0.2.1"), id("::1"));
         assert_ne!(Id::of_address(None), id("ffff:ffff:ffff:ffff::"));
+    }
+
+    #[test]
+    fn a_site_is_a_48_and_an_ipv4_address_is_one() {
+        assert_eq!(id("2001:db8:1:2::1").site(), id("2001:db8:1:ffff::1").site());
+        assert_ne!(id("2001:db8:1:2::1").site(), id("2001:db8:2:2::1").site());
+        assert_ne!(id("192.0.2.1").site(), id("192.0.2.2").site());
+        assert_ne!(id("::1").site(), id("192.0.2.1").site());
+        assert_eq!(Id::of_address(None).site(), Id::of_address(None));
     }
 }

@@ -2,22 +2,20 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use serde_json::json;
 
 use crate::{actors::audit::Status, domain::RequestId, edge, house::House};
 
 /// `GET /health`: the process answers.
-pub(super) async fn alive(request: HttpRequest) -> HttpResponse {
-    let _busy = edge::Busy::with(&request);
+pub(super) async fn alive() -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     edge::harden(&mut answer, RequestId::new());
     answer.json(json!({ "status": "ok" }))
 }
 
 /// `GET /health/ready`: 200 if every part that a call needs is there, else 503; the checks say which is not.
-pub(super) async fn ready(request: HttpRequest, house: Data<House>) -> HttpResponse {
-    let _busy = edge::Busy::with(&request);
+pub(super) async fn ready(house: Data<House>) -> HttpResponse {
     let services = &house.services;
     let store = services.feed.is_reachable();
     let audit = services.audit.status() == Status::Healthy;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::{HttpResponse, web::Data};
 
 use crate::{
     domain::{RequestId, Timestamp},
@@ -11,8 +11,7 @@ use crate::{
 };
 
 /// Everything that is counted; what actors know of themselves is read at this moment.
-pub(super) async fn show(request: HttpRequest, house: Data<House>) -> HttpResponse {
-    let _busy = edge::Busy::with(&request);
+pub(super) async fn show(house: Data<House>) -> HttpResponse {
     for actor in house.services.vitals() {
         house.metrics.actor(actor.name, actor.restarts, actor.depth);
     }

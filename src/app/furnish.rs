@@ -4,12 +4,13 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::AppError;
 use crate::{
     auth::{Challenges, Grants, grants::Lives},
     edge::{Guard, HostRule, Proxies},
-    house::{Errands, House, Limits, Services, Sights, Views},
+    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Views},
     oauth,
     policy::Roles,
     settings::Settings,
@@ -41,6 +42,7 @@ pub(super) fn house(
         grace: settings.jwt.refresh_grace,
     };
     let actors = (services.tokens.clone(), services.users.clone());
+    let connections = u32::try_from(settings.server.max_connections).unwrap_or(u32::MAX);
     Ok(House {
         grants: Grants::new(actors, roles.clone(), stores, lives),
         services,
@@ -57,9 +59,12 @@ pub(super) fn house(
         digest_key: digest_state(&digest_key)?,
         sights: Sights::default(),
         // As many as there may be connections, so that whoever holds connections keeps nobody else from it.
-        errands: Errands::new(u32::try_from(settings.server.max_connections).unwrap_or(u32::MAX)),
+        errands: Errands::new(connections),
+        detached: Errands::new(connections),
+        answers: AnswerRoom::new(settings.server.max_answers),
         over_tls: settings.server.tls.files().is_some(),
         closing: AtomicBool::new(false),
+        cut: watch::Sender::new(false),
         roles,
         registry,
     })

@@ -7,14 +7,19 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpServer,
+    App,
     dev::Server as ActixServer,
     http::header,
     middleware::{Condition, DefaultHeaders, from_fn},
     web::{self, Data},
 };
 
-use super::{AppError, furnish::first_scopes, tls};
+use super::{
+    AppError,
+    furnish::first_scopes,
+    tls,
+    wire::{self, Wire},
+};
 use crate::{
     admin, credentials,
     edge::{self, Guard, HostRule, STRICT_TRANSPORT},
@@ -24,10 +29,8 @@ use crate::{
     settings::Settings,
 };
 
-/// Longest wait for the head of a request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// Longest TLS handshake.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Most connections of the second listener.
+const ADMIN_CONNECTIONS: usize = 1_000;
 
 /// Listens on `host` and `port`, which the setting `key` names; gives the address that it came to.
 ///
@@ -64,12 +67,12 @@ pub(super) fn main_server(
     ));
     let with_tls = settings.server.tls.files().is_some();
     let app = move || {
-        edge::watch();
+        edge::watch(shared.cut.subscribe());
         let strict = DefaultHeaders::new().add((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
         // Middleware costs every request that passes it: the endpoint does the same by itself.
         let others = web::scope("")
             .wrap(from_fn(toll))
-            .wrap_fn(edge::hold_chunked)
+            .wrap_fn(edge::attend)
             .wrap(Condition::new(with_tls, strict))
             .configure(credentials::routes)
             .configure(oauth::routes)
@@ -82,26 +85,19 @@ pub(super) fn main_server(
             .configure(mcp::routes)
             .service(others)
     };
-    let workers = worker_count(settings);
-    let server = HttpServer::new(app)
-        .workers(workers)
-        .client_request_timeout(HEAD_DEADLINE)
-        .keep_alive(edge::KEEP_ALIVE)
-        .on_connect(edge::greet)
-        // actix counts for each worker.
-        .max_connections(settings.server.max_connections.div_ceil(workers))
-        .tls_handshake_timeout(HANDSHAKE_DEADLINE)
-        .shutdown_timeout(settings.server.shutdown_grace.as_secs().max(1))
-        // With the default a client that goes away cancels its call only by a reset (actix-web#3462).
-        .h1_allow_half_closed(false)
-        .disable_signals();
-    let server = match settings.server.tls.files() {
-        Some((certificate, key)) => {
-            server.listen_rustls_0_23(listener, tls::configuration(certificate, key)?)
-        }
-        None => server.listen(listener),
+    let tls = match settings.server.tls.files() {
+        Some((certificate, key)) => Some(tls::configuration(certificate, key)?),
+        None => None,
     };
-    Ok(server.map_err(AppError::Serving)?.run())
+    let workers = worker_count(settings);
+    let wire = Wire {
+        workers,
+        // actix counts for each worker.
+        connections: settings.server.max_connections.div_ceil(workers),
+        grace: settings.server.shutdown_grace,
+        tls,
+    };
+    wire::serve(app, listener, wire).map_err(AppError::Serving)
 }
 
 /// How many worker threads serve: as set, or one a core.
@@ -127,20 +123,15 @@ pub(super) fn admin_server(
     let hosts = ["localhost", "127.0.0.1", "[::1]", &own].into_iter().filter_map(HostRule::parse);
     let guard = Data::new(Guard::new(hosts.collect(), Vec::new()));
     let app = move || {
-        edge::watch();
+        edge::watch(shared.cut.subscribe());
         App::new()
             .app_data(shared.clone())
             .app_data(guard.clone())
             .wrap(from_fn(admin::guarded))
+            .wrap_fn(edge::attend)
             .configure(|app| admin::admin_routes(app, with_faults))
             .default_service(web::to(edge::nothing_here))
     };
-    let server = HttpServer::new(app)
-        .workers(1)
-        .client_request_timeout(HEAD_DEADLINE)
-        .keep_alive(edge::KEEP_ALIVE)
-        .on_connect(edge::greet)
-        .disable_signals();
-    let server = server.shutdown_timeout(1).listen(listener);
-    Ok(server.map_err(AppError::Serving)?.run())
+    let wire = Wire { workers: 1, connections: ADMIN_CONNECTIONS, grace: Duration::from_secs(1), tls: None };
+    wire::serve(app, listener, wire).map_err(AppError::Serving)
 }

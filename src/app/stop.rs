@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    pin::pin,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -18,6 +19,9 @@ use crate::{
 
 /// Longest wait for the records of requests that were cut off.
 const SETTLE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Longest wait for connections that were cut off.
+const CUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// SIGTERM and SIGINT, from whom the second of either ends the process at once.
 pub(super) struct Signals {
@@ -75,16 +79,23 @@ pub(super) async fn in_order(
     services.audit.close().await.and(recorded)
 }
 
-/// Stops both listeners gracefully; what is not done within `grace` is dropped, and recorded as cancelled.
+/// Stops both listeners gracefully; what is not done within `grace`, errands and requests together, is cut off then,
+/// and recorded as cancelled.
 async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
     let began = Instant::now();
     // actix waits for connections only, and errands of whoever has hung up would end with their workers.
-    let _over = tokio::time::timeout(grace, house.errands.finish()).await;
+    let errands = async { tokio::join!(house.errands.finish(), house.detached.finish()) };
+    let _over = tokio::time::timeout(grace, errands).await;
     let left = grace.saturating_sub(began.elapsed());
-    let graceful = async { tokio::join!(main.stop(true), second.stop(true)) };
-    // actix has the same grace; the margin is for its own last steps.
-    if tokio::time::timeout(left + Duration::from_secs(1), graceful).await.is_err() {
-        tracing::warn!("some requests did not end within server.shutdown_grace");
-        tokio::join!(main.stop(false), second.stop(false));
+    let mut graceful = pin!(async { tokio::join!(main.stop(true), second.stop(true)) });
+    if tokio::time::timeout(left, graceful.as_mut()).await.is_ok() {
+        return;
+    }
+    tracing::warn!("some requests did not end within server.shutdown_grace");
+    // actix has the same grace from now on, and once it has begun to stop it does not hear that it shall hurry: but
+    // without connections there is nothing that it waits for.
+    house.cut.send_replace(true);
+    if tokio::time::timeout(CUT_WITHIN, graceful).await.is_err() {
+        tracing::error!("some connections did not end");
     }
 }

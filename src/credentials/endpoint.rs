@@ -81,7 +81,6 @@ pub(super) async fn serve(
     let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
         return HttpResponse::InternalServerError().finish();
     };
-    let _busy = edge::Busy::with(&request);
     let now = (Timestamp::now(), Instant::now());
     let id = RequestId::at(now.0);
     let record = match open(path, &request, &worker, (id, now)) {

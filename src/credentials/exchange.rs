@@ -140,7 +140,9 @@ impl<'a> Exchange<'a> {
             Err(over) if !self.record.is_told() => return Err(boxed(over)),
             _ => {}
         }
-        if is_of_proof(code) && !self.record.is_told() {
+        // Whoever is told to wait has not been looked at.
+        let is_looked_at = matches!(code.kind(), Kind::NoProof | Kind::FailedProof);
+        if is_looked_at && !self.record.is_told() {
             self.record.event(EventCode::AuthFailed);
         }
         Err(refused)

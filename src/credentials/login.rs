@@ -41,16 +41,17 @@ async fn login(exchange: &mut Exchange<'_>) -> Result<Done, Refused> {
     let from = house.proxies.proven(exchange.ip);
     let proved = house.services.users.login(&username, password, from).await.map_err(boxed)?;
     let pair = house.grants.begin(&proved.user.username, proved.user.roles.clone()).await.map_err(boxed)?;
+    if !pair.ended.is_empty() {
+        // They have ended, whatever becomes of this one.
+        exchange.record.detail(&json!({ "ended": pair.ended }));
+    }
     if let Err(error) = house.services.users.note_login(&proved).await {
         // Nobody has been told of the pair: if ending it fails too, it ends unused.
         let ended = house.grants.abandon(&pair).await;
         return Err(ended.map_or_else(boxed, |()| boxed(error)));
     }
     exchange.record.event(EventCode::AuthSucceeded);
-    exchange.record.detail(&match pair.ended.as_slice() {
-        [] => json!({ "family": pair.family, "jti": pair.jti }),
-        ended => json!({ "family": pair.family, "jti": pair.jti, "ended": ended }),
-    });
+    exchange.record.detail(&json!({ "family": pair.family, "jti": pair.jti }));
     exchange.record.principal(&Arc::new(pair.principal()));
     Ok(Done::Json(pair.body))
 }

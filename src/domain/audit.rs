@@ -206,6 +206,9 @@ pub struct AuditEvent {
     pub detail: Option<Box<str>>,
 }
 
+/// The member of [`AuditEvent::detail`] that a message of a batch has: the id of the request of HTTP that it came in.
+pub const WITHIN: &str = "http_request_id";
+
 /// Several requests in one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {

@@ -12,7 +12,7 @@ mod signing;
 mod time;
 
 pub use api_key::{ApiKeySecret, KeyDigest, MalformedKey, NoRandomBytes};
-pub use audit::{AuditEvent, EventCode, Outcome, Summary};
+pub use audit::{AuditEvent, EventCode, Outcome, Summary, WITHIN};
 pub use claims::{
     AccessClaims, Audience, REFRESH_HEADER_TYPE, RefreshClaims, TOKEN_HEADER_TYPE, TOKEN_TYPE_ACCESS,
     TOKEN_TYPE_REFRESH,

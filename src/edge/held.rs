@@ -21,18 +21,21 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::{Busy, connections::Connection};
+
 /// What of a chunked request is kept until its answer has left; nothing of any other.
 pub struct Hold(Option<Shared>);
 
 impl Hold {
-    /// Holds the body of a request with these headers; gives back what the handler reads of it.
-    pub fn of(headers: &HeaderMap, payload: Payload) -> (Self, Payload) {
+    /// Holds the body of a request with these headers, for which a handler is `busy`; gives back what that
+    /// reads of it.
+    pub fn of(busy: &Busy, headers: &HeaderMap, payload: Payload) -> (Self, Payload) {
         if !headers.contains_key(header::TRANSFER_ENCODING) {
             return (Self(None), payload);
         }
-        let shared = Rc::new(RefCell::new(payload));
-        let read = Box::pin(Shared(Rc::clone(&shared)));
-        (Self(Some(Shared(shared))), Payload::Stream { payload: read })
+        let shared = Shared { payload: Rc::new(RefCell::new(payload)), connection: busy.connection() };
+        let read = Box::pin(shared.clone());
+        (Self(Some(shared)), Payload::Stream { payload: read })
     }
 
     /// Has the answer hold it.
@@ -44,32 +47,42 @@ impl Hold {
     }
 }
 
-/// The same for every handler of a scope, as a middleware for `wrap_fn`.
-pub fn hold_chunked<S>(
+/// Is busy with each request of a scope and holds its body, as a middleware for `wrap_fn`.
+pub fn attend<S>(
     mut request: ServiceRequest,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
+    let busy = Busy::with(request.request());
     let payload = request.take_payload();
-    let (hold, payload) = Hold::of(request.headers(), payload);
+    let (hold, payload) = Hold::of(&busy, request.headers(), payload);
     request.set_payload(payload);
     let answering = service.call(request);
     async move {
+        let _busy = busy;
         let (request, answer) = answering.await?.into_parts();
         Ok(ServiceResponse::new(request, hold.until_sent(answer)))
     }
 }
 
 /// A request's body, for the handler to read and for the answer to hold.
-struct Shared(Rc<RefCell<Payload>>);
+#[derive(Clone)]
+struct Shared {
+    payload: Rc<RefCell<Payload>>,
+    connection: Option<Rc<Connection>>,
+}
 
 impl Stream for Shared {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_next(cx)
+        let next = Pin::new(&mut *self.payload.borrow_mut()).poll_next(cx);
+        if let (Poll::Ready(None | Some(Err(_))), Some(connection)) = (&next, &self.connection) {
+            connection.has_body();
+        }
+        next
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::Field;
 use crate::{
     actors::audit::{AuditError, Lane, Receipt, Slot},
-    domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Timestamp},
+    domain::{AuditEvent, EventCode, Outcome, Principal, RequestId, Timestamp, WITHIN},
 };
 
 /// Longest user agent and path that a record keeps, bytes.
@@ -80,6 +80,11 @@ impl Record {
         let mut all = kept.unwrap_or_default();
         all.extend(detail.as_object().cloned().unwrap_or_default());
         self.event.detail = Some(serde_json::Value::Object(all).to_string().into());
+    }
+
+    /// Keeps that it came in a request of HTTP that is known as `request`.
+    pub fn within(&mut self, request: RequestId) {
+        self.detail(&serde_json::json!({ WITHIN: request.encode(&mut [0; 36]) }));
     }
 
     /// Keeps who is calling.

@@ -17,7 +17,7 @@ use crate::{
         limiter::{LimitError, Visit},
     },
     domain::{Outcome, RequestId, Timestamp},
-    edge::{self, Busy, Field, HttpError, Record},
+    edge::{self, Field, HttpError, Record},
     error::Coded,
 };
 
@@ -48,7 +48,6 @@ pub async fn toll<B: MessageBody + 'static>(
     let Err(error) = taken else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let _busy = Busy::with(request.request());
     let mut payload = request.take_payload();
     let whole = edge::discard(&mut payload).await;
     let recorded = match error.quota() {

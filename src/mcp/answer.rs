@@ -16,7 +16,7 @@ use crate::{
     domain::{Outcome, RequestId, Rotated},
     edge,
     error::{Code, Quota},
-    house::House,
+    house::{House, Place},
     protocol::Id,
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Answer {
     challenge: Option<Box<HeaderValue>>,
     quota: Option<Quota>,
     close: bool,
+    /// The places of what is large in it.
+    places: Vec<Place>,
 }
 
 impl Answer {
@@ -52,6 +54,7 @@ impl Answer {
             challenge: None,
             quota: None,
             close: false,
+            places: Vec::new(),
         }
     }
 
@@ -77,11 +80,29 @@ impl Answer {
             challenge: refusal.challenge.clone(),
             quota: refusal.quota,
             close: closes(refusal.code),
+            places: Vec::new(),
         }
     }
 
-    /// Its body alone, as one of several answers.
-    pub(super) fn take_body(&mut self) -> Vec<u8> {
+    /// The same, whose body has a place.
+    pub(super) fn in_place(mut self, place: Place) -> Self {
+        self.places.push(place);
+        self
+    }
+
+    /// Bytes of its body that have no place.
+    pub(super) fn loose(&self) -> usize {
+        if self.places.is_empty() { self.body.len() } else { 0 }
+    }
+
+    /// Bytes of its body.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Its body and its places alone, as one of several answers.
+    pub(super) fn take_body(&mut self, places: &mut Vec<Place>) -> Vec<u8> {
+        places.append(&mut self.places);
         std::mem::take(&mut self.body)
     }
 
@@ -97,8 +118,8 @@ impl Answer {
     }
 
     /// The same for several requests, of which `body` tells.
-    pub(super) fn for_all(self, body: Vec<u8>) -> Self {
-        Self { body, ..self }
+    pub(super) fn for_all(self, body: Vec<u8>, places: Vec<Place>) -> Self {
+        Self { body, places, ..self }
     }
 
     /// Whether the limiter refused, which records that itself.
@@ -113,7 +134,12 @@ impl Answer {
 
     /// As an HTTP response.
     pub(super) fn into_response(self, house: &House, request_id: RequestId) -> HttpResponse {
-        let mut response = HttpResponse::with_body(self.status, BoxBody::new(self.body));
+        let body = if self.places.is_empty() {
+            BoxBody::new(self.body)
+        } else {
+            BoxBody::new(edge::Portions::of(self.body, self.places))
+        };
+        let mut response = HttpResponse::with_body(self.status, body);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::VARY, HeaderValue::from_static("authorization"));

@@ -1,6 +1,9 @@
 //! The one path to a tool: find, permit, check, record, run, check again.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
@@ -11,14 +14,15 @@ use tracing::Instrument;
 use super::{
     answer::Answer,
     exchange::{Asked, Exchange, Sought},
+    large::{self, Rendered},
     refusal::Refusal,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
-    house::WhenDenied,
+    house::{LARGE, WhenDenied},
     policy::{CallTool, Denied, Permit},
-    protocol::{Dress, Id, Tree},
+    protocol::{Dress, Id, Revision, Tree},
     tools::{
         Entry, Produced, ToolError, clean_name,
         hygiene::{self, Redacted},
@@ -46,17 +50,18 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
     exchange.record.arguments(digest(&house.digest_key, arguments.text()));
+    // The messages before it in a batch may have used up the time: then nothing is begun.
+    if exchange.began.elapsed() >= house.limits.request_timeout {
+        house.metrics.tool_call(entry.spec().name, Outcome::Timeout, Duration::ZERO);
+        let late = Ran::failed(Outcome::Timeout, &ToolError::Timeout);
+        return late.answer(asked.id, house.views.dress(asked.revision));
+    }
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
-        // The messages before it in a batch may have used up the time: then nothing is begun.
-        if exchange.began.elapsed() >= house.limits.request_timeout {
-            let late = Ran::failed(Outcome::Timeout, &ToolError::Timeout);
-            return late.answer(asked.id, house.views.dress(asked.revision));
-        }
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let ran = run(exchange, entry, &arguments, &permit).await?;
+    let ran = run(exchange, entry, &arguments, (&permit, asked.id, asked.revision)).await?;
     if ran.redacted.count() > 0 {
         exchange.record.detail(&ran.redacted.detail());
     }
@@ -75,6 +80,8 @@ struct Ran {
 enum Shown {
     /// This.
     Produced(Produced),
+    /// This, which is large.
+    Rendered(Rendered),
     /// Why the arguments do not fit.
     Unfit(String),
     /// Why it failed, for the model.
@@ -95,6 +102,7 @@ impl Ran {
             Shown::Produced(produced) => {
                 return Ok(Answer::ok(dress.tool_result(id, produced.output(), produced.content())));
             }
+            Shown::Rendered(Rendered { body, place }) => return Ok(Answer::ok(body).in_place(place)),
             Shown::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
@@ -109,13 +117,13 @@ async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
     arguments: &Tree<'_>,
-    permit: &Permit<CallTool>,
+    (permit, id, revision): (&Permit<CallTool>, Id<'_>, Revision),
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
     let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %permit.principal().id);
     let started = Instant::now();
-    let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
-    // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.
+    let running = AssertUnwindSafe(entry.begin(arguments, permit).instrument(span)).catch_unwind();
+    // The tool's own deadline is inside `begin`; the operator's counts where it is the shorter one.
     let spent = started.saturating_duration_since(exchange.began);
     let limit = house.limits.request_timeout.saturating_sub(spent);
     let ended = if limit < entry.spec().deadline {
@@ -123,11 +131,21 @@ async fn run(
     } else {
         running.await
     };
-    let ended = ended.map(|produced| hygiene::produced(entry, produced?));
-    let (outcome, ran) = match ended {
-        Ok(Ok((produced, redacted))) => {
-            (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, shown: Shown::Produced(produced), redacted }))
+    let ended = match ended {
+        Ok(Ok(produced)) if produced.size() > LARGE => {
+            let to = (&permit.principal().id, id, revision);
+            let finished = large::finish(exchange, entry, produced, to).await.inspect_err(|_no_room| {
+                house.metrics.tool_call(entry.spec().name, Outcome::Failed, started.elapsed());
+            });
+            Ok(finished?.map(|(rendered, redacted)| (Shown::Rendered(rendered), redacted)))
         }
+        small => small.map(|produced| {
+            let (produced, redacted) = entry.finish(produced?)?;
+            Ok((Shown::Produced(produced), redacted))
+        }),
+    };
+    let (outcome, ran) = match ended {
+        Ok(Ok((shown, redacted))) => (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, shown, redacted })),
         Ok(Err(ToolError::Output)) | Err(_) => {
             tracing::error!(
                 tool.name = entry.spec().name,

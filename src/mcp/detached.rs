@@ -38,7 +38,7 @@ pub(super) async fn finish(
     headers: &HeaderMap,
     (principal, body): (Arc<Principal>, Bytes),
 ) -> Answer {
-    let Some(errand) = exchange.house().errands.begin() else {
+    let Some(errand) = exchange.house().detached.begin() else {
         return exchange.finish(principal, &body).await;
     };
     let id = exchange.record.id();

@@ -29,8 +29,8 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     };
     let (time, started) = (Timestamp::now(), Instant::now());
     let id = RequestId::at(time);
-    let _busy = Busy::with(&request);
-    let (hold, payload) = Hold::of(request.headers(), payload.into_inner());
+    let busy = Busy::with(&request);
+    let (hold, payload) = Hold::of(&busy, request.headers(), payload.into_inner());
     let answer = match Record::open(&worker.lane, id, (time, started)) {
         Ok(record) => exchange(&worker, &request, payload, record).await,
         Err(error) => {

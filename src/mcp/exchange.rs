@@ -21,7 +21,7 @@ use crate::{
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers, Record},
-    error::{Code, Coded},
+    error::{Code, Coded, Kind},
     house::{House, Worker},
     policy::{self, CallTool, Denied, Permit},
     protocol::{self, Envelope, Id, Params, Revision},
@@ -160,7 +160,9 @@ impl<'a> Exchange<'a> {
 
     /// A refusal of this request.
     pub(super) fn refused(&self, refusal: &Refusal, id: Option<Id<'_>>) -> Answer {
-        Answer::refused(refusal, id, self.record.id())
+        // What is over a limit is in the limiter's record, by the id that the limiter was shown.
+        let known_as = if refusal.quota.is_some() { self.visit.request } else { self.record.id() };
+        Answer::refused(refusal, id, known_as)
     }
 
     /// The rungs before the body: host, origin, sizes, media types, credential.
@@ -183,6 +185,26 @@ impl<'a> Exchange<'a> {
         let seen = self.authenticated((Timestamp::now(), Instant::now()), true).await?;
         self.record.principal(&seen.principal);
         Ok(seen.principal)
+    }
+
+    /// The same for another message of the request: a use of the credential of its own.
+    pub(super) async fn admit_next_use(&mut self) -> Result<Arc<Principal>, Refusal> {
+        self.guard()?;
+        self.visit.epoch = self.house().services.epoch.now();
+        let seen = self.authenticated((self.visit.time, self.visit.clock), false).await?;
+        self.known(&seen);
+        Ok(seen.principal)
+    }
+
+    /// Keeps who is calling, and whether by a key that has a successor.
+    fn known(&mut self, seen: &Authenticated) {
+        self.record.principal(&seen.principal);
+        if let Some(rotated) = seen.rotated {
+            let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
+            self.record.detail(&detail);
+            self.rotated = Some(rotated);
+            self.house().metrics.deprecated_key();
+        }
     }
 
     /// The rung that every method of HTTP must pass.
@@ -214,13 +236,7 @@ impl<'a> Exchange<'a> {
             }
             seen => seen?,
         };
-        self.record.principal(&seen.principal);
-        if let Some(rotated) = seen.rotated {
-            let detail = serde_json::json!({ "deprecated": true, "successor": rotated.successor });
-            self.record.detail(&detail);
-            self.rotated = Some(rotated);
-            self.house().metrics.deprecated_key();
-        }
+        self.known(&seen);
         if let Some(unknown) = seen.first_sight {
             self.worker.first_sight(&self.record, &seen.principal, &unknown)?;
         }
@@ -270,7 +286,12 @@ impl<'a> Exchange<'a> {
         if !again || reason.is_some() {
             house.metrics.auth(kind, reason, started.elapsed());
         }
-        seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
+        // What could not be looked at has not failed.
+        seen.inspect_err(|refusal| {
+            if matches!(refusal.code.kind(), Kind::NoProof | Kind::FailedProof) {
+                self.record.event(EventCode::AuthFailed);
+            }
+        })
     }
 
     /// What a call asks for: the tool, and the decision whether this caller may call it.

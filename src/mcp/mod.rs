@@ -9,6 +9,7 @@ mod dispatch;
 mod endpoint;
 mod era;
 mod exchange;
+mod large;
 mod refusal;
 mod settle;
 

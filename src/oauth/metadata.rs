@@ -1,13 +1,12 @@
 //! What an OAuth client needs to know of this resource (RFC 9728), open to everybody.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     web::{self, Bytes, Data, ServiceConfig},
 };
 use serde_json::json;
 
 use super::public;
-use crate::edge::Busy;
 
 /// Where the metadata lies: at the root form and behind the endpoint's own path (A1).
 pub(crate) const PATHS: [&str; 2] =
@@ -40,7 +39,6 @@ pub(super) fn routes(app: &mut ServiceConfig) {
 }
 
 /// Says the same to everybody: it names the configured resource, never the `Host` of the request.
-async fn show(request: HttpRequest, metadata: Data<ResourceMetadata>) -> HttpResponse {
-    let _busy = Busy::with(&request);
+async fn show(metadata: Data<ResourceMetadata>) -> HttpResponse {
     public(metadata.0.clone())
 }

@@ -24,15 +24,22 @@ impl<'a> Id<'a> {
         self.0
     }
 
+    /// The id that this JSON text is, if it is one.
+    pub fn of_json(text: &'a str) -> Option<Self> {
+        Self::fits(text).then_some(Self(text))
+    }
+
     /// An integer within ±(2^53 − 1) or a string of at most 128 bytes; never null, a fraction or a container.
     fn parse(raw: Raw<'a>) -> Option<Self> {
-        let text = raw.text();
-        let fits = match text.as_bytes().first()? {
-            b'"' => text.len() <= MAX_ID_BYTES,
-            b'-' | b'0'..=b'9' => text.parse::<i64>().is_ok_and(|n| (-MAX_ID..=MAX_ID).contains(&n)),
+        Self::of_json(raw.text())
+    }
+
+    fn fits(text: &str) -> bool {
+        match text.as_bytes().first() {
+            Some(b'"') => text.len() <= MAX_ID_BYTES,
+            Some(b'-' | b'0'..=b'9') => text.parse::<i64>().is_ok_and(|n| (-MAX_ID..=MAX_ID).contains(&n)),
             _ => false,
-        };
-        fits.then_some(Self(text))
+        }
     }
 }
 

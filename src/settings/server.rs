@@ -75,6 +75,13 @@ pub(super) const KEYS: &[Key] = &[
         "Connections open at once on the main listener, 1 to 1000000.",
     ),
     Key::new(
+        "server.max_answers",
+        Kind::Size(16 << 20, 1 << 40),
+        "Room for all answers over 64KiB together, 16MiB to 1TiB: half of it for those that are made ready or are on \
+         their way to their clients, half for those that wait until there is room; one caller has a quarter of each. \
+         A call that finds none is refused as overloaded.",
+    ),
+    Key::new(
         "server.tls.certificate",
         Kind::Optional,
         "PEM file with the certificate chain; empty serves without TLS.",
@@ -119,6 +126,9 @@ pub struct ServerSettings {
     pub shutdown_grace: Duration,
     /// Connections open at once, 1 to 1 000 000.
     pub max_connections: usize,
+    /// Room for large answers, bytes, 16 MiB to 1 TiB.
+    #[serde(deserialize_with = "units::read_size")]
+    pub max_answers: usize,
     /// `[server.tls]`.
     pub tls: TlsSettings,
 }

@@ -28,7 +28,7 @@ pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
 pub use error::{ToolError, clean, clean_name};
 pub use registry::{Entry, Registry, RegistryError};
-pub use reply::{Beside, Produced, Reply, Shown};
+pub use reply::{Beside, Produced, Reply, Shown, Written};
 pub use schema::{Schema, SchemaError};
 pub use spec::{Hints, Spec};
 pub use tool::{AnyTool, LocalFuture, Tool};

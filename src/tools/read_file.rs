@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError,
+    Hints, Spec, Tool, ToolError, Written,
     files::{FileError, Files, MAX_PATH, RelPath},
 };
 use crate::policy::{CallTool, Permit};
@@ -63,16 +63,19 @@ impl Tool for ReadFile {
     // What a model reads, changes and writes back must not lose what looks like a key in it.
     const VERBATIM: bool = true;
     type Args = ReadArgs;
-    type Output = FileContent;
+    type Output = Written<FileContent>;
 
-    async fn call(&self, args: ReadArgs, _: &Permit<CallTool>) -> Result<FileContent, ToolError> {
+    async fn call(&self, args: ReadArgs, _: &Permit<CallTool>) -> Result<Written<FileContent>, ToolError> {
         let path = RelPath::parse(&args.path).map_err(FileError::from)?;
-        let bytes = self.files.read(path).await?;
-        let size = bytes.len() as u64;
-        let (encoding, content) = match String::from_utf8(bytes) {
-            Ok(text) => (Encoding::Text, text),
-            Err(other) => (Encoding::Base64, STANDARD.encode(other.as_bytes())),
-        };
-        Ok(FileContent { path: args.path, size, encoding, content })
+        self.files.read(path, |bytes| Written::of(&content(args.path, bytes))).await?
     }
+}
+
+fn content(path: String, bytes: Vec<u8>) -> FileContent {
+    let size = bytes.len() as u64;
+    let (encoding, content) = match String::from_utf8(bytes) {
+        Ok(text) => (Encoding::Text, text),
+        Err(other) => (Encoding::Base64, STANDARD.encode(other.as_bytes())),
+    };
+    FileContent { path, size, encoding, content }
 }

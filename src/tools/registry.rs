@@ -2,7 +2,11 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
-use super::{AnyTool, Produced, Schema, SchemaError, Spec, ToolError, argument, descriptor::Descriptors};
+use super::{
+    AnyTool, Produced, Schema, SchemaError, Spec, ToolError, argument,
+    descriptor::Descriptors,
+    hygiene::{self, Redacted},
+};
 use crate::{
     domain::{Catalogue, Permission},
     policy::{CallTool, Permit},
@@ -121,21 +125,44 @@ impl Entry {
 
     /// Checks `arguments`, runs the tool under its deadline, checks what it gives.
     ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin), and [`ToolError::Output`].
+    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<Produced, ToolError> {
+        let produced = self.begin(arguments, permit).await?;
+        if self.keeps_its_promise(&produced) { Ok(produced) } else { Err(ToolError::Output) }
+    }
+
+    /// Checks `arguments` and runs the tool under its deadline. What it gives has to be [finished](Self::finish).
+    ///
     /// Must run within a tokio runtime that has its timer on, as every actix worker does.
     ///
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
-    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<Produced, ToolError> {
+    pub async fn begin(
+        &self,
+        arguments: &Tree<'_>,
+        permit: &Permit<CallTool>,
+    ) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
         let mut running = self.tool.call(arguments.text(), permit);
         // Many tools are done at once, and need no timer.
-        let produced = match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
+        match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,
             Poll::Pending => {
                 tokio::time::timeout(self.spec.deadline, running).await.unwrap_or(Err(ToolError::Timeout))
             }
-        }?;
-        if self.keeps_its_promise(&produced) { Ok(produced) } else { Err(ToolError::Output) }
+        }
+    }
+
+    /// Checks what the tool gave, and makes it fit to be sent.
+    ///
+    /// # Errors
+    /// [`ToolError::Output`] if it is not what the tool promised, and those of [`hygiene::produced`].
+    pub fn finish(&self, produced: Produced) -> Result<(Produced, Redacted), ToolError> {
+        if !self.keeps_its_promise(&produced) {
+            return Err(ToolError::Output);
+        }
+        hygiene::produced(self, produced)
     }
 
     /// Whether there is structure where a schema promises it, of that schema, and content that can be shown.

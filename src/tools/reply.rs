@@ -1,5 +1,7 @@
 //! What a tool's call may give: a structured result, content to show, or both.
 
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
@@ -72,6 +74,33 @@ impl<T: Serialize + JsonSchema> Reply for Beside<T> {
     }
 }
 
+/// A structured result of the type `T` that was written on another thread, since it is large.
+#[derive(Debug)]
+pub struct Written<T> {
+    text: Produced,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize> Written<T> {
+    /// Of `result`.
+    ///
+    /// # Errors
+    /// [`ToolError::Output`] if it is nothing that JSON can say.
+    pub fn of(result: &T) -> Result<Self, ToolError> {
+        Ok(Self { text: Produced::of(result)?, of: PhantomData })
+    }
+}
+
+impl<T: Serialize + JsonSchema> Reply for Written<T> {
+    fn schema() -> Result<Option<Schema>, SchemaError> {
+        Schema::output::<T>().map(Some)
+    }
+
+    fn produce(self) -> Result<Produced, ToolError> {
+        Ok(self.text)
+    }
+}
+
 /// What a tool gave, to be checked and then sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Produced {
@@ -106,6 +135,12 @@ impl Produced {
     /// What else is shown.
     pub fn content(&self) -> &[Content] {
         &self.content
+    }
+
+    /// Bytes of all of it, before they are written.
+    pub fn size(&self) -> usize {
+        let output = self.output.as_ref().map_or(0, String::len);
+        output.saturating_add(self.content.iter().map(Content::size).sum())
     }
 
     /// Whether its content is within the bounds, and each block of it is what it says.

@@ -1,7 +1,7 @@
 //! Clients that hang up on `/auth/…`, and servers that stop or take too long meanwhile: what was begun is done,
 //! and on record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::{
     actors::audit::{Filter, Record},
@@ -15,7 +15,10 @@ use super::support::{
     auth::{PASSWORD, Pair, refused},
     http::Connection,
     keys::{DAY, made, request},
-    output, until,
+    legacy::call,
+    output,
+    rpc::Rpc,
+    tools, until,
 };
 
 /// Holds the store's file as another process could: whoever writes waits until it is let go, 5 s at most.
@@ -181,4 +184,29 @@ fn a_panic_is_a_failure_of_ours_and_what_had_happened_by_then_is_on_record() {
     assert_eq!((&*record.event, &*record.outcome), ("token.reuse_detected", "failed"));
     assert_eq!(record.reason.as_deref(), Some("internal"));
     Pair::of(&app.login("ann", PASSWORD));
+}
+
+#[test]
+fn a_stop_takes_no_longer_than_its_grace_whatever_runs_on() {
+    let (watched, tools) = tools::all();
+    let grace = Duration::from_secs(3);
+    let mut app = TestApp::with(|settings| settings.server.shutdown_grace = grace, tools);
+    let token = app.token("ada", "user");
+    // One that has lost its client, and one that has not.
+    let mut left = app.connect();
+    left.send(call("2025-11-25", "changes", json!({})).bearer(&token).bytes());
+    until("it begins", SOON, || watched.begun() == 1);
+    drop(left);
+    let mut stays = app.connect();
+    stays.send(Rpc::call("waits", json!({})).bearer(&token).bytes());
+    until("the other one begins", SOON, || watched.begun() == 2);
+    let began = Instant::now();
+    app.stop();
+    let took = began.elapsed();
+    assert!(took >= grace && took < grace + Duration::from_millis(1_500), "{took:?}");
+    assert_eq!(watched.dropped(), 2);
+    let cancelled = Filter { outcome: Some("cancelled".into()), ..Filter::default() };
+    let tools: Vec<_> = app.records(cancelled).into_iter().map(|record| record.tool.unwrap()).collect();
+    assert_eq!(tools.len(), 2, "{tools:?}");
+    assert!(portcullis::actors::audit::verify(app.dir(), None).unwrap().ok());
 }

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api_keys;
+mod batches;
 mod calls;
 mod denied;
 mod eras;
@@ -18,6 +19,7 @@ mod files;
 mod hang_ups;
 mod key_rotation;
 mod ladder;
+mod large;
 mod limits;
 mod lists;
 mod login;

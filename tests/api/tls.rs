@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portcullis::{app::AppError, settings::Settings};
@@ -17,7 +17,7 @@ use rustls::{
 };
 
 use super::support::{
-    app::{TestApp, refusal, settings},
+    app::{TestApp, refusal, settings, without_limits},
     http::Connection,
     output,
     rpc::Rpc,
@@ -52,13 +52,12 @@ impl Authority {
     }
 }
 
-/// Sends `rpc` over TLS and reads everything until the server closes.
-fn send(
+/// A connection over TLS.
+fn speak(
     address: SocketAddr,
     root: &CertificateDer<'static>,
     versions: &[&'static SupportedProtocolVersion],
-    rpc: &Rpc,
-) -> std::io::Result<String> {
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -70,7 +69,18 @@ fn send(
     let client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut stream = StreamOwned::new(client, socket);
+    socket.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+    StreamOwned::new(client, socket)
+}
+
+/// Sends `rpc` over TLS and reads everything until the server closes.
+fn send(
+    address: SocketAddr,
+    root: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+    rpc: &Rpc,
+) -> std::io::Result<String> {
+    let mut stream = speak(address, root, versions);
     stream.write_all(&rpc.clone().header("connection", "close").bytes())?;
     let mut answer = String::new();
     match stream.read_to_string(&mut answer) {
@@ -140,4 +150,29 @@ fn files_that_are_no_pem_or_not_there_refuse_the_start_and_are_named() {
     assert!(said.contains("tls.key") && !said.contains("garbage"), "{said}");
     let said = refused_when(|_, dir| fs::remove_file(dir.join("tls.key")).unwrap());
     assert!(said.contains("tls.key"), "{said}");
+}
+
+#[test]
+fn whoever_takes_no_answer_over_tls_is_ended_too() {
+    let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
+    let app = TestApp::start_with(|settings| {
+        without_limits(settings);
+        authority.certify(settings, files.path());
+    });
+    let mut stream = speak(app.main, &authority.root, &BOTH);
+    let request = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
+    let began = Instant::now();
+    // Far more answers than the system holds; then it takes no more requests either, until it ends.
+    let ended = loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is borne for ever");
+        match stream.write_all(request.as_bytes()) {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(ended.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        "the server ends it, and it is not this test that gives up: {ended}"
+    );
+    send(app.main, &authority.root, &BOTH, &Rpc::weather().bearer(&app.token("ada", "user"))).unwrap();
 }

@@ -18,6 +18,7 @@ fn numbers_durations_and_sizes_have_bounds() {
         ("server.request_timeout", &["\"1ms\"", "\"10m\""], &["\"0s\"", "\"601s\"", "\"5\"", "\"5 s\""]),
         ("server.shutdown_grace", &["\"1ms\"", "\"10m\""], &["\"0s\"", "\"11m\""]),
         ("server.max_connections", &["1", "1000000"], &["0", "1000001"]),
+        ("server.max_answers", &["\"16MiB\"", "\"1024GiB\""], &["\"15MiB\"", "\"1025GiB\""]),
         ("admin.port", &["0", "65535"], &["65536"]),
         ("jwt.access_ttl", &["\"1s\"", "\"24h\""], &["\"0s\"", "\"31d\""]),
         ("jwt.max_ttl", &["\"30m\"", "\"30d\""], &["\"0s\"", "\"721h\""]),

@@ -193,6 +193,23 @@ fn one_login_too_many_ends_the_one_that_was_not_used_for_longest() {
 }
 
 #[test]
+fn it_is_the_last_use_that_counts_and_not_how_long_a_login_would_still_hold() {
+    for Backend { name, stores, .. } in backends() {
+        // Each was founded a second later, and holds for less: somebody has shortened the setting meanwhile.
+        for n in 0..MOST_FAMILIES as u64 {
+            let one = Family { expires_at: at(2_000 - n), ..family(&format!("n{n:02}"), "ann") };
+            wait(stores.families.found(&one, &access(&format!("a{n:02}"), 5), at(n))).unwrap();
+        }
+        let used =
+            Rotation { family: "n00".into(), expires_at: at(1_000), ..rotation("n00-1", "n00-2", 100) };
+        assert_eq!(wait(stores.families.rotate(&used)), Ok(Rotated::Done), "{name}");
+        let another = Family { expires_at: at(900), ..family("m", "ann") };
+        let room = wait(stores.families.found(&another, &access("of-m", 200), at(101))).unwrap();
+        assert_eq!(room.ended, ["n01"], "{name}");
+    }
+}
+
+#[test]
 fn two_hundred_logins_at_once_leave_as_many_as_there_may_be() {
     for Backend { name, stores, .. } in backends() {
         let login = |n: usize| {

@@ -98,6 +98,13 @@ pub(crate) fn good(token: &str, size: usize) -> Vec<u8> {
     with(&format!(",\"example.com/trail\":{}", trail(size - least - 60)))
 }
 
+/// A good call that asks for a file.
+pub(crate) fn file(token: &str, path: &str) -> Vec<u8> {
+    let credential = format!("authorization: Bearer {token}\r\n");
+    let body = call("read_file", &format!("{{\"path\":\"{path}\"}}"), "");
+    request(&credential, ("tools/call", "read_file"), "", &body)
+}
+
 /// The head of a good call that announces a body of `length`, and nothing of that body.
 pub(crate) fn head(token: &str, length: usize) -> Vec<u8> {
     let whole = request(&bearer(token), ("tools/call", "get_weather"), "", "");

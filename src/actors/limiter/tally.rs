@@ -123,7 +123,9 @@ impl Sum {
 
     fn add(&mut self, request: RequestId) {
         self.summary.count += 1;
-        if self.summary.request_ids.len() < NAMED {
+        // The messages of a batch are one request of HTTP.
+        let is_new = self.summary.request_ids.last() != Some(&request);
+        if is_new && self.summary.request_ids.len() < NAMED {
             self.summary.request_ids.push(request);
         }
     }

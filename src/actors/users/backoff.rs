@@ -24,9 +24,9 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// The place that strangers without one share.
+    /// The site from where a stranger tries: whoever has a whole /48 takes turns like one. Those without any share one.
     fn somewhere(self) -> Id {
-        self.place.unwrap_or_else(|| Id::of_address(None))
+        self.place.map_or_else(|| Id::of_address(None), Id::site)
     }
 }
 

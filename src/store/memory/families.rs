@@ -14,6 +14,8 @@ use crate::{
 /// A family with what hangs on it.
 struct Kept {
     family: Family,
+    /// When it was founded or exchanged last.
+    used_at: Timestamp,
     access: Vec<FamilyAccess>,
     /// Refresh tokens that were exchanged a moment ago: when, and for what.
     used: HashMap<String, (Timestamp, Vec<u8>)>,
@@ -33,20 +35,22 @@ impl Tables {
         if self.families.0.contains_key(&family.id) {
             return Err(StoreError::Taken("the family's id"));
         }
-        let kept = Kept { family: family.clone(), access: vec![access.clone()], used: HashMap::new() };
+        let kept =
+            Kept { family: family.clone(), used_at: at, access: vec![access.clone()], used: HashMap::new() };
         self.families.0.insert(family.id.clone(), kept);
         Ok(self.make_room(family, at))
     }
 
     /// Ends the families of the same subject that are one too many beside the new one.
     fn make_room(&mut self, new: &Family, at: Timestamp) -> MadeRoom {
-        let others =
-            self.families.0.values().map(|kept| &kept.family).filter(|family| {
-                family.subject == new.subject && family.id != new.id && family.expires_at > at
-            });
-        let mut others: Vec<_> = others.map(|family| (family.expires_at, family.id.clone())).collect();
+        let others = self.families.0.values().filter(|kept| {
+            let family = &kept.family;
+            family.subject == new.subject && family.id != new.id && family.expires_at > at
+        });
+        let order = |kept: &Kept| (kept.used_at, kept.family.expires_at, kept.family.id.clone());
+        let mut others: Vec<_> = others.map(order).collect();
         others.sort_unstable_by(|one, other| other.cmp(one));
-        let ended: Vec<String> = others.drain(..).skip(MOST_FAMILIES - 1).map(|(_, id)| id).collect();
+        let ended: Vec<String> = others.drain(..).skip(MOST_FAMILIES - 1).map(|(_, _, id)| id).collect();
         let mut room = MadeRoom::default();
         for id in ended {
             room.revocations.extend(self.end_families(|family| family.id == id, at));
@@ -68,6 +72,7 @@ impl Tables {
             kept.access.push(rotation.access.clone());
             kept.family.refresh.clone_from(&rotation.successor);
             kept.family.expires_at = rotation.expires_at;
+            kept.used_at = rotation.at;
             return Rotated::Done;
         }
         match kept.used.get(&rotation.shown) {

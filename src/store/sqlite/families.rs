@@ -31,7 +31,7 @@ impl Families for Sqlite {
     ) -> StoreFuture<'a, MadeRoom> {
         let (family, access) = (family.clone(), access.clone());
         self.writer.ask(move |conn| {
-            add(conn, &family)?;
+            add(conn, &family, at)?;
             add_access(conn, &family.id, &access)?;
             make_room(conn, &family, at)
         })
@@ -65,15 +65,15 @@ impl Families for Sqlite {
     }
 }
 
-fn add(conn: &Connection, family: &Family) -> Result<(), StoreError> {
+fn add(conn: &Connection, family: &Family, at: Timestamp) -> Result<(), StoreError> {
     let names = |list: &[String]| {
         serde_json::to_string(list).map_err(|_unwritable| StoreError::Corrupt("a refresh family"))
     };
     let added = conn
         .prepare_cached(
             "INSERT OR IGNORE INTO families
-               (id, subject, client, roles, permissions, has_account, refresh, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+               (id, subject, client, roles, permissions, has_account, refresh, expires_at, used_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             family.id,
@@ -84,6 +84,7 @@ fn add(conn: &Connection, family: &Family) -> Result<(), StoreError> {
             family.has_account,
             family.refresh,
             from_moment(family.expires_at),
+            from_moment(at),
         ])?;
     if added == 1 { Ok(()) } else { Err(StoreError::Taken("the family's id")) }
 }
@@ -126,8 +127,8 @@ fn rotate(conn: &Connection, rotation: &Rotation) -> Result<Rotated, StoreError>
 
 fn exchange(conn: &Connection, rotation: &Rotation) -> Result<(), StoreError> {
     let (family, at) = (&rotation.family, from_moment(rotation.at));
-    conn.prepare_cached("UPDATE families SET refresh = ?2, expires_at = ?3 WHERE id = ?1")?
-        .execute(params![family, rotation.successor, from_moment(rotation.expires_at)])?;
+    conn.prepare_cached("UPDATE families SET refresh = ?2, expires_at = ?3, used_at = ?4 WHERE id = ?1")?
+        .execute(params![family, rotation.successor, from_moment(rotation.expires_at), at])?;
     conn.prepare_cached("DELETE FROM family_used WHERE family = ?1 AND used_at < ?2")?
         .execute(params![family, from_moment(rotation.graced_from())])?;
     conn.prepare_cached("INSERT INTO family_used (jti, family, used_at, sealed) VALUES (?1, ?2, ?3, ?4)")?
@@ -158,10 +159,11 @@ fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends the families of the same subject that are one too many beside the new one.
+/// Ends the families of the same subject that are one too many beside the new one: those that were not used for
+/// longest, however long they would still hold.
 fn make_room(conn: &Connection, new: &Family, at: Timestamp) -> Result<MadeRoom, StoreError> {
     let sql = "SELECT id FROM families WHERE subject = ?1 AND id <> ?2 AND expires_at > ?3
-               ORDER BY expires_at DESC, id DESC LIMIT -1 OFFSET ?4";
+               ORDER BY used_at DESC, expires_at DESC, id DESC LIMIT -1 OFFSET ?4";
     let given = params![new.subject.as_str(), new.id, from_moment(at), BESIDE];
     let mut room = MadeRoom { ended: ids(conn, sql, given)?, revocations: Vec::new() };
     for id in &room.ended {

@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 5] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS];
+const STEPS: [&str; 6] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS, LAST_USE];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -151,6 +151,11 @@ pub(super) fn admit(conn: &Connection) -> Result<(), StoreError> {
     let found = version(&snapshot)?;
     if found > KNOWN { Err(StoreError::Newer { found, known: KNOWN }) } else { Ok(()) }
 }
+
+/// When a family was last used: what was used before is older than everything since.
+const LAST_USE: &str = "
+    ALTER TABLE families ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0 CHECK (used_at >= 0);
+";
 
 /// Takes the steps that the file lacks, each whole or not at all.
 ///

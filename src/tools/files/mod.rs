@@ -85,10 +85,9 @@ impl Files {
                 key: key.clone(),
                 problem: error.kind().to_string(),
             })?;
-            let root = Root::open(path, patterns, max_size).map_err(|cause| RootError::Folder {
-                key,
-                path: path.into(),
-                cause,
+            let root = Root::open(path, patterns, max_size).map_err(|no_way| match no_way {
+                way::NoWay::System(cause) => RootError::Folder { key, path: path.into(), cause },
+                way::NoWay::Mounts => RootError::Mounts { key, path: path.into() },
             })?;
             announce(path, &root);
             roots.push(root);
@@ -114,12 +113,17 @@ impl Files {
         self.run(move |shelf, waits| shelf.list(from.as_ref(), waits)).await
     }
 
-    /// All bytes of the file at `path` in the first root that has it.
+    /// What `make` makes, where it may take its time, of all bytes of the file at `path` in the first root that has
+    /// it.
     ///
     /// # Errors
     /// [`FileError`].
-    pub(super) async fn read(&self, path: RelPath) -> Result<Vec<u8>, FileError> {
-        self.run(move |shelf, _| shelf.read(&path)).await
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        path: RelPath,
+        make: impl FnOnce(Vec<u8>) -> T + Send + 'static,
+    ) -> Result<T, FileError> {
+        self.run(move |shelf, _| shelf.read(&path).map(make)).await
     }
 
     /// Puts `bytes` at `path` in the first root, whole or not at all.
@@ -239,6 +243,19 @@ pub enum RootError {
         /// What the system says.
         cause: Errno,
     },
+    /// What is mounted below it could not be told from what lies there.
+    #[error(
+        "{} cannot be served safely here: the system has neither openat2 (Linux 5.6, or a filter of system calls \
+         forbids it) nor ids of mounts (Linux 5.8), so a folder mounted from elsewhere would be entered; take it out, \
+         or allow one of the two",
+        .path.display()
+    )]
+    Mounts {
+        /// The setting.
+        key: String,
+        /// The folder.
+        path: PathBuf,
+    },
     /// One of its patterns is none.
     #[error("one is no glob: {problem}")]
     Pattern {
@@ -253,7 +270,7 @@ impl RootError {
     /// The setting to change.
     pub fn key(&self) -> &str {
         match self {
-            Self::Folder { key, .. } | Self::Pattern { key, .. } => key,
+            Self::Folder { key, .. } | Self::Mounts { key, .. } | Self::Pattern { key, .. } => key,
         }
     }
 }

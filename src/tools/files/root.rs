@@ -14,7 +14,7 @@ use super::{
     fault::FileError,
     path::RelPath,
     patterns::Patterns,
-    way::{self, Way},
+    way::{self, NoWay, Way},
 };
 
 /// How often something is looked at again that was replaced while we looked.
@@ -38,8 +38,8 @@ impl Root {
     /// Opens the folder at `path`, which may be a link: that one is the operator's word.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) fn open(path: &Path, patterns: Patterns, max_size: u64) -> Result<Self, Errno> {
+    /// [`NoWay`].
+    pub(super) fn open(path: &Path, patterns: Patterns, max_size: u64) -> Result<Self, NoWay> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(path, flags, Mode::empty())?;
         let way = Way::probe(folder.as_fd())?;

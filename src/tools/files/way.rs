@@ -29,25 +29,42 @@ pub(super) enum Way {
     /// By `openat2` (Linux 5.6), in one step.
     Kernel,
     /// Folder by folder, each opened below the one before without following a link: where a kernel or a filter
-    /// of system calls does not let us have `openat2`.
+    /// of system calls does not let us have `openat2`. Mounts are told apart by their ids (Linux 5.8).
     Walk,
+}
+
+/// Why there is no safe way down from a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoWay {
+    /// The system does not tell mounts apart, so a folder that is mounted from elsewhere would be entered.
+    Mounts,
+    /// What the system says.
+    System(Errno),
+}
+
+impl From<Errno> for NoWay {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
 }
 
 impl Way {
     /// The way that works from `folder`.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) fn probe(folder: BorrowedFd<'_>) -> Result<Self, Errno> {
-        Self::by(Self::Kernel.open_once(folder, ".", OFlags::PATH | OFlags::DIRECTORY).map(drop))
+    /// [`NoWay`].
+    pub(super) fn probe(folder: BorrowedFd<'_>) -> Result<Self, NoWay> {
+        let asked = Self::Kernel.open_once(folder, ".", OFlags::PATH | OFlags::DIRECTORY).map(drop);
+        Self::by(asked, mount_of(folder).map(drop))
     }
 
-    /// The way, by what came of asking the kernel.
-    fn by(asked: Result<(), Errno>) -> Result<Self, Errno> {
-        match asked {
-            Ok(()) => Ok(Self::Kernel),
-            Err(Errno::NOSYS | Errno::PERM) => Ok(Self::Walk),
-            Err(errno) => Err(errno),
+    /// The way, by what came of asking the kernel for it, and for the mount.
+    fn by(asked: Result<(), Errno>, mount: Result<(), Errno>) -> Result<Self, NoWay> {
+        match (asked, mount) {
+            (Ok(()), _) => Ok(Self::Kernel),
+            (Err(Errno::NOSYS | Errno::PERM), Ok(())) => Ok(Self::Walk),
+            (Err(Errno::NOSYS | Errno::PERM), Err(Errno::NOSYS)) => Err(NoWay::Mounts),
+            (Err(Errno::NOSYS | Errno::PERM), Err(errno)) | (Err(errno), _) => Err(errno.into()),
         }
     }
 
@@ -113,14 +130,23 @@ fn step(folder: BorrowedFd<'_>, name: &str, flags: OFlags, here: Mount) -> Resul
     if mount_of(opened.as_fd())? == here { Ok(opened) } else { Err(Errno::XDEV) }
 }
 
-/// Which mount something is on: the device, and the mount's own id where the kernel tells it (Linux 5.8).
-type Mount = (u64, Option<u64>);
+/// Which mount something is on: the device, and the mount's own id, since the same device can be mounted twice.
+type Mount = (u64, u64);
 
+/// `NOSYS` where the system does not tell the id.
 fn mount_of(opened: BorrowedFd<'_>) -> Result<Mount, Errno> {
     let device = fstat(opened)?.st_dev;
     let seen = statx(opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
-    let id = seen.ok().filter(|seen| seen.stx_mask & StatxFlags::MNT_ID.bits() != 0);
-    Ok((device, id.map(|seen| seen.stx_mnt_id)))
+    told(seen.map(|seen| (seen.stx_mask, seen.stx_mnt_id))).map(|id| (device, id))
+}
+
+/// The id of a mount, by what `statx` said of which members it filled in.
+fn told(said: Result<(u32, u64), Errno>) -> Result<u64, Errno> {
+    match said {
+        Ok((filled, id)) if filled & StatxFlags::MNT_ID.bits() != 0 => Ok(id),
+        Ok(_) | Err(Errno::PERM | Errno::INVAL) => Err(Errno::NOSYS),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Whether `seen` is a plain file that at most one name leads to.
@@ -139,12 +165,25 @@ mod tests {
 
     #[test]
     fn without_openat2_paths_are_walked() {
-        assert_eq!(Way::by(Ok(())), Ok(Way::Kernel));
+        assert_eq!(Way::by(Ok(()), Ok(())), Ok(Way::Kernel));
         for missing in [Errno::NOSYS, Errno::PERM] {
-            assert_eq!(Way::by(Err(missing)), Ok(Way::Walk), "{missing}");
+            assert_eq!(Way::by(Err(missing), Ok(())), Ok(Way::Walk), "{missing}");
         }
         for other in [Errno::NOENT, Errno::ACCESS, Errno::MFILE, Errno::INVAL] {
-            assert_eq!(Way::by(Err(other)), Err(other), "{other}");
+            assert_eq!(Way::by(Err(other), Ok(())), Err(NoWay::System(other)), "{other}");
         }
+    }
+
+    #[test]
+    fn without_openat2_and_without_ids_of_mounts_there_is_no_way() {
+        let filled = StatxFlags::MNT_ID.bits();
+        assert_eq!(told(Ok((filled, 7))), Ok(7));
+        for silent in [Ok((0, 0)), Err(Errno::NOSYS), Err(Errno::PERM), Err(Errno::INVAL)] {
+            let mount = told(silent).map(drop);
+            assert_eq!(Way::by(Err(Errno::NOSYS), mount), Err(NoWay::Mounts), "{silent:?}");
+            assert_eq!(Way::by(Ok(()), mount), Ok(Way::Kernel), "the kernel tells them apart by itself");
+        }
+        let broken = told(Err(Errno::MFILE)).map(drop);
+        assert_eq!(Way::by(Err(Errno::PERM), broken), Err(NoWay::System(Errno::MFILE)));
     }
 }

@@ -11,7 +11,7 @@ use super::{
     lines::{End, Lines},
     slots,
 };
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, WITHIN};
 
 /// Events that count as one use of a credential: one a request.
 const REQUESTS: [&str; 3] = ["tool.called", "tool.denied", "request.served"];
@@ -56,9 +56,12 @@ impl Filter {
     }
 }
 
-/// Whether `record` is of that request, or sums several up of which it is one.
+/// Whether `record` is of that request, or of a message that came in it, or sums several up of which it is one.
 fn concerns(record: &Record, request_id: &str) -> bool {
-    record.request_id.as_deref() == Some(request_id) || record.request_ids.iter().any(|id| id == request_id)
+    let within = record.detail.as_ref().and_then(|detail| detail.get(WITHIN)?.as_str());
+    record.request_id.as_deref() == Some(request_id)
+        || within == Some(request_id)
+        || record.request_ids.iter().any(|id| id == request_id)
 }
 
 fn event_fits(wanted: &str, event: &str) -> bool {
