@@ -8,11 +8,10 @@ use std::{path::Path, time::Duration};
 use portcullis::{
     actors::tokens::MintRequest,
     app,
-    policy::{CallTool, Permit},
     settings::{RateSettings, Settings},
     tools::{
-        AnyTool, Content, Hints, LocalFuture, Produced, Reply, Resource, ResourceBody, Schema, SchemaError,
-        Shown, Spec, Tool, ToolError,
+        AnyTool, Call, Content, Hints, LocalFuture, Produced, Reply, Resource, ResourceBody, Schema,
+        SchemaError, Shown, Spec, Tool, ToolError,
     },
 };
 use schemars::JsonSchema;
@@ -81,11 +80,7 @@ impl AnyTool for Fixture {
         Shown::schema()
     }
 
-    fn call<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Produced, ToolError>> {
+    fn call<'a>(&'a self, _: &'a str, _: &'a Call<'a>) -> LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(async { Shown((self.answer)()?).produce() })
     }
 }
@@ -98,7 +93,7 @@ impl Tool for SimpleText {
     type Args = Nothing;
     type Output = Shown;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Shown, ToolError> {
         Ok(Shown(vec![Content::Text("This is a simple text response for testing.".to_owned())]))
     }
 }

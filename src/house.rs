@@ -2,6 +2,8 @@
 
 mod errands;
 mod sights;
+mod spent;
+mod streams;
 mod toll;
 mod views;
 
@@ -18,13 +20,18 @@ pub use errands::{Errand, Errands};
 use hmac::Hmac;
 use sha2::Sha256;
 pub use sights::Sights;
+pub use spent::{Spend, Spent};
+pub use streams::{
+    MOST as MOST_STREAMS, MOST_OF_ONE as MOST_STREAMS_OF_ONE, NoPlace, OpenStream, Place, Streams,
+};
 pub use toll::toll;
-pub use views::Views;
+pub use views::{Told, Views};
 
 use crate::{
     actors::{
         api_keys::ApiKeys,
         audit::{Audit, Lane, insight::Insight},
+        changes::Changes,
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
@@ -33,6 +40,7 @@ use crate::{
         users::Users,
     },
     auth::{Against, Caches, Challenges, Grants},
+    domain::Seal,
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -86,6 +94,8 @@ pub struct Services {
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
     pub epoch: Epoch,
+    /// Tells what clients may have asked to be told of.
+    pub changes: Changes,
 }
 
 impl Services {
@@ -140,6 +150,12 @@ pub struct House {
     pub when_denied: WhenDenied,
     /// The HMAC state, key included, of argument digests.
     pub digest_key: Hmac<Sha256>,
+    /// Seals what calls that ask give to the client.
+    pub state_seal: Seal,
+    /// What of that counts once, and has counted.
+    pub spent: Spent,
+    /// The event streams that are open.
+    pub streams: Arc<Streams>,
     /// Credentials that this process has seen.
     pub sights: Sights,
     /// Requests that are done to their end, whoever hangs up.

@@ -92,7 +92,7 @@ impl<'a> Exchange<'a> {
         let mut record = Record::open(&self.worker.lane, id, (time, clock))?;
         record.describe(self.visit.path, self.headers.user_agent, self.visit.ip);
         let visit = Visit { request: id, time, clock, ..self.visit };
-        let new = Self::new(self.worker, self.uri, visit, record);
+        let new = Self::new(self.worker, (self.uri, self.all), visit, record);
         Ok(Self { headers: self.headers.clone(), began: self.began, ..new })
     }
 

@@ -12,15 +12,16 @@ use super::{
     answer::Answer,
     exchange::{Asked, Exchange},
     refusal::Refusal,
+    rounds,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
     house::WhenDenied,
-    policy::{self, CallTool, Denied, Permit},
+    policy::{self, CallTool, Denied},
     protocol::{Dress, Id, Raw, Tree},
     tools::{
-        Entry, Produced, ToolError, clean_name,
+        Ask, Asking, Call, Entry, Produced, ToolError, clean_name,
         hygiene::{self, Redacted},
     },
 };
@@ -44,23 +45,38 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
         .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
+    let dress = house.views.dress(asked.revision);
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = Tree::of_text(raw)?;
+    let (round, answers) = match asked.revision.is_modern() {
+        true => rounds::open(exchange, &asked, &arguments)?,
+        // Without a session nothing can be asked.
+        false => Default::default(),
+    };
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // The messages before it in a batch may have used up the time: then nothing is begun.
         if exchange.began.elapsed() >= house.limits.request_timeout {
             let late = Ran::failed(Outcome::Timeout, &ToolError::Timeout);
-            return late.answer(asked.id, house.views.dress(asked.revision));
+            return late.answer(asked.id, dress);
         }
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let ran = run(exchange, entry, &arguments, &permit).await?;
+    let capabilities = if asked.revision.is_modern() { asked.params.meta.capabilities() } else { "{}" };
+    let asking = Asking::new(capabilities, answers);
+    let call = Call::new(&permit).heard(exchange.progress).answered(&asking);
+    let ran = run(exchange, entry, &arguments, &call).await?;
+    if let Shown::Question = ran.shown {
+        let (questions, answers) = asking.into_parts();
+        let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
+        let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
+        return answer.map_or_else(without, Ok);
+    }
     if ran.redacted.count() > 0 {
         exchange.record.detail(&ran.redacted.detail());
     }
-    ran.answer(asked.id, house.views.dress(asked.revision))
+    ran.answer(asked.id, dress)
 }
 
 /// What running a tool came to, fit to be sent.
@@ -79,13 +95,20 @@ enum Shown {
     Unfit(String),
     /// Why it failed, for the model.
     Failed(String),
+    /// What it has asked.
+    Question,
+    /// What it has to ask, and cannot.
+    Dumb(Ask, String),
 }
 
 impl Ran {
     fn failed(outcome: Outcome, error: &ToolError) -> Self {
         let (text, redacted) = hygiene::failure(&error.to_string());
-        let is_unfit = matches!(error, ToolError::Arguments(_));
-        let shown = if is_unfit { Shown::Unfit(text) } else { Shown::Failed(text) };
+        let shown = match error {
+            ToolError::Arguments(_) => Shown::Unfit(text),
+            ToolError::CannotAsk(ask) => Shown::Dumb(*ask, text),
+            _ => Shown::Failed(text),
+        };
         Self { outcome, shown, redacted }
     }
 
@@ -98,7 +121,14 @@ impl Ran {
             Shown::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
-            Shown::Unfit(text) | Shown::Failed(text) => text,
+            Shown::Dumb(ask, text) if dress.revision.is_modern() => {
+                let required = json!({ ask.capability(): {} });
+                return Err(
+                    Refusal::new(Code::MissingCapability, text).with("requiredCapabilities", required)
+                );
+            }
+            Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
+            Shown::Question => ToolError::Unanswered.to_string(),
         };
         Ok(Answer::failure(dress.tool_failure(id, &text), self.outcome))
     }
@@ -109,12 +139,13 @@ async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
     arguments: &Tree<'_>,
-    permit: &Permit<CallTool>,
+    call: &Call<'_>,
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
-    let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %permit.principal().id);
+    let span =
+        tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %call.principal().id);
     let started = Instant::now();
-    let running = AssertUnwindSafe(entry.run(arguments, permit).instrument(span)).catch_unwind();
+    let running = AssertUnwindSafe(entry.run(arguments, call).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `run`; the operator's counts where it is the shorter one.
     let spent = started.saturating_duration_since(exchange.began);
     let limit = house.limits.request_timeout.saturating_sub(spent);
@@ -134,6 +165,10 @@ async fn run(
                 "tool broke its promise: a panic, or output against its schema"
             );
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
+        }
+        Ok(Err(ToolError::Unanswered)) => {
+            let asks = Ran { outcome: Outcome::Ok, shown: Shown::Question, redacted: Redacted::default() };
+            (Outcome::Ok, Ok(asks))
         }
         Ok(Err(error)) => {
             let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };

@@ -29,7 +29,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     };
     let (time, started) = (Timestamp::now(), Instant::now());
     let id = RequestId::at(time);
-    let _busy = Busy::with(&request);
+    let busy = Busy::with(&request);
     let (hold, payload) = Hold::of(request.headers(), payload.into_inner());
     let answer = match Record::open(&worker.lane, id, (time, started)) {
         Ok(record) => exchange(&worker, &request, payload, record).await,
@@ -39,7 +39,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
             answer
         }
     };
-    hold.until_sent(answer.into_response(&worker.house, id))
+    hold.until_sent(answer.into_response(&worker.house, id, busy))
 }
 
 /// Answers, then writes the record and, in durable mode, waits until it is on disk: only then may the
@@ -59,7 +59,7 @@ async fn exchange(
         path: request.path(),
         epoch: worker.house.services.epoch.now(),
     };
-    let mut exchange = Exchange::new(worker, request.uri(), visit, record);
+    let mut exchange = Exchange::new(worker, (request.uri(), request.headers()), visit, record);
     if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
         exchange.record.describe(request.path(), Field::Absent, ip);
@@ -77,7 +77,7 @@ async fn exchange(
         Ok((principal, body)) if era::says_modern(&exchange.headers) => {
             exchange.finish(principal, &body).await
         }
-        Ok(received) => detached::finish(exchange, request.headers(), received).await,
+        Ok(received) => detached::finish(exchange, received).await,
         Err(answer) => exchange.settle(answer).await,
     }
 }

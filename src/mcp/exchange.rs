@@ -4,7 +4,7 @@ use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     dev::Payload,
-    http::{Method as HttpMethod, Uri},
+    http::{Method as HttpMethod, Uri, header::HeaderMap},
 };
 use bytes::Bytes;
 
@@ -15,6 +15,7 @@ use super::{
     dispatch::Method,
     era::{self, Checked},
     refusal::Refusal,
+    stream,
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
@@ -25,7 +26,7 @@ use crate::{
     house::{House, Worker},
     policy::{self, CallTool},
     protocol::{self, Envelope, Id, Params, Revision},
-    tools::clean_name,
+    tools::{Progress, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -34,6 +35,8 @@ pub(super) struct Exchange<'a> {
     pub(super) worker: &'a Rc<Worker>,
     /// What it asks for.
     pub(super) uri: &'a Uri,
+    /// All of its headers.
+    pub(super) all: &'a HeaderMap,
     /// Its headers, as far as they decide anything.
     pub(super) headers: Headers<'a>,
     /// The same as far as limits are concerned.
@@ -46,6 +49,8 @@ pub(super) struct Exchange<'a> {
     pub(super) count: Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
+    /// Where a tool says how far it is, if the client hears of it.
+    pub(super) progress: Option<&'a Progress>,
 }
 
 /// A request of a known caller for a known method.
@@ -64,10 +69,15 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Exchange<'a> {
     /// One that has just begun, of which nothing has been looked at.
-    pub(super) fn new(worker: &'a Rc<Worker>, uri: &'a Uri, visit: Visit<'a>, record: Record) -> Self {
+    pub(super) fn new(
+        worker: &'a Rc<Worker>,
+        (uri, all): (&'a Uri, &'a HeaderMap),
+        visit: Visit<'a>,
+        record: Record,
+    ) -> Self {
         let (headers, began) = (Headers::default(), record.started());
         let count = Count::begin(&worker.house.metrics, began);
-        Self { worker, uri, headers, visit, record, began, count, rotated: None }
+        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, progress: None }
     }
 
     /// The house that serves it.
@@ -107,6 +117,9 @@ impl<'a> Exchange<'a> {
             return batch::answer(self, principal, body).await;
         }
         let answer = match Envelope::parse(body) {
+            Ok(envelope) if let Some(token) = stream::wanted(&self, &envelope) => {
+                return stream::answer(self, (principal, body), token).await;
+            }
             Ok(envelope) => self.message(principal, envelope).await,
             Err((error, id)) => self.nonsense(&principal, error.into(), id).await,
         };

@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError,
+    Call, Hints, Spec, Tool, ToolError,
     files::{FileError, Files, MAX_PATH, RelPath},
 };
-use crate::policy::{CallTool, Permit};
 
 /// `read_file`.
 pub struct ReadFile {
@@ -65,7 +64,7 @@ impl Tool for ReadFile {
     type Args = ReadArgs;
     type Output = FileContent;
 
-    async fn call(&self, args: ReadArgs, _: &Permit<CallTool>) -> Result<FileContent, ToolError> {
+    async fn call(&self, args: ReadArgs, _: &Call<'_>) -> Result<FileContent, ToolError> {
         let path = RelPath::parse(&args.path).map_err(FileError::from)?;
         let bytes = self.files.read(path).await?;
         let size = bytes.len() as u64;

@@ -2,10 +2,11 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
-use super::{AnyTool, Produced, Schema, SchemaError, Spec, ToolError, argument, descriptor::Descriptors};
+use super::{
+    AnyTool, Call, Produced, Schema, SchemaError, Spec, ToolError, argument, descriptor::Descriptors,
+};
 use crate::{
     domain::{Catalogue, Permission},
-    policy::{CallTool, Permit},
     protocol::{Revision, Tree},
 };
 
@@ -125,9 +126,9 @@ impl Entry {
     ///
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
-    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<Produced, ToolError> {
+    pub async fn run(&self, arguments: &Tree<'_>, call: &Call<'_>) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
-        let mut running = self.tool.call(arguments.text(), permit);
+        let mut running = self.tool.call(arguments.text(), call);
         // Many tools are done at once, and need no timer.
         let produced = match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,

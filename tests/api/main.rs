@@ -32,6 +32,7 @@ mod revocation;
 mod security_audit;
 mod signing;
 mod store_loss;
+mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
 mod surroundings;

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis::{
-    policy::{CallTool, Permit},
-    tools::{AnyTool, Hints, Spec, Tool, ToolError},
-};
+use portcullis::tools::{AnyTool, Call, Hints, Spec, Tool, ToolError};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -75,7 +72,7 @@ impl Tool for Echoes {
     type Args = Said;
     type Output = Echoed;
 
-    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Echoed, ToolError> {
+    async fn call(&self, said: Said, _: &Call<'_>) -> Result<Echoed, ToolError> {
         if said.fails {
             return Err(ToolError::Upstream(said.text));
         }
@@ -90,7 +87,7 @@ impl Tool for Copies {
     type Args = Said;
     type Output = Loud;
 
-    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Loud, ToolError> {
+    async fn call(&self, said: Said, _: &Call<'_>) -> Result<Loud, ToolError> {
         Ok(Loud { text: said.text })
     }
 }
@@ -100,7 +97,7 @@ impl Tool for Blares {
     type Args = Much;
     type Output = Loud;
 
-    async fn call(&self, much: Much, _: &Permit<CallTool>) -> Result<Loud, ToolError> {
+    async fn call(&self, much: Much, _: &Call<'_>) -> Result<Loud, ToolError> {
         Ok(Loud { text: "x".repeat(much.bytes) })
     }
 }
