@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api_keys;
+mod asking;
 mod calls;
 mod denied;
 mod eras;
@@ -19,6 +20,7 @@ mod hang_ups;
 mod key_rotation;
 mod ladder;
 mod limits;
+mod listen;
 mod lists;
 mod login;
 mod own_tool;

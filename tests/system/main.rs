@@ -37,3 +37,4 @@ mod slow;
 mod station;
 mod stop;
 mod strace;
+mod streams;

@@ -32,10 +32,9 @@ impl<T: DeserializeOwned> Form<T> {
         let members = whole.get("properties").and_then(Value::as_object).ok_or(SchemaError::NotAnObject)?;
         let members = members.iter().map(|(name, member)| Some((name.clone(), flat(member)?)));
         let members = members.collect::<Option<Map<_, _>>>().ok_or(SchemaError::NotFlat)?;
-        let mut schema = json!({ "type": "object", "properties": members });
-        if let Some(required) = whole.get("required") {
-            schema["required"] = required.clone();
-        }
+        // One in which nothing is required says so.
+        let required = whole.get("required").cloned().unwrap_or_else(|| json!([]));
+        let schema = json!({ "type": "object", "properties": members, "required": required });
         Ok(Self { schema: Schema::compile(schema)?, fits: PhantomData })
     }
 
