@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::{
     answer::Answer,
-    exchange::{Asked, Exchange},
+    exchange::{Asked, Exchange, Sought},
     refusal::Refusal,
     rounds,
 };
@@ -18,7 +18,7 @@ use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
     house::WhenDenied,
-    policy::{self, CallTool, Denied},
+    policy::Denied,
     protocol::{Dress, Id, Raw, Tree},
     tools::{
         Ask, Asking, Call, Entry, Produced, ToolError, clean_name,
@@ -30,20 +30,19 @@ use crate::{
 ///
 /// # Errors
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
-pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let raw = asked.params.arguments.map_or("{}", Raw::text);
     if !raw.starts_with('{') {
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    let Some(entry) = house.registry.find(&asked.tool) else {
+    let Some(Sought { entry, permit }) = asked.sought.take() else {
         exchange.record.tool_named(&asked.tool);
         return Err(unknown(&asked.tool));
     };
     exchange.record.tool(entry.spec().name);
-    let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
-        .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
+    let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
     let dress = house.views.dress(asked.revision);
     exchange.record.arguments(digest(&house.digest_key, raw));

@@ -15,7 +15,7 @@ use super::{
     dispatch::Method,
     era::{self, Checked},
     refusal::Refusal,
-    stream,
+    stream::{self, Heard},
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
@@ -24,9 +24,9 @@ use crate::{
     edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded},
     house::{House, Worker},
-    policy::{self, CallTool},
+    policy::{self, CallTool, Denied, Permit},
     protocol::{self, Envelope, Id, Params, Revision},
-    tools::{Progress, clean_name},
+    tools::{Entry, Progress, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -65,6 +65,16 @@ pub(super) struct Asked<'a> {
     pub(super) params: Params<'a>,
     /// The tool that a call names.
     pub(super) tool: Cow<'a, str>,
+    /// That tool, if there is one.
+    pub(super) sought: Option<Sought<'a>>,
+}
+
+/// A tool that a caller asks for.
+pub(super) struct Sought<'a> {
+    /// The tool.
+    pub(super) entry: &'a Entry,
+    /// Whether the caller may call it.
+    pub(super) permit: Result<Permit<CallTool>, Denied>,
 }
 
 impl<'a> Exchange<'a> {
@@ -111,19 +121,33 @@ impl<'a> Exchange<'a> {
         Ok((principal, body.bytes))
     }
 
-    /// Answers what stands in a body, and records it.
+    /// Answers what stands in the body of an older revision's request, and records it.
     pub(super) async fn finish(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
-        if protocol::begins_batch(body) && !era::says_modern(&self.headers) {
-            return batch::answer(self, principal, body).await;
+        if protocol::begins_batch(body) {
+            return Box::pin(batch::answer(self, principal, body)).await;
         }
-        let answer = match Envelope::parse(body) {
-            Ok(envelope) if let Some(token) = stream::wanted(&self, &envelope) => {
-                return stream::answer(self, (principal, body), token).await;
-            }
-            Ok(envelope) => self.message(principal, envelope).await,
-            Err((error, id)) => self.nonsense(&principal, error.into(), id).await,
-        };
-        self.settle(answer).await
+        match self.read(principal, body).await {
+            Ok(answer) => self.settle(answer).await,
+            Err(heard) => Box::pin(stream::answer(self, body, heard)).await,
+        }
+    }
+
+    /// Answers the one message that a body is.
+    ///
+    /// # Errors
+    /// Nothing is done yet: the client wants to hear how far its call is.
+    pub(super) async fn read<'b>(
+        &mut self,
+        principal: Arc<Principal>,
+        body: &'b [u8],
+    ) -> Result<Answer, Heard<'b>> {
+        match Envelope::parse(body) {
+            Ok(envelope) => match stream::wanted(self, &envelope) {
+                None => Ok(self.message(principal, envelope).await),
+                Some(token) => Err(Heard { principal, token }),
+            },
+            Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, error.into(), id)).await),
+        }
     }
 
     /// A refusal of what is no message. It costs like one.
@@ -271,11 +295,10 @@ impl<'a> Exchange<'a> {
         seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
     }
 
-    /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it
-    /// takes nothing from those who may.
-    fn priced(&self, principal: &Arc<Principal>, tool: &str) -> Option<&'static str> {
+    /// What a call asks for: the tool, and the decision whether this caller may call it.
+    fn sought(&self, principal: &Arc<Principal>, tool: &str) -> Option<Sought<'a>> {
         let entry = self.house().registry.find(tool)?;
-        policy::decide::<CallTool>(principal, entry.needs()).is_ok().then(|| entry.spec().name)
+        Some(Sought { entry, permit: policy::decide(principal, entry.needs()) })
     }
 
     /// The rungs from the envelope on.
@@ -288,11 +311,13 @@ impl<'a> Exchange<'a> {
             Some(_) => era::check(&envelope, &self.headers).map(Some),
             None => era::check_notification(&envelope, &self.headers).map(|()| None),
         };
-        let tool = match &checked {
-            Ok(Some(checked)) => self.priced(&principal, &checked.tool),
+        let sought = match &checked {
+            Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),
             _ => None,
         };
-        let _running = match self.charge(&principal, tool).await {
+        // A caller that may not call the tool pays as for any other request: it takes nothing from those who may.
+        let price = sought.as_ref().filter(|sought| sought.permit.is_ok());
+        let _running = match self.charge(&principal, price.map(|sought| sought.entry.spec().name)).await {
             Ok(running) => running,
             Err(over) => return self.refused(&over, envelope.id),
         };
@@ -304,7 +329,7 @@ impl<'a> Exchange<'a> {
         };
         let answer = match method.filter(|method| method.is_in(revision)) {
             Some(method) => {
-                let asked = Asked { principal, id, revision, params: envelope.params, tool };
+                let asked = Asked { principal, id, revision, params: envelope.params, tool, sought };
                 method.answer(self, asked).await
             }
             None => {

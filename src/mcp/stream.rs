@@ -48,12 +48,17 @@ pub(super) fn wanted<'a>(exchange: &Exchange<'_>, envelope: &Envelope<'a>) -> Op
     may.then_some(token)
 }
 
-/// Answers the call in `body`, telling whoever has sent `token` how far it is.
-pub(super) async fn answer(
-    exchange: Exchange<'_>,
-    (principal, body): (Arc<Principal>, &[u8]),
-    token: &str,
-) -> Answer {
+/// Whoever wants to hear how far its call is.
+pub(super) struct Heard<'b> {
+    /// Who is calling.
+    pub(super) principal: Arc<Principal>,
+    /// The token of the notifications, JSON text.
+    pub(super) token: &'b str,
+}
+
+/// Answers the call in `body`, telling how far it is.
+pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>) -> Answer {
+    let Heard { principal, token } = heard;
     let is_modern = era::says_modern(&exchange.headers);
     let errand = if is_modern { None } else { exchange.house().errands.begin() };
     let (id, rotated, house) = (exchange.record.id(), exchange.rotated, exchange.house());
