@@ -1,18 +1,20 @@
-//! A server for the official conformance suite of MCP: the fixtures that need only tools, through the library,
-//! with authentication on.
+//! A server for the official conformance suite of MCP: the fixtures that are tools, through the library, with
+//! authentication on.
 //!
 //! `cargo run --release --example conformance -- --port 8090` prints a token on its first line.
+
+#[path = "conformance/asking.rs"]
+mod asking;
 
 use std::{path::Path, time::Duration};
 
 use portcullis::{
     actors::tokens::MintRequest,
     app,
-    policy::{CallTool, Permit},
     settings::{RateSettings, Settings},
     tools::{
-        AnyTool, Content, Hints, LocalFuture, Produced, Reply, Resource, ResourceBody, Schema, SchemaError,
-        Shown, Spec, Tool, ToolError,
+        AnyTool, Call, Content, Hints, LocalFuture, Produced, Reply, Resource, ResourceBody, Schema,
+        SchemaError, Shown, Spec, Tool, ToolError,
     },
 };
 use schemars::JsonSchema;
@@ -61,10 +63,13 @@ const fn spec(name: &'static str, about: &'static str) -> Spec {
     Spec { name, title: name, about, needs: PERMISSION, hints: Hints::READ, cost: 1, deadline }
 }
 
-/// A tool that shows the same whenever it is called.
+/// What a fixture shows.
+type Answer = Result<Vec<Content>, ToolError>;
+
+/// A tool that shows what one function says.
 struct Fixture {
     spec: &'static Spec,
-    answer: fn() -> Result<Vec<Content>, ToolError>,
+    answer: fn(&Call<'_>) -> Answer,
     schema: Option<&'static str>,
 }
 
@@ -81,12 +86,8 @@ impl AnyTool for Fixture {
         Shown::schema()
     }
 
-    fn call<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Produced, ToolError>> {
-        Box::pin(async { Shown((self.answer)()?).produce() })
+    fn call<'a>(&'a self, _: &'a str, call: &'a Call<'a>) -> LocalFuture<'a, Result<Produced, ToolError>> {
+        Box::pin(async move { Shown((self.answer)(call)?).produce() })
     }
 }
 
@@ -98,7 +99,7 @@ impl Tool for SimpleText {
     type Args = Nothing;
     type Output = Shown;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Shown, ToolError> {
         Ok(Shown(vec![Content::Text("This is a simple text response for testing.".to_owned())]))
     }
 }
@@ -139,15 +140,17 @@ const DIALECT: Spec = spec("json_schema_2020_12_tool", "Has a schema with much i
 
 fn fixtures() -> Vec<Box<dyn AnyTool>> {
     let plain = |spec, answer| Box::new(Fixture { spec, answer, schema: None });
-    vec![
+    let mut all: Vec<Box<dyn AnyTool>> = vec![
         Box::new(SimpleText),
-        plain(&IMAGE, || Ok(vec![image()])),
-        plain(&AUDIO, || Ok(vec![audio()])),
-        plain(&EMBEDDED, || Ok(vec![embedded()])),
-        plain(&MIXED, || Ok(mixed())),
-        plain(&ERROR, || Err(failure())),
-        Box::new(Fixture { spec: &DIALECT, answer: || Ok(Vec::new()), schema: Some(SCHEMA) }),
-    ]
+        plain(&IMAGE, |_| Ok(vec![image()])),
+        plain(&AUDIO, |_| Ok(vec![audio()])),
+        plain(&EMBEDDED, |_| Ok(vec![embedded()])),
+        plain(&MIXED, |_| Ok(mixed())),
+        plain(&ERROR, |_| Err(failure())),
+        Box::new(Fixture { spec: &DIALECT, answer: |_| Ok(Vec::new()), schema: Some(SCHEMA) }),
+    ];
+    all.extend(asking::fixtures());
+    all
 }
 
 /// Development in a directory of its own, without limits that a suite could reach.
@@ -179,6 +182,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = settings(&data_dir, port()?)?;
     let served: Result<(), Box<dyn std::error::Error>> = actix::System::new().block_on(async {
         let server = app::start(&settings, fixtures()).await?;
+        asking::CHANGES.get_or_init(|| server.changes().clone());
         let minted = server
             .tokens()
             .mint(MintRequest {

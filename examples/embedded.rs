@@ -8,9 +8,8 @@ use std::{path::Path, time::Duration};
 use portcullis::{
     actors::tokens::MintRequest,
     app,
-    policy::{CallTool, Permit},
     settings::Settings,
-    tools::{Hints, Spec, Tool, ToolError},
+    tools::{Call, Hints, Spec, Tool, ToolError},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +49,7 @@ impl Tool for RollDice {
     type Args = Dice;
     type Output = Rolled;
 
-    async fn call(&self, args: Dice, _: &Permit<CallTool>) -> Result<Rolled, ToolError> {
+    async fn call(&self, args: Dice, _: &Call<'_>) -> Result<Rolled, ToolError> {
         let sum = (0..args.dice).map(|_| rand::random_range(1..=args.sides)).sum();
         Ok(Rolled { sum })
     }

@@ -3,6 +3,8 @@
 mod answers;
 mod errands;
 mod sights;
+mod spent;
+mod streams;
 mod toll;
 mod views;
 
@@ -20,14 +22,19 @@ pub use errands::{Errand, Errands};
 use hmac::Hmac;
 use sha2::Sha256;
 pub use sights::Sights;
+pub use spent::{Spend, Spent};
+pub use streams::{
+    MOST as MOST_STREAMS, MOST_OF_ONE as MOST_STREAMS_OF_ONE, NoPlace, OpenStream, StreamPlace, Streams,
+};
 use tokio::sync::watch;
 pub use toll::toll;
-pub use views::Views;
+pub use views::{Told, Views};
 
 use crate::{
     actors::{
         api_keys::ApiKeys,
         audit::{Audit, Lane, insight::Insight},
+        changes::Changes,
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
@@ -36,6 +43,7 @@ use crate::{
         users::Users,
     },
     auth::{Against, Caches, Challenges, Grants},
+    domain::Seal,
     edge::{Guard, Proxies},
     policy::Roles,
     settings,
@@ -89,6 +97,8 @@ pub struct Services {
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
     pub epoch: Epoch,
+    /// Tells what clients may have asked to be told of.
+    pub changes: Changes,
 }
 
 impl Services {
@@ -143,6 +153,12 @@ pub struct House {
     pub when_denied: WhenDenied,
     /// The HMAC state, key included, of argument digests.
     pub digest_key: Hmac<Sha256>,
+    /// Seals what calls that ask give to the client.
+    pub state_seal: Seal,
+    /// What of that counts once, and has counted.
+    pub spent: Spent,
+    /// The event streams that are open.
+    pub streams: Arc<Streams>,
     /// Credentials that this process has seen.
     pub sights: Sights,
     /// Requests on `/auth/…` that are done to their end, whoever hangs up.

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod changes;
 pub mod epoch;
 pub mod feed;
 mod freshness;

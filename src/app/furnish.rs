@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use super::AppError;
 use crate::{
     auth::{Challenges, Grants, grants::Lives},
+    domain::Seal,
     edge::{Guard, HostRule, Proxies},
-    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Views},
+    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, Views},
     oauth,
     policy::Roles,
     settings::Settings,
@@ -19,7 +20,8 @@ use crate::{
     tools::Registry,
 };
 
-/// The house of these settings. `digest_key` keys the digests of arguments.
+/// The house of these settings. `digest_key` keys the digests of arguments, `state_key` what calls that ask give
+/// to their clients.
 ///
 /// # Errors
 /// [`AppError::Setting`].
@@ -27,7 +29,7 @@ pub(super) fn house(
     settings: &Settings,
     services: Services,
     (roles, registry): (Roles, Registry),
-    (metrics, digest_key): (Arc<Metrics>, [u8; 32]),
+    (metrics, digest_key, state_key): (Arc<Metrics>, [u8; 32], [u8; 32]),
     stores: &Stores,
 ) -> Result<House, AppError> {
     let hosts = settings.server.allowed_hosts.iter().map(|host| {
@@ -57,6 +59,10 @@ pub(super) fn house(
         },
         when_denied: settings.policy.denied.into(),
         digest_key: digest_state(&digest_key)?,
+        state_seal: Seal::new(&state_key, "tools/call requestState")
+            .ok_or_else(|| wrong("store.url", "the ring of states keys no seal"))?,
+        spent: Spent::default(),
+        streams: Arc::default(),
         sights: Sights::default(),
         // As many as there may be connections, so that whoever holds connections keeps nobody else from it.
         errands: Errands::new(connections),

@@ -21,7 +21,7 @@ use super::{
     stores,
 };
 use crate::{
-    actors::{tokens::Tokens, users::Users},
+    actors::{changes::Changes, tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
     mcp,
@@ -32,6 +32,8 @@ use crate::{
 
 /// The ring of the store that keys argument digests.
 const DIGEST_RING: &str = "audit.arguments";
+/// The ring of the store that keys what calls that ask give to their clients.
+const STATE_RING: &str = "mcp.state";
 
 /// What serves one listener; it ends when it is told to, or because it cannot serve any more.
 type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -77,7 +79,8 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
     let digest_key = stores.rings.secret(DIGEST_RING).await?;
-    let house = house(settings, services, (roles, registry), (metrics, digest_key), &stores)?;
+    let state_key = stores.rings.secret(STATE_RING).await?;
+    let house = house(settings, services, (roles, registry), (metrics, digest_key, state_key), &stores)?;
     let house = Data::new(house);
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
@@ -123,6 +126,11 @@ impl Server {
     /// The accounts.
     pub fn users(&self) -> &Users {
         &self.house.services.users
+    }
+
+    /// Tells clients that listen of changes: that the tools of this server are others now, for example.
+    pub fn changes(&self) -> &Changes {
+        &self.house.services.changes
     }
 
     /// Serves until SIGTERM or SIGINT: then takes nothing new, finishes what is in flight within

@@ -9,6 +9,7 @@ use crate::{
     actors::{
         api_keys::{ApiKeys, RotationRules},
         audit::{Audit, AuditConfig, insight::Insight},
+        changes::Changes,
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
@@ -78,7 +79,17 @@ pub(super) async fn services(
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services { tokens, users, keys, audit, insight: insight.clone(), feed, limiter, epoch })
+    Ok(Services {
+        tokens,
+        users,
+        keys,
+        audit,
+        insight: insight.clone(),
+        feed,
+        limiter,
+        epoch,
+        changes: Changes::default(),
+    })
 }
 
 /// How the audit log of these settings is kept.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     actors::api_keys::{KeyError, KeyHandle, WhyRefused},
-    domain::{ApiKey, KeyDigest, Principal, PrincipalKind, Recorded},
+    domain::{ApiKey, KeyDigest, Principal, PrincipalKind, Recorded, Timestamp},
     policy::standing,
 };
 
@@ -69,7 +69,45 @@ pub(super) async fn authenticate(
     Err(KeyError::Full.into())
 }
 
+/// What is kept of a key to look at it again.
+#[derive(Debug)]
+pub(super) struct KeyProof {
+    digest: KeyDigest,
+    handle: Arc<KeyHandle>,
+}
+
+impl KeyProof {
+    /// Whether it has ended.
+    pub(super) fn is_over(&self, against: Against<'_>, now: Timestamp) -> bool {
+        against.keys.holds(self.handle.key(), now).is_err()
+    }
+
+    /// Whether nothing about the key has changed.
+    pub(super) fn is_open(&self) -> bool {
+        self.handle.is_open()
+    }
+
+    /// Who its owner is now; a key that has changed is read again, which is no use of it.
+    pub(super) async fn renew(
+        &mut self,
+        against: Against<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, KeyError> {
+        if !self.handle.is_open() {
+            self.handle = against.keys.look(&self.digest, now).await?;
+        }
+        principal(self.handle.key(), against).map(|(principal, _)| Arc::new(principal))
+    }
+}
+
 impl KeyCache {
+    /// What to keep of the key `text`, if this worker has seen it.
+    pub(super) fn proof(&self, text: &str) -> Option<KeyProof> {
+        let digest = KeyDigest::of(text).ok()?;
+        let handle = Arc::clone(&self.0.peek(digest.as_bytes())?.handle);
+        Some(KeyProof { digest, handle })
+    }
+
     /// Whether this worker has seen the key `text`, and it has not changed since.
     pub(super) fn knows(&self, text: &str) -> bool {
         let seen = KeyDigest::of(text).ok().and_then(|digest| self.0.peek(digest.as_bytes()));

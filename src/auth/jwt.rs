@@ -176,7 +176,36 @@ fn principal(claims: &AccessClaims, against: Against<'_>) -> Result<(Principal, 
     Ok((principal, unknown))
 }
 
+/// What is kept of a token to look at it again.
+#[derive(Debug)]
+pub(super) struct TokenProof {
+    until: Option<Timestamp>,
+    claims: Box<AccessClaims>,
+}
+
+impl TokenProof {
+    /// Whether it has ended, or the key that signed it has retired.
+    pub(super) fn is_over(&self, against: Against<'_>, now: Timestamp) -> bool {
+        has_ended(self.claims.exp, against.tokens.leeway(), now)
+            || self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Who its subject is now.
+    pub(super) fn renew(&self, against: Against<'_>) -> Result<Arc<Principal>, TokenError> {
+        if against.tokens.is_revoked(&self.claims) {
+            return Err(TokenError::Revoked);
+        }
+        principal(&self.claims, against).map(|(principal, _)| Arc::new(principal))
+    }
+}
+
 impl TokenCache {
+    /// What to keep of `token`, if this worker has verified it.
+    pub(super) fn proof(&self, token: &str) -> Option<TokenProof> {
+        let seen = self.seen.peek(&self.digest(token))?;
+        Some(TokenProof { until: seen.until, claims: seen.claims.clone() })
+    }
+
     /// Whether this worker has verified `token` and not found it ended since; nothing is verified.
     pub(super) fn knows(&self, token: &str) -> bool {
         self.seen.peek(&self.digest(token)).is_some()

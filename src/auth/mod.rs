@@ -7,9 +7,11 @@ mod challenge;
 mod credential;
 pub mod grants;
 mod jwt;
+mod proof;
 
 pub use caller::{At, Caches, authenticate};
 pub use challenge::Challenges;
 pub use credential::{Credential, CredentialError};
 pub use grants::{GrantError, Grants};
 pub use jwt::{Against, AuthError, Authenticated};
+pub use proof::{Look, Proof};

@@ -48,6 +48,8 @@ pub struct Headers<'a> {
     pub content_length: Field<'a>,
     /// `Accept`, which may stand more than once: whether one of ours is in it; `None` if it is not there.
     pub accepts: Option<bool>,
+    /// The same, if it stands once.
+    pub accept: Field<'a>,
     /// `Authorization`.
     pub authorization: Field<'a>,
     /// `X-API-Key`.
@@ -84,13 +86,21 @@ impl<'a> Headers<'a> {
                 "mcp-name" => &mut found.name,
                 "accept" => {
                     found.accepts = Some(found.accepts == Some(true) || takes_ours(value));
-                    continue;
+                    &mut found.accept
                 }
                 _ => continue,
             };
             field.add(value);
         }
         found
+    }
+
+    /// Whether the client takes an event stream. One that says nothing, or says it in several headers, is not sent
+    /// one that it has not asked for.
+    pub fn takes_events(&self) -> bool {
+        let Some(accept) = self.accept.text() else { return false };
+        let taken = ["text/event-stream", "text/*", "*/*"];
+        accept.split(',').any(|range| taken.iter().any(|taken| bare(range).eq_ignore_ascii_case(taken)))
     }
 
     /// The length that the client announces for its body, if it announces one that is a number.

@@ -35,6 +35,22 @@ pub struct Views {
     lists: [Lists; 3],
 }
 
+/// What this server tells subscriptions of, beside its tools.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Told {
+    /// Which prompts there are.
+    pub prompts: bool,
+    /// Which resources there are, and what they hold.
+    pub resources: bool,
+}
+
+impl Told {
+    /// Whether `caller` may be told what the resource of that URI holds.
+    pub fn sees(self, _caller: &Arc<Principal>, _uri: &str) -> bool {
+        self.resources
+    }
+}
+
 /// Lists of one shape.
 type Lists = RwLock<HashMap<PermissionSet, Bytes>>;
 
@@ -47,12 +63,12 @@ impl Views {
             "Every tool call is authenticated, authorised and recorded. tools/list shows exactly the tools that \
              your credential may call; a refusal names what is missing."
         );
-        let shared = format!("\"capabilities\":{{\"tools\":{{}}}},\"instructions\":{instructions}");
+        let shared = format!("\"instructions\":{instructions}");
         Self {
             discover: format!(
-                "\"supportedVersions\":{versions},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
+                "\"supportedVersions\":{versions},\"capabilities\":{{\"tools\":{{\"listChanged\":true}}}},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
             ),
-            introduction: format!("{shared},\"serverInfo\":{info}"),
+            introduction: format!("\"capabilities\":{{\"tools\":{{}}}},{shared},\"serverInfo\":{info}"),
             stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
             lists: Default::default(),
@@ -62,6 +78,22 @@ impl Views {
     /// How results of `revision` look.
     pub fn dress(&self, revision: Revision) -> Dress<'_> {
         Dress { revision, stamp: &self.stamp }
+    }
+
+    /// What subscriptions are told of beside the tools.
+    pub fn told(&self) -> Told {
+        Told::default()
+    }
+
+    /// Whether whoever may do `one` sees other tools than whoever may do `other`.
+    pub fn tools_differ(&self, one: PermissionSet, other: PermissionSet) -> bool {
+        one.intersection(self.relevant) != other.intersection(self.relevant)
+    }
+
+    /// The `_meta` member of the result that ends the subscription `id`, JSON text.
+    pub fn stamp_with(&self, id: &str) -> String {
+        let open = self.stamp.strip_suffix('}').unwrap_or_default();
+        format!("{open},\"io.modelcontextprotocol/subscriptionId\":{id}}}")
     }
 
     /// The members of the answer to a handshake that agrees on `revision`.

@@ -14,19 +14,36 @@ use actix_web::{
 use super::refusal::Refusal;
 use crate::{
     domain::{Outcome, RequestId, Rotated},
-    edge,
+    edge::{self, Busy},
     error::{Code, Quota},
     house::{House, Place},
     protocol::Id,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Proxies that collect answers before they pass them on let this one through as it comes.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// One answer, whole.
+/// What an answer of events is made of.
+pub(super) struct Events {
+    /// The events.
+    pub(super) body: BoxBody,
+    /// Keeps what says that a handler runs, for as long as one does.
+    pub(super) hold: Box<dyn FnOnce(Busy)>,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events(..)")
+    }
+}
+
+/// One answer: whole, or begun and told as events.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     body: Vec<u8>,
+    events: Option<Box<Events>>,
     /// How the record says it ended.
     pub(super) outcome: Outcome,
     /// Why, if not well.
@@ -47,6 +64,7 @@ impl Answer {
         Self {
             status: StatusCode::OK,
             body,
+            events: None,
             outcome: Outcome::Ok,
             code: None,
             rotated: None,
@@ -56,6 +74,11 @@ impl Answer {
             close: false,
             places: Vec::new(),
         }
+    }
+
+    /// A stream of events.
+    pub(super) fn events(events: Events) -> Self {
+        Self { events: Some(Box::new(events)), ..Self::ok(Vec::new()) }
     }
 
     /// A tool's own failure, which travels as a result.
@@ -73,6 +96,7 @@ impl Answer {
         Self {
             status: refusal.status,
             body: refusal.render(id, request_id),
+            events: None,
             outcome: Outcome::of(refusal.code),
             code: Some(refusal.code),
             rotated: None,
@@ -132,12 +156,16 @@ impl Answer {
         Self { close: true, ..self }
     }
 
-    /// As an HTTP response.
-    pub(super) fn into_response(self, house: &House, request_id: RequestId) -> HttpResponse {
-        let body = if self.places.is_empty() {
-            BoxBody::new(self.body)
-        } else {
-            BoxBody::new(edge::Portions::of(self.body, self.places))
+    /// As an HTTP response; `busy` says that a handler runs.
+    pub(super) fn into_response(self, house: &House, request_id: RequestId, busy: Busy) -> HttpResponse {
+        let is_events = self.events.is_some();
+        let body = match self.events {
+            Some(events) => {
+                (events.hold)(busy);
+                events.body
+            }
+            None if self.places.is_empty() => BoxBody::new(self.body),
+            None => BoxBody::new(edge::Portions::of(self.body, self.places)),
         };
         let mut response = HttpResponse::with_body(self.status, body);
         let headers = response.headers_mut();
@@ -151,7 +179,10 @@ impl Answer {
         if house.over_tls {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, edge::STRICT_TRANSPORT);
         }
-        if self.status != StatusCode::ACCEPTED {
+        if is_events {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        } else if self.status != StatusCode::ACCEPTED {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         for (name, value) in self.rotated.into_iter().flat_map(edge::deprecation) {

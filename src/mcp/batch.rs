@@ -134,7 +134,7 @@ impl<'a> Exchange<'a> {
         record.within(within);
         // What is over a limit has no record but the limiter's, which names the request of HTTP.
         let visit = Visit { request: within, time, clock, ..self.visit };
-        let new = Self::new(self.worker, self.uri, visit, record);
+        let new = Self::new(self.worker, (self.uri, self.all), visit, record);
         Ok(Self { headers: self.headers.clone(), began: self.began, ..new })
     }
 

@@ -16,15 +16,16 @@ use super::{
     exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
     refusal::Refusal,
+    rounds,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
     house::{LARGE, WhenDenied},
-    policy::{CallTool, Denied, Permit},
+    policy::Denied,
     protocol::{Dress, Id, Revision, Tree},
     tools::{
-        Entry, Produced, ToolError, clean_name,
+        Ask, Asking, Call, Entry, Produced, ToolError, clean_name,
         hygiene::{self, Redacted},
     },
 };
@@ -33,39 +34,53 @@ use crate::{
 ///
 /// # Errors
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
-pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
-    let arguments = asked.params.arguments.map_or_else(|| Tree::of_text("{}"), Ok)?;
+    let arguments = asked.params.arguments.take().map_or_else(|| Tree::of_text("{}"), Ok)?;
     if !arguments.is_object() {
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    let Some(Sought { entry, permit }) = asked.sought else {
+    let Some(Sought { entry, permit }) = asked.sought.take() else {
         exchange.record.tool_named(&asked.tool);
         return Err(unknown(&asked.tool));
     };
     exchange.record.tool(entry.spec().name);
     let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
+    let dress = house.views.dress(asked.revision);
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
     exchange.record.arguments(digest(&house.digest_key, arguments.text()));
     // The messages before it in a batch may have used up the time: then nothing is begun.
     if exchange.began.elapsed() >= house.limits.request_timeout {
         house.metrics.tool_call(entry.spec().name, Outcome::Timeout, Duration::ZERO);
-        let late = Ran::failed(Outcome::Timeout, &ToolError::Timeout);
-        return late.answer(asked.id, house.views.dress(asked.revision));
+        return Ran::failed(Outcome::Timeout, &ToolError::Timeout).answer(asked.id, dress);
     }
+    let (round, answers) = match asked.revision.is_modern() {
+        true => rounds::open(exchange, &asked, &arguments)?,
+        // Without a session nothing can be asked.
+        false => Default::default(),
+    };
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
         // What it changes must not happen without a trace, even if we die while it runs.
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let ran = run(exchange, entry, &arguments, (&permit, asked.id, asked.revision)).await?;
+    let capabilities = if asked.revision.is_modern() { asked.params.meta.capabilities() } else { "{}" };
+    let asking = Asking::new(capabilities, answers);
+    let call = Call::new(&permit).heard(exchange.progress).answered(&asking);
+    let ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
+    if let Shown::Question = ran.shown {
+        let (questions, answers) = asking.into_parts();
+        let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
+        let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
+        return answer.map_or_else(without, Ok);
+    }
     if ran.redacted.count() > 0 {
         exchange.record.detail(&ran.redacted.detail());
     }
-    ran.answer(asked.id, house.views.dress(asked.revision))
+    ran.answer(asked.id, dress)
 }
 
 /// What running a tool came to, fit to be sent.
@@ -86,13 +101,20 @@ enum Shown {
     Unfit(String),
     /// Why it failed, for the model.
     Failed(String),
+    /// What it has asked.
+    Question,
+    /// What it has to ask, and cannot.
+    Dumb(Ask, String),
 }
 
 impl Ran {
     fn failed(outcome: Outcome, error: &ToolError) -> Self {
         let (text, redacted) = hygiene::failure(&error.to_string());
-        let is_unfit = matches!(error, ToolError::Arguments(_));
-        let shown = if is_unfit { Shown::Unfit(text) } else { Shown::Failed(text) };
+        let shown = match error {
+            ToolError::Arguments(_) => Shown::Unfit(text),
+            ToolError::CannotAsk(ask) => Shown::Dumb(*ask, text),
+            _ => Shown::Failed(text),
+        };
         Self { outcome, shown, redacted }
     }
 
@@ -106,7 +128,14 @@ impl Ran {
             Shown::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
-            Shown::Unfit(text) | Shown::Failed(text) => text,
+            Shown::Dumb(ask, text) if dress.revision.is_modern() => {
+                let required = json!({ ask.capability(): {} });
+                return Err(
+                    Refusal::new(Code::MissingCapability, text).with("requiredCapabilities", required)
+                );
+            }
+            Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
+            Shown::Question => ToolError::Unanswered.to_string(),
         };
         Ok(Answer::failure(dress.tool_failure(id, &text), self.outcome))
     }
@@ -117,12 +146,13 @@ async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
     arguments: &Tree<'_>,
-    (permit, id, revision): (&Permit<CallTool>, Id<'_>, Revision),
+    (call, id, revision): (&Call<'_>, Id<'_>, Revision),
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
-    let span = tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %permit.principal().id);
+    let span =
+        tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %call.principal().id);
     let started = Instant::now();
-    let running = AssertUnwindSafe(entry.begin(arguments, permit).instrument(span)).catch_unwind();
+    let running = AssertUnwindSafe(entry.begin(arguments, call).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `begin`; the operator's counts where it is the shorter one.
     let spent = started.saturating_duration_since(exchange.began);
     let limit = house.limits.request_timeout.saturating_sub(spent);
@@ -133,7 +163,7 @@ async fn run(
     };
     let ended = match ended {
         Ok(Ok(produced)) if produced.size() > LARGE => {
-            let to = (&permit.principal().id, id, revision);
+            let to = (&call.principal().id, id, revision);
             let finished = large::finish(exchange, entry, produced, to).await.inspect_err(|_no_room| {
                 house.metrics.tool_call(entry.spec().name, Outcome::Failed, started.elapsed());
             });
@@ -152,6 +182,10 @@ async fn run(
                 "tool broke its promise: a panic, or output against its schema"
             );
             (Outcome::Failed, Err(Refusal::new(Code::Internal, "internal error")))
+        }
+        Ok(Err(ToolError::Unanswered)) => {
+            let asks = Ran { outcome: Outcome::Ok, shown: Shown::Question, redacted: Redacted::default() };
+            (Outcome::Ok, Ok(asks))
         }
         Ok(Err(error)) => {
             let outcome = if matches!(error, ToolError::Timeout) { Outcome::Timeout } else { Outcome::Error };

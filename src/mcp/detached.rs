@@ -16,10 +16,11 @@ use crate::{
     edge::{Headers, Record},
     error::Code,
     house::{Errand, Worker},
+    tools::Progress,
 };
 
 /// An exchange with all that it needs when its connection is gone.
-struct Detached {
+pub(super) struct Detached {
     worker: Rc<Worker>,
     uri: Uri,
     headers: HeaderMap,
@@ -28,45 +29,60 @@ struct Detached {
     rotated: Option<Rotated>,
     principal: Arc<Principal>,
     body: Bytes,
-    _errand: Errand,
+    progress: Option<Rc<Progress>>,
+    /// For one that goes on without its client.
+    _errand: Option<Errand>,
 }
 
 /// Answers what stands in the body of `exchange`, in a task of its own that is bounded by the deadlines of
 /// tools. Where all places for such tasks are taken, it ends with its connection, which bounds it too.
-pub(super) async fn finish(
-    exchange: Exchange<'_>,
-    headers: &HeaderMap,
-    (principal, body): (Arc<Principal>, Bytes),
-) -> Answer {
+pub(super) async fn finish(exchange: Exchange<'_>, (principal, body): (Arc<Principal>, Bytes)) -> Answer {
     let Some(errand) = exchange.house().detached.begin() else {
         return exchange.finish(principal, &body).await;
     };
     let id = exchange.record.id();
-    let Exchange { worker, uri, visit, record, count, rotated, .. } = exchange;
-    count.leave();
-    let Visit { request, time, clock, ip, epoch, .. } = visit;
-    let detached = Detached {
-        worker: Rc::clone(worker),
-        uri: uri.clone(),
-        headers: headers.clone(),
-        // There is no other path to this endpoint.
-        visit: Visit { request, time, clock, ip, epoch, path: "/mcp" },
-        record,
-        rotated,
-        principal,
-        body,
-        _errand: errand,
-    };
+    let detached = Detached::of(exchange, (principal, body), Some(errand));
     let ended = rt::spawn(detached.carry_out()).await;
     // A panic has left its record when the task was dropped.
     ended.unwrap_or_else(|_panic| Answer::refused(&Refusal::new(Code::Internal, "internal error"), None, id))
 }
 
 impl Detached {
-    async fn carry_out(self) -> Answer {
-        let mut exchange = Exchange::new(&self.worker, &self.uri, self.visit, self.record);
+    /// `exchange`, made independent of its request; with an `errand` it goes on without its client.
+    pub(super) fn of(
+        exchange: Exchange<'_>,
+        (principal, body): (Arc<Principal>, Bytes),
+        errand: Option<Errand>,
+    ) -> Self {
+        let Exchange { worker, uri, all, visit, record, count, rotated, .. } = exchange;
+        count.leave();
+        let Visit { request, time, clock, ip, epoch, .. } = visit;
+        Self {
+            worker: Rc::clone(worker),
+            uri: uri.clone(),
+            headers: all.clone(),
+            // There is no other path to this endpoint.
+            visit: Visit { request, time, clock, ip, epoch, path: "/mcp" },
+            record,
+            rotated,
+            principal,
+            body,
+            progress: None,
+            _errand: errand,
+        }
+    }
+
+    /// The same, telling how far it is.
+    pub(super) fn telling(self, progress: Rc<Progress>) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// Answers what stands in its body.
+    pub(super) async fn carry_out(self) -> Answer {
+        let mut exchange = Exchange::new(&self.worker, (&self.uri, &self.headers), self.visit, self.record);
         exchange.headers = Headers::of(&self.headers);
         exchange.rotated = self.rotated;
+        exchange.progress = self.progress.as_deref();
         exchange.finish(self.principal, &self.body).await
     }
 }

@@ -4,6 +4,7 @@ use super::{
     answer::Answer,
     call,
     exchange::{Asked, Exchange},
+    listen,
     refusal::Refusal,
 };
 use crate::{error::Code, protocol::Revision};
@@ -17,6 +18,8 @@ pub(super) enum Method {
     ListTools,
     /// Who we are and what we can do; modern.
     Discover,
+    /// A stream of what changes; modern.
+    Listen,
     /// The handshake of older revisions.
     Initialize,
     /// Whether we are there; older revisions.
@@ -24,13 +27,21 @@ pub(super) enum Method {
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 5] =
-    [Method::CallTool, Method::ListTools, Method::Discover, Method::Initialize, Method::Ping];
+const METHODS: [Method; 6] =
+    [Method::CallTool, Method::ListTools, Method::Discover, Method::Listen, Method::Initialize, Method::Ping];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 7] =
-    ["tools/call", "tools/list", "server/discover", "initialize", "ping", "other", "none"];
+pub(crate) const METHOD_LABELS: [&str; 8] = [
+    "tools/call",
+    "tools/list",
+    "server/discover",
+    "subscriptions/listen",
+    "initialize",
+    "ping",
+    "other",
+    "none",
+];
 
 impl Method {
     /// The method of that name in any revision.
@@ -47,7 +58,7 @@ impl Method {
     pub(super) const fn is_in(self, revision: Revision) -> bool {
         match self {
             Self::CallTool | Self::ListTools => true,
-            Self::Discover => revision.is_modern(),
+            Self::Discover | Self::Listen => revision.is_modern(),
             Self::Initialize | Self::Ping => !revision.is_modern(),
         }
     }
@@ -58,6 +69,7 @@ impl Method {
             Self::CallTool => "tools/call",
             Self::ListTools => "tools/list",
             Self::Discover => "server/discover",
+            Self::Listen => "subscriptions/listen",
             Self::Initialize => "initialize",
             Self::Ping => "ping",
         }
@@ -86,6 +98,7 @@ impl Method {
                 Ok(Answer::ok(dress.result(id, &list)))
             }
             Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
+            Self::Listen => listen::open(exchange, &asked),
             Self::Initialize => {
                 let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")

@@ -9,7 +9,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{answer::Answer, count::Count, detached, era, exchange::Exchange, settle::unrecorded};
+use super::{answer::Answer, count::Count, detached, era, exchange::Exchange, settle::unrecorded, stream};
 use crate::{
     actors::limiter::Visit,
     domain::{RequestId, Timestamp},
@@ -39,7 +39,7 @@ async fn serve(request: HttpRequest, payload: web::Payload) -> HttpResponse {
             answer
         }
     };
-    hold.until_sent(answer.into_response(&worker.house, id))
+    hold.until_sent(answer.into_response(&worker.house, id, busy))
 }
 
 /// Answers, then writes the record and, in durable mode, waits until it is on disk: only then may the
@@ -59,7 +59,7 @@ async fn exchange(
         path: request.path(),
         epoch: worker.house.services.epoch.now(),
     };
-    let mut exchange = Exchange::new(worker, request.uri(), visit, record);
+    let mut exchange = Exchange::new(worker, (request.uri(), request.headers()), visit, record);
     let answer = if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
         exchange.record.describe(request.path(), Field::Absent, ip);
@@ -75,11 +75,12 @@ async fn exchange(
         } else {
             match exchange.receive(&mut payload).await {
                 Ok((principal, body)) if era::says_modern(&exchange.headers) => {
-                    exchange.read(principal, &body).await
+                    match exchange.read(principal, &body).await {
+                        Ok(answer) => answer,
+                        Err(heard) => return Box::pin(stream::answer(exchange, &body, heard)).await,
+                    }
                 }
-                Ok(received) => {
-                    return Box::pin(detached::finish(exchange, request.headers(), received)).await;
-                }
+                Ok(received) => return Box::pin(detached::finish(exchange, received)).await,
                 Err(answer) => answer,
             }
         }

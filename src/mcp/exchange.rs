@@ -4,7 +4,7 @@ use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     dev::Payload,
-    http::{Method as HttpMethod, Uri},
+    http::{Method as HttpMethod, Uri, header::HeaderMap},
 };
 use bytes::Bytes;
 
@@ -15,6 +15,7 @@ use super::{
     dispatch::Method,
     era::{self, Checked},
     refusal::Refusal,
+    stream::{self, Heard},
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
@@ -25,7 +26,7 @@ use crate::{
     house::{House, Worker},
     policy::{self, CallTool, Denied, Permit},
     protocol::{self, Envelope, Id, Params, Revision},
-    tools::{Entry, clean_name},
+    tools::{Entry, Progress, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -34,6 +35,8 @@ pub(super) struct Exchange<'a> {
     pub(super) worker: &'a Rc<Worker>,
     /// What it asks for.
     pub(super) uri: &'a Uri,
+    /// All of its headers.
+    pub(super) all: &'a HeaderMap,
     /// Its headers, as far as they decide anything.
     pub(super) headers: Headers<'a>,
     /// The same as far as limits are concerned.
@@ -46,6 +49,8 @@ pub(super) struct Exchange<'a> {
     pub(super) count: Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
+    /// Where a tool says how far it is, if the client hears of it.
+    pub(super) progress: Option<&'a Progress>,
 }
 
 /// A request of a known caller for a known method.
@@ -74,10 +79,15 @@ pub(super) struct Sought<'a> {
 
 impl<'a> Exchange<'a> {
     /// One that has just begun, of which nothing has been looked at.
-    pub(super) fn new(worker: &'a Rc<Worker>, uri: &'a Uri, visit: Visit<'a>, record: Record) -> Self {
+    pub(super) fn new(
+        worker: &'a Rc<Worker>,
+        (uri, all): (&'a Uri, &'a HeaderMap),
+        visit: Visit<'a>,
+        record: Record,
+    ) -> Self {
         let (headers, began) = (Headers::default(), record.started());
         let count = Count::begin(&worker.house.metrics, began);
-        Self { worker, uri, headers, visit, record, began, count, rotated: None }
+        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, progress: None }
     }
 
     /// The house that serves it.
@@ -116,15 +126,27 @@ impl<'a> Exchange<'a> {
         if protocol::begins_batch(body) {
             return Box::pin(batch::answer(self, principal, body)).await;
         }
-        let answer = self.read(principal, body).await;
-        self.settle(answer).await
+        match self.read(principal, body).await {
+            Ok(answer) => self.settle(answer).await,
+            Err(heard) => Box::pin(stream::answer(self, body, heard)).await,
+        }
     }
 
     /// Answers the one message that a body is.
-    pub(super) async fn read(&mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
+    ///
+    /// # Errors
+    /// Nothing is done yet: the client wants to hear how far its call is.
+    pub(super) async fn read<'b>(
+        &mut self,
+        principal: Arc<Principal>,
+        body: &'b [u8],
+    ) -> Result<Answer, Heard<'b>> {
         match Envelope::parse(body) {
-            Ok(envelope) => self.message(principal, envelope).await,
-            Err((error, id)) => Box::pin(self.nonsense(&principal, error.into(), id)).await,
+            Ok(envelope) => match stream::wanted(self, &envelope) {
+                None => Ok(self.message(principal, envelope).await),
+                Some(token) => Err(Heard { principal, token }),
+            },
+            Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, error.into(), id)).await),
         }
     }
 

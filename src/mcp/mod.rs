@@ -8,10 +8,14 @@ mod detached;
 mod dispatch;
 mod endpoint;
 mod era;
+mod events;
 mod exchange;
 mod large;
+mod listen;
 mod refusal;
+mod rounds;
 mod settle;
+mod stream;
 
 pub(crate) use dispatch::METHOD_LABELS;
 pub(crate) use endpoint::routes;

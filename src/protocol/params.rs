@@ -29,10 +29,25 @@ pub struct Params<'a> {
     pub cursor: Option<Raw<'a>>,
     /// `protocolVersion` of a handshake of older revisions.
     pub protocol_version: Option<Raw<'a>>,
+    /// `inputResponses`: what the client answers to what a call has asked.
+    pub input_responses: Option<Raw<'a>>,
+    /// `requestState`: what it was given with the questions.
+    pub request_state: Option<Raw<'a>>,
+    /// `notifications` that a subscription asks for.
+    pub notifications: Option<Raw<'a>>,
 }
 
 impl<'a> Shape<'a> for Params<'a> {
-    const NAMES: &'static [&'static str] = &["_meta", "name", "arguments", "cursor", "protocolVersion"];
+    const NAMES: &'static [&'static str] = &[
+        "_meta",
+        "name",
+        "arguments",
+        "cursor",
+        "protocolVersion",
+        "inputResponses",
+        "requestState",
+        "notifications",
+    ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         match at {
@@ -40,7 +55,10 @@ impl<'a> Shape<'a> for Params<'a> {
             1 => self.name = Some(reader.value()?),
             2 => self.arguments = Some(Tree::next(reader)?),
             3 => self.cursor = Some(reader.value()?),
-            _ => self.protocol_version = Some(reader.value()?),
+            4 => self.protocol_version = Some(reader.value()?),
+            5 => self.input_responses = Some(reader.value()?),
+            6 => self.request_state = Some(reader.value()?),
+            _ => self.notifications = Some(reader.value()?),
         }
         Ok(())
     }
@@ -100,6 +118,17 @@ impl<'a> Meta<'a> {
     /// The revision that the body claims, if it is text.
     pub fn version(&self) -> Option<Cow<'a, str>> {
         self.version.and_then(Raw::string)
+    }
+
+    /// What the client says that it can do, JSON text of an object once it is checked.
+    pub fn capabilities(&self) -> &'a str {
+        self.capabilities.map_or("{}", Raw::text)
+    }
+
+    /// The token of the notifications about its progress that the client wants, JSON text; without one it wants
+    /// none.
+    pub fn progress_token(&self) -> Option<&'a str> {
+        self.progress_token.map(Raw::text)
     }
 
     /// The first required member that is missing or of another type, by its name (M2, M3).

@@ -63,6 +63,17 @@ impl Dress<'_> {
         out
     }
 
+    /// A result that asks first: `members` say what.
+    pub fn input_required(self, id: Id<'_>, members: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + id.as_json().len() + members.len() + self.stamp.len());
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        out.extend_from_slice(id.as_json().as_bytes());
+        out.extend_from_slice(b",\"result\":{\"resultType\":\"input_required\",");
+        out.extend_from_slice(members);
+        self.close(&mut out);
+        out
+    }
+
     /// `{"jsonrpc":"2.0","id":…,"result":{`, and what stands before the members.
     fn open(self, out: &mut Vec<u8>, id: Id<'_>) {
         out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");

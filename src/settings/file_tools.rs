@@ -55,8 +55,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "tools.files.confirm",
         Kind::OneOf(&["off", "ask", "required"]),
-        "Whether a person confirms each change: off never, ask where the client can ask one, required always, and \
-         where nobody can be asked the change is refused. No client can be asked yet.",
+        "Whether a person confirms what is changed: off never; ask, that a file is deleted or replaced, where the client \
+         can ask one; required every change, and where nobody can be asked it is refused.",
     ),
     Key::new(
         "tools.files.also",

@@ -248,6 +248,16 @@ impl Metrics {
         self.redactions.inc_by(u64::from(count));
     }
 
+    /// An event stream begins.
+    pub fn stream_opened(&self) {
+        self.streams_open.inc();
+    }
+
+    /// An event stream has ended.
+    pub fn stream_closed(&self) {
+        self.streams_open.dec();
+    }
+
     /// What an actor looks like at this moment.
     pub fn actor(&self, name: &'static str, restarts: u64, depth: i64) {
         self.mailbox_depth.get_or_create(&[("actor", name)]).set(depth);

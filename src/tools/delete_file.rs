@@ -6,10 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError,
+    Call, Hints, Spec, Tool, ToolError,
     files::{FileError, Files, MAX_PATH, RelPath},
 };
-use crate::policy::{CallTool, Permit};
 
 /// `delete_file`.
 pub struct DeleteFile {
@@ -48,8 +47,9 @@ impl Tool for DeleteFile {
     type Args = DeleteArgs;
     type Output = Deleted;
 
-    async fn call(&self, args: DeleteArgs, _: &Permit<CallTool>) -> Result<Deleted, ToolError> {
+    async fn call(&self, args: DeleteArgs, call: &Call<'_>) -> Result<Deleted, ToolError> {
         let path = RelPath::parse(&args.path).map_err(FileError::from)?;
+        self.files.confirm_deletion(call, &args.path)?;
         self.files.delete(path).await?;
         Ok(Deleted { path: args.path })
     }

@@ -37,6 +37,13 @@ pub enum ToolError {
         /// When another attempt may succeed.
         retry_after: Duration,
     },
+    /// The client has not answered what the tool has asked with its [`Call`](super::Call). A tool passes this on.
+    #[error("the tool has asked something that was not answered")]
+    Unanswered,
+    /// The tool has to ask something that the client has not said it can answer. A tool passes this on, or asks
+    /// only where [`Call::can_ask`](super::Call::can_ask).
+    #[error("this tool has to ask first, and the client has not said that it can be asked ({})", .0.capability())]
+    CannotAsk(super::Ask),
     /// The result does not fit the tool's own schema: a bug in the tool.
     #[error("the tool's result does not fit its schema")]
     Output,
@@ -50,6 +57,8 @@ impl Coded for ToolError {
             Self::Refused(_) => Code::Forbidden,
             Self::Upstream(_) => Code::Overloaded,
             Self::Timeout => Code::RequestTimeout,
+            Self::Unanswered => Code::InvalidRequest,
+            Self::CannotAsk(_) => Code::MissingCapability,
             Self::Unavailable { code, .. } => *code,
             Self::Output => Code::Internal,
         }

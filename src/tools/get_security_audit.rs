@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Hints, LocalFuture, Spec, Tool, ToolError, clean};
+use super::{Call, Hints, LocalFuture, Spec, Tool, ToolError, clean};
 use crate::{
     actors::{
         audit::insight::{self, Insight, Range, Review, Violation},
         kit::ActorError,
     },
     error::Coded,
-    policy::{CallTool, Permit},
 };
 
 /// Who knows what the log says; the insight does, tests bring their own.
@@ -194,7 +193,7 @@ impl Tool for GetSecurityAudit {
     type Args = RangeArgs;
     type Output = SecurityAudit;
 
-    async fn call(&self, args: RangeArgs, _: &Permit<CallTool>) -> Result<SecurityAudit, ToolError> {
+    async fn call(&self, args: RangeArgs, _: &Call<'_>) -> Result<SecurityAudit, ToolError> {
         let review = self.reviewer.review(args.time_range.into()).await.map_err(unavailable)?;
         Ok(shown(args.time_range, review))
     }
@@ -296,7 +295,8 @@ mod tests {
         let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
         let text = arguments.to_string();
         let tree = crate::protocol::Tree::of_text(&text).unwrap();
-        let produced = registry.find("get_security_audit").unwrap().run(&tree, &permit_for_tests()).await?;
+        let produced =
+            registry.find("get_security_audit").unwrap().run(&tree, &Call::new(&permit_for_tests())).await?;
         Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
     }
 

@@ -6,13 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError,
+    Call, Hints, Spec, Tool, ToolError,
     files::{FileError, Files, Found, MAX_PATH, RelPath, SHOWN},
 };
-use crate::{
-    domain::Timestamp,
-    policy::{CallTool, Permit},
-};
+use crate::domain::Timestamp;
 
 /// `list_files`.
 pub struct ListFiles {
@@ -73,7 +70,7 @@ impl Tool for ListFiles {
     type Args = ListArgs;
     type Output = FileList;
 
-    async fn call(&self, args: ListArgs, _: &Permit<CallTool>) -> Result<FileList, ToolError> {
+    async fn call(&self, args: ListArgs, _: &Call<'_>) -> Result<FileList, ToolError> {
         let from = args.path.map(|path| RelPath::parse(&path)).transpose();
         let listing = self.files.list(from.map_err(FileError::from)?).await?;
         let note = listing.is_cut.then(|| {

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Hints, LocalFuture, Spec, Tool, ToolError};
-use crate::policy::{CallTool, Permit};
+use super::{Call, Hints, LocalFuture, Spec, Tool, ToolError};
 
 /// Accounts on one page.
 pub const PAGE_SIZE: u64 = 100;
@@ -93,7 +92,7 @@ impl Tool for ListUsers {
     type Args = PageArgs;
     type Output = Listing;
 
-    async fn call(&self, args: PageArgs, _: &Permit<CallTool>) -> Result<Listing, ToolError> {
+    async fn call(&self, args: PageArgs, _: &Call<'_>) -> Result<Listing, ToolError> {
         let DirectoryPage { users, total } = self.directory.page(args.page, PAGE_SIZE).await?;
         Ok(Listing { users, page: args.page, pages: total.div_ceil(PAGE_SIZE).max(1) })
     }
@@ -141,7 +140,8 @@ mod tests {
         let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
         let text = arguments.to_string();
         let tree = crate::protocol::Tree::of_text(&text).unwrap();
-        let produced = registry.find("list_users").unwrap().run(&tree, &permit_for_tests()).await?;
+        let produced =
+            registry.find("list_users").unwrap().run(&tree, &Call::new(&permit_for_tests())).await?;
         Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
     }
 

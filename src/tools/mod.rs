@@ -3,8 +3,10 @@
 //! A new tool is one file (arguments, output, [`Spec`], `call`, tests) and one line in `builtin.rs`.
 
 mod argument;
+mod ask;
 mod bounds;
 mod builtin;
+mod call;
 pub mod delete_file;
 mod descriptor;
 mod error;
@@ -14,6 +16,7 @@ pub mod hygiene;
 mod instance;
 pub mod list_files;
 pub mod list_users;
+mod progress;
 pub mod read_file;
 mod registry;
 mod reply;
@@ -24,9 +27,12 @@ mod tool;
 pub mod weather;
 pub mod write_file;
 
+pub use ask::{Answers, Ask, Asking, Question, Root, Said};
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
+pub use call::Call;
 pub use error::{ToolError, clean, clean_name};
+pub use progress::{Progress, Step};
 pub use registry::{Entry, Registry, RegistryError};
 pub use reply::{Beside, Produced, Reply, Shown, Written};
 pub use schema::{Schema, SchemaError};

@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError, Written,
+    Call, Hints, Spec, Tool, ToolError, Written,
     files::{FileError, Files, MAX_PATH, RelPath},
 };
-use crate::policy::{CallTool, Permit};
 
 /// `read_file`.
 pub struct ReadFile {
@@ -65,7 +64,7 @@ impl Tool for ReadFile {
     type Args = ReadArgs;
     type Output = Written<FileContent>;
 
-    async fn call(&self, args: ReadArgs, _: &Permit<CallTool>) -> Result<Written<FileContent>, ToolError> {
+    async fn call(&self, args: ReadArgs, _: &Call<'_>) -> Result<Written<FileContent>, ToolError> {
         let path = RelPath::parse(&args.path).map_err(FileError::from)?;
         self.files.read(path, |bytes| Written::of(&content(args.path, bytes))).await?
     }

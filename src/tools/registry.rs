@@ -3,13 +3,12 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::{
-    AnyTool, Produced, Schema, SchemaError, Spec, ToolError, argument,
+    AnyTool, Call, Produced, Schema, SchemaError, Spec, ToolError, argument,
     descriptor::Descriptors,
     hygiene::{self, Redacted},
 };
 use crate::{
     domain::{Catalogue, Permission},
-    policy::{CallTool, Permit},
     protocol::{Revision, Tree},
 };
 
@@ -127,8 +126,8 @@ impl Entry {
     ///
     /// # Errors
     /// Those of [`begin`](Self::begin), and [`ToolError::Output`].
-    pub async fn run(&self, arguments: &Tree<'_>, permit: &Permit<CallTool>) -> Result<Produced, ToolError> {
-        let produced = self.begin(arguments, permit).await?;
+    pub async fn run(&self, arguments: &Tree<'_>, call: &Call<'_>) -> Result<Produced, ToolError> {
+        let produced = self.begin(arguments, call).await?;
         if self.keeps_its_promise(&produced) { Ok(produced) } else { Err(ToolError::Output) }
     }
 
@@ -138,13 +137,9 @@ impl Entry {
     ///
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
-    pub async fn begin(
-        &self,
-        arguments: &Tree<'_>,
-        permit: &Permit<CallTool>,
-    ) -> Result<Produced, ToolError> {
+    pub async fn begin(&self, arguments: &Tree<'_>, call: &Call<'_>) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
-        let mut running = self.tool.call(arguments.text(), permit);
+        let mut running = self.tool.call(arguments.text(), call);
         // Many tools are done at once, and need no timer.
         match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,

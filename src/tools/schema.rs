@@ -44,6 +44,11 @@ impl Schema {
         Self::compile(generate::<T>(SchemaSettings::draft2020_12().for_serialize()))
     }
 
+    /// What the type `T` says of itself, as it is read and not closed; nothing is checked.
+    pub(super) fn bare<T: JsonSchema>() -> Value {
+        generate::<T>(SchemaSettings::draft2020_12().for_deserialize())
+    }
+
     /// A schema as its author wrote it; it is published byte for byte.
     ///
     /// # Errors
@@ -156,6 +161,9 @@ pub enum SchemaError {
     /// Arguments and results are objects (MCP: the root has `type: "object"`).
     #[error("is not the schema of an object")]
     NotAnObject,
+    /// A form has texts, numbers, truth values and choices, side by side.
+    #[error("is not flat")]
+    NotFlat,
     /// Written for another draft than ours.
     #[error("names another dialect than {DIALECT}")]
     Dialect,

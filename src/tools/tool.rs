@@ -5,8 +5,7 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{Produced, Reply, Schema, SchemaError, Spec, ToolError};
-use crate::policy::{CallTool, Permit};
+use super::{Call, Produced, Reply, Schema, SchemaError, Spec, ToolError};
 
 /// A future that stays on its worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -16,10 +15,7 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// ```
 /// use std::time::Duration;
 ///
-/// use portcullis::{
-///     policy::{CallTool, Permit},
-///     tools::{Hints, Spec, Tool, ToolError},
-/// };
+/// use portcullis::tools::{Call, Hints, Spec, Tool, ToolError};
 ///
 /// struct Echo;
 ///
@@ -51,7 +47,7 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 ///     type Args = Said;
 ///     type Output = Echoed;
 ///
-///     async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Echoed, ToolError> {
+///     async fn call(&self, said: Said, _: &Call<'_>) -> Result<Echoed, ToolError> {
 ///         Ok(Echoed { text: said.text })
 ///     }
 /// }
@@ -70,14 +66,17 @@ pub trait Tool: Send + Sync + 'static {
     /// [`Beside`](super::Beside) both.
     type Output: Reply;
 
-    /// Runs the tool. `permit` proves that the caller may, and says who it is.
+    /// Runs the tool. `call` proves that the caller may, and says who it is; with it the tool tells how far it
+    /// is and asks what it must know.
+    ///
+    /// A tool that asks is run anew for each round of answers, from its beginning: it asks before it acts.
     ///
     /// The future is dropped when the client leaves or the deadline passes, so whatever must not
     /// stop half-way belongs into a task of its own.
     fn call(
         &self,
         args: Self::Args,
-        permit: &Permit<CallTool>,
+        call: &Call<'_>,
     ) -> impl Future<Output = Result<Self::Output, ToolError>>;
 }
 
@@ -104,11 +103,7 @@ pub trait AnyTool: Send + Sync {
     fn output(&self) -> Result<Option<Schema>, SchemaError>;
 
     /// Reads `args`, JSON text that fits [`AnyTool::input`], and runs the tool. The result is not checked yet.
-    fn call<'a>(
-        &'a self,
-        args: &'a str,
-        permit: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Produced, ToolError>>;
+    fn call<'a>(&'a self, args: &'a str, call: &'a Call<'a>) -> LocalFuture<'a, Result<Produced, ToolError>>;
 }
 
 impl<T: Tool> AnyTool for T {
@@ -128,18 +123,14 @@ impl<T: Tool> AnyTool for T {
         T::Output::schema()
     }
 
-    fn call<'a>(
-        &'a self,
-        args: &'a str,
-        permit: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Produced, ToolError>> {
+    fn call<'a>(&'a self, args: &'a str, call: &'a Call<'a>) -> LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(async move {
             // The schema let it through, so this fails only where a type is stricter than its schema.
             // serde's own text may quote the value, hence none of it is shown.
             let args = serde_json::from_str::<T::Args>(args).map_err(|_| {
                 ToolError::Arguments("Invalid arguments: they do not fit the tool's types".into())
             })?;
-            Tool::call(self, args, permit).await?.produce()
+            Tool::call(self, args, call).await?.produce()
         })
     }
 }

@@ -6,10 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Spec, Tool, ToolError,
+    Call, Hints, Spec, Tool, ToolError,
     files::{FileError, Files, MAX_PATH, RelPath},
 };
-use crate::policy::{CallTool, Permit};
 
 /// `write_file`.
 pub struct WriteFile {
@@ -55,9 +54,10 @@ impl Tool for WriteFile {
     type Args = WriteArgs;
     type Output = Written;
 
-    async fn call(&self, args: WriteArgs, _: &Permit<CallTool>) -> Result<Written, ToolError> {
+    async fn call(&self, args: WriteArgs, call: &Call<'_>) -> Result<Written, ToolError> {
         let path = RelPath::parse(&args.path).map_err(FileError::from)?;
         let size = args.content.len() as u64;
+        self.files.confirm_writing(call, (&path, &args.path, size)).await?;
         self.files.write(path, args.content.into_bytes()).await?;
         Ok(Written { success: true, path: args.path, size })
     }

@@ -9,9 +9,11 @@ use std::{
 use portcullis::{
     domain::{Catalogue, Principal, PrincipalKind, Recorded},
     house::Views,
-    policy::{self, CallTool, Permit, RoleRule, Roles},
+    policy::{self, CallTool, RoleRule, Roles},
     protocol::Revision,
-    tools::{AnyTool, Hints, LocalFuture, Produced, Registry, Schema, SchemaError, Spec, Tool, ToolError},
+    tools::{
+        AnyTool, Call, Hints, LocalFuture, Produced, Registry, Schema, SchemaError, Spec, Tool, ToolError,
+    },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,11 +57,7 @@ impl AnyTool for Named {
         AnyTool::output(&Dawdles)
     }
 
-    fn call<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Permit<CallTool>,
-    ) -> LocalFuture<'a, Result<Produced, ToolError>> {
+    fn call<'a>(&'a self, _: &'a str, _: &'a Call<'a>) -> LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(async { Produced::of(&json!({ "done": true })) })
     }
 }

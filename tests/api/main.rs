@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api_keys;
+mod asking;
 mod batches;
 mod calls;
 mod denied;
@@ -21,6 +22,7 @@ mod key_rotation;
 mod ladder;
 mod large;
 mod limits;
+mod listen;
 mod lists;
 mod login;
 mod own_tool;
@@ -34,6 +36,7 @@ mod revocation;
 mod security_audit;
 mod signing;
 mod store_loss;
+mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
 mod surroundings;

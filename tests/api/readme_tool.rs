@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::{
-    policy::{CallTool, Permit},
-    tools::{Hints, Spec, Tool, ToolError},
-};
+use portcullis::tools::{Call, Hints, Spec, Tool, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +38,7 @@ impl Tool for RollDice {
     type Args = Dice;
     type Output = Rolled;
 
-    async fn call(&self, dice: Dice, _: &Permit<CallTool>) -> Result<Rolled, ToolError> {
+    async fn call(&self, dice: Dice, _: &Call<'_>) -> Result<Rolled, ToolError> {
         Ok(Rolled { sum: (0..dice.count).map(|_| rand::random_range(1..=6)).sum() })
     }
 }

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use portcullis::{
-    policy::{CallTool, Permit},
-    tools::{AnyTool, Content, Hints, Link, Resource, ResourceBody, Shown, Spec, Tool, ToolError},
+use portcullis::tools::{
+    AnyTool, Call, Content, Hints, Link, Resource, ResourceBody, Shown, Spec, Tool, ToolError,
 };
 use proptest::{
     prelude::*,
@@ -78,7 +77,7 @@ impl Tool for Echoes {
     type Args = Said;
     type Output = Echoed;
 
-    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Echoed, ToolError> {
+    async fn call(&self, said: Said, _: &Call<'_>) -> Result<Echoed, ToolError> {
         if said.fails {
             return Err(ToolError::Upstream(said.text));
         }
@@ -93,7 +92,7 @@ impl Tool for Copies {
     type Args = Said;
     type Output = Loud;
 
-    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Loud, ToolError> {
+    async fn call(&self, said: Said, _: &Call<'_>) -> Result<Loud, ToolError> {
         Ok(Loud { text: said.text })
     }
 }
@@ -103,7 +102,7 @@ impl Tool for Points {
     type Args = Said;
     type Output = Shown;
 
-    async fn call(&self, said: Said, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+    async fn call(&self, said: Said, _: &Call<'_>) -> Result<Shown, ToolError> {
         let link = Link { uri: said.text.clone(), name: "there".into(), description: None, mime_type: None };
         let body = ResourceBody::Text("here".into());
         let resource = Resource { uri: said.text, mime_type: None, body };
@@ -116,7 +115,7 @@ impl Tool for Blares {
     type Args = Much;
     type Output = Loud;
 
-    async fn call(&self, much: Much, _: &Permit<CallTool>) -> Result<Loud, ToolError> {
+    async fn call(&self, much: Much, _: &Call<'_>) -> Result<Loud, ToolError> {
         Ok(Loud { text: "x".repeat(much.bytes) })
     }
 }

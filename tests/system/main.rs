@@ -37,4 +37,5 @@ mod slow;
 mod station;
 mod stop;
 mod strace;
+mod streams;
 mod unread;

@@ -71,6 +71,20 @@ impl Raw {
         }
     }
 
+    /// Reads until `text` has come; passes over it and all before it.
+    pub(crate) async fn holds(&mut self, text: &[u8]) {
+        let reading = async {
+            loop {
+                if let Some(at) = self.unread.windows(text.len()).position(|bytes| bytes == text) {
+                    drop(self.unread.drain(..at + text.len()));
+                    return;
+                }
+                assert!(self.more().await, "it ends without {}", String::from_utf8_lossy(text));
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("the server does not say it");
+    }
+
     /// The next answer, read to its end; `None` if the connection ends first.
     pub(crate) async fn reply(&mut self) -> Option<Reply> {
         let reading = tokio::time::timeout(PATIENCE, self.read()).await;

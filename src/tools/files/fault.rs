@@ -43,6 +43,9 @@ pub(in crate::tools) enum FileError {
          one here"
     )]
     Unconfirmed,
+    /// A person was asked, and has not said yes.
+    #[error("the user was asked and has not confirmed it; nothing was changed")]
+    Declined,
     /// Somebody else changes the same name all the time.
     #[error("the file was changed by somebody else at the same moment; try again")]
     Changed,

@@ -4,6 +4,7 @@
 //! another mount, every check is made on what was opened, and all of it runs off the workers, a few at once.
 
 mod cancel;
+mod consent;
 mod draft;
 mod fault;
 mod listing;
@@ -54,8 +55,8 @@ struct Shelf {
     roots: Vec<Root>,
     /// Whether the first of them may be written to.
     is_writable: bool,
-    /// Whether changes need a person's word, which nobody can give yet.
-    is_confirmed: bool,
+    /// Whether changes need a person's word.
+    confirm: Confirm,
 }
 
 /// What a listing came to.
@@ -70,7 +71,7 @@ pub(super) struct Listing {
 impl Files {
     /// No folder at all: every call of a tool is answered as if nothing were there.
     pub fn none() -> Self {
-        Self::on(Shelf { roots: Vec::new(), is_writable: false, is_confirmed: false })
+        Self::on(Shelf { roots: Vec::new(), is_writable: false, confirm: Confirm::Off })
     }
 
     /// Opens the folders of these settings, and clears away what a crash has left in the one that is written to.
@@ -96,8 +97,7 @@ impl Files {
         if let Some(first) = roots.first().filter(|_| is_writable) {
             clear(first);
         }
-        let is_confirmed = settings.confirm == Confirm::Required;
-        Ok(Self::on(Shelf { roots, is_writable, is_confirmed }))
+        Ok(Self::on(Shelf { roots, is_writable, confirm: settings.confirm }))
     }
 
     fn on(shelf: Shelf) -> Self {
@@ -124,6 +124,14 @@ impl Files {
         make: impl FnOnce(Vec<u8>) -> T + Send + 'static,
     ) -> Result<T, FileError> {
         self.run(move |shelf, _| shelf.read(&path).map(make)).await
+    }
+
+    /// Whether there is a file at `path` in the first root.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    async fn has(&self, path: RelPath) -> Result<bool, FileError> {
+        self.run(move |shelf, _| Ok(shelf.writable()?.file(&path).is_ok())).await
     }
 
     /// Puts `bytes` at `path` in the first root, whole or not at all.
@@ -204,9 +212,6 @@ impl Shelf {
 
     /// The root that is changed.
     fn writable(&self) -> Result<&Root, FileError> {
-        if self.is_confirmed {
-            return Err(FileError::Unconfirmed);
-        }
         self.roots.first().filter(|_| self.is_writable).ok_or(FileError::ReadOnly)
     }
 }

@@ -49,7 +49,7 @@ impl Tool for Halve {
     type Args = Number;
     type Output = Half;
 
-    async fn call(&self, args: Number, permit: &Permit<CallTool>) -> Result<Half, ToolError> {
+    async fn call(&self, args: Number, permit: &Call<'_>) -> Result<Half, ToolError> {
         assert_eq!(permit.principal().id.as_str(), "ada");
         self.0.fetch_add(1, Ordering::Relaxed);
         if args.number == 13.0 {
@@ -78,7 +78,7 @@ impl AnyTool for Odd {
     fn call<'a>(
         &'a self,
         _: &'a str,
-        _: &'a Permit<CallTool>,
+        _: &'a Call<'a>,
     ) -> crate::tools::LocalFuture<'a, Result<crate::tools::Produced, ToolError>> {
         Box::pin(std::future::ready(Err(ToolError::Timeout)))
     }
@@ -105,7 +105,7 @@ fn halve() -> (Registry, Arc<AtomicU32>) {
 async fn run(arguments: Value) -> Result<Produced, ToolError> {
     let text = arguments.to_string();
     let arguments = Tree::of_text(&text).unwrap();
-    halve().0.find("halve").unwrap().run(&arguments, &permit_for_tests()).await
+    halve().0.find("halve").unwrap().run(&arguments, &Call::new(&permit_for_tests())).await
 }
 
 #[test]
@@ -207,13 +207,13 @@ async fn arguments_that_do_not_fit_never_reach_the_tool() {
         let text = arguments.to_string();
         let arguments = Tree::of_text(&text).unwrap();
         let told = entry.check_arguments(&arguments).unwrap_err();
-        let error = entry.run(&arguments, &permit_for_tests()).await.unwrap_err();
+        let error = entry.run(&arguments, &Call::new(&permit_for_tests())).await.unwrap_err();
         assert_eq!(error, ToolError::Arguments(told));
     }
     assert_eq!(runs.load(Ordering::Relaxed), 0);
     let fitting = Tree::of_text(r#"{"number":1000}"#).unwrap();
     assert_eq!(entry.check_arguments(&fitting), Ok(()));
-    entry.run(&fitting, &permit_for_tests()).await.unwrap();
+    entry.run(&fitting, &Call::new(&permit_for_tests())).await.unwrap();
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
@@ -243,7 +243,7 @@ impl Tool for Shows {
     type Args = Number;
     type Output = Shown;
 
-    async fn call(&self, _: Number, _: &Permit<CallTool>) -> Result<Shown, ToolError> {
+    async fn call(&self, _: Number, _: &Call<'_>) -> Result<Shown, ToolError> {
         Ok(Shown(vec![Content::Text("x".into()); self.blocks]))
     }
 }
@@ -256,7 +256,7 @@ impl Tool for ShowsBoth {
     type Args = Number;
     type Output = Beside<Half>;
 
-    async fn call(&self, args: Number, _: &Permit<CallTool>) -> Result<Beside<Half>, ToolError> {
+    async fn call(&self, args: Number, _: &Call<'_>) -> Result<Beside<Half>, ToolError> {
         Ok(Beside { result: Half { half: args.number / 2.0 }, content: vec![Content::Text("half".into())] })
     }
 }
@@ -277,7 +277,7 @@ impl AnyTool for Silent {
     fn call<'a>(
         &'a self,
         _: &'a str,
-        _: &'a Permit<CallTool>,
+        _: &'a Call<'a>,
     ) -> crate::tools::LocalFuture<'a, Result<Produced, ToolError>> {
         Box::pin(std::future::ready(Shown(vec![Content::Text("x".into())]).produce()))
     }
@@ -288,7 +288,7 @@ async fn run_one(tool: Box<dyn AnyTool>) -> (bool, Result<Produced, ToolError>) 
     let entry = registry.find("halve").unwrap();
     let listed: Value = serde_json::from_str(entry.descriptor(Revision::July2026)).unwrap();
     let arguments = Tree::of_text(r#"{"number":3}"#).unwrap();
-    (listed.get("outputSchema").is_some(), entry.run(&arguments, &permit_for_tests()).await)
+    (listed.get("outputSchema").is_some(), entry.run(&arguments, &Call::new(&permit_for_tests())).await)
 }
 
 #[tokio::test]

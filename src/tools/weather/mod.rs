@@ -23,10 +23,9 @@ pub use open_meteo::OpenMeteo;
 pub use report::{ReportWeather, Sighting};
 pub use reported::Reported;
 
-use super::{Hints, LocalFuture, Spec, Tool, ToolError, error::is_visible};
+use super::{Call, Hints, LocalFuture, Spec, Tool, ToolError, error::is_visible};
 use crate::{
     domain::Timestamp,
-    policy::{CallTool, Permit},
     settings::{WeatherProvider, WeatherSettings},
 };
 
@@ -97,7 +96,7 @@ impl Tool for GetWeather {
     type Args = Place;
     type Output = Observation;
 
-    async fn call(&self, place: Place, _: &Permit<CallTool>) -> Result<Observation, ToolError> {
+    async fn call(&self, place: Place, _: &Call<'_>) -> Result<Observation, ToolError> {
         let city = city_of(&place.city)?;
         match self.reported.latest(city, Timestamp::now) {
             Some(report) => Ok(report),

@@ -8,9 +8,8 @@ use serde::Deserialize;
 use super::{Observation, Reported, city_of};
 use crate::{
     domain::Timestamp,
-    policy::{CallTool, Permit},
     store::Report,
-    tools::{Hints, Spec, Tool, ToolError, error::is_visible},
+    tools::{Call, Hints, Spec, Tool, ToolError, error::is_visible},
 };
 
 /// Coldest and hottest air that a station may report, °C; the records are −89.2 and 56.7.
@@ -51,7 +50,7 @@ impl Tool for ReportWeather {
     type Args = Sighting;
     type Output = Observation;
 
-    async fn call(&self, seen: Sighting, _: &Permit<CallTool>) -> Result<Observation, ToolError> {
+    async fn call(&self, seen: Sighting, _: &Call<'_>) -> Result<Observation, ToolError> {
         let city = city_of(&seen.city)?.to_owned();
         let condition = seen.condition.trim();
         if condition.is_empty() || !condition.chars().all(is_visible) {
@@ -97,7 +96,7 @@ mod tests {
     async fn call(registry: &Registry, tool: &str, arguments: Value) -> Result<Value, ToolError> {
         let text = arguments.to_string();
         let tree = crate::protocol::Tree::of_text(&text).unwrap();
-        let produced = registry.find(tool).unwrap().run(&tree, &permit_for_tests()).await?;
+        let produced = registry.find(tool).unwrap().run(&tree, &Call::new(&permit_for_tests())).await?;
         Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
     }
 

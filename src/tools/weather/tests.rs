@@ -349,7 +349,7 @@ async fn call(arguments: Value) -> Result<Value, ToolError> {
     let registry = Registry::new(vec![Box::new(tool)], &Catalogue::new::<&str>(&[]).unwrap()).unwrap();
     let text = arguments.to_string();
     let tree = crate::protocol::Tree::of_text(&text).unwrap();
-    let produced = registry.find("get_weather").unwrap().run(&tree, &permit_for_tests()).await?;
+    let produced = registry.find("get_weather").unwrap().run(&tree, &Call::new(&permit_for_tests())).await?;
     Ok(serde_json::from_str(produced.output().unwrap()).unwrap())
 }
 

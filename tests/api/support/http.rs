@@ -122,14 +122,18 @@ impl Connection {
 
     /// The next final reply; `None` if the connection ends first. `100 Continue` is passed over.
     pub(crate) fn try_reply(&mut self) -> Option<Reply> {
+        let mut reply = self.head()?;
+        let length = reply.header("content-length").map_or(0, |text| text.parse().unwrap());
+        assert!(reply.header("transfer-encoding").is_none(), "this answer is whole: {reply:?}");
+        reply.body = self.bytes(length)?;
+        Some(reply)
+    }
+
+    /// The head of the next final reply; its body is not read.
+    pub(crate) fn head(&mut self) -> Option<Reply> {
         loop {
-            let head_end = loop {
-                match self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                    Some(at) => break at + 4,
-                    None => self.more()?,
-                }
-            };
-            let head = String::from_utf8(self.unread.drain(..head_end).collect()).unwrap();
+            let head = self.up_to(b"\r\n\r\n")?;
+            let head = String::from_utf8(head).unwrap();
             let mut lines = head.split("\r\n");
             let status = lines.next()?.split(' ').nth(1)?.parse().unwrap();
             if status == 100 {
@@ -139,15 +143,33 @@ impl Connection {
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
                 .collect();
-            let mut reply = Reply { status, headers, body: Vec::new() };
-            let length = reply.header("content-length").map_or(0, |text| text.parse().unwrap());
-            assert!(reply.header("transfer-encoding").is_none(), "our answers are whole: {reply:?}");
-            while self.unread.len() < length {
-                self.more()?;
-            }
-            reply.body = self.unread.drain(..length).collect();
-            return Some(reply);
+            return Some(Reply { status, headers, body: Vec::new() });
         }
+    }
+
+    /// The next chunk of a chunked body; empty at its end, `None` if the connection ends first.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = String::from_utf8(self.up_to(b"\r\n")?).unwrap();
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        let mut chunk = self.bytes(size + 2)?;
+        chunk.truncate(size);
+        Some(chunk)
+    }
+
+    fn up_to(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            match self.unread.windows(mark.len()).position(|bytes| bytes == mark) {
+                Some(at) => return Some(self.unread.drain(..at + mark.len()).collect()),
+                None => self.more()?,
+            }
+        }
+    }
+
+    fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < length {
+            self.more()?;
+        }
+        Some(self.unread.drain(..length).collect())
     }
 
     /// Whether something of an answer is there already; does not wait.

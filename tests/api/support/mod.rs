@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod auth;
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod legacy;

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{
-    policy::{CallTool, Permit},
-    tools::{AnyTool, Hints, Spec, Tool, ToolError},
-};
+use portcullis::tools::{AnyTool, Call, Hints, Spec, Tool, ToolError};
 use tokio::sync::Notify;
 
 /// Arguments of a tool that takes none.
@@ -66,7 +63,7 @@ impl Tool for Waits {
     type Args = Nothing;
     type Output = Done;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Done, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Done, ToolError> {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         let _dropped = Dropped(&self.0);
         self.0.go.notified().await;
@@ -82,7 +79,7 @@ impl Tool for Changes {
     type Args = Nothing;
     type Output = Done;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Done, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Done, ToolError> {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         let _dropped = Dropped(&self.0);
         self.0.go.notified().await;
@@ -98,7 +95,7 @@ impl Tool for Dawdles {
     type Args = Nothing;
     type Output = Done;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Done, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Done, ToolError> {
         std::future::pending().await
     }
 }
@@ -111,7 +108,7 @@ impl Tool for Panics {
     type Args = Nothing;
     type Output = Done;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Done, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Done, ToolError> {
         panic!("a tool panics on purpose");
     }
 }
@@ -131,7 +128,7 @@ impl Tool for Lies {
     type Args = Nothing;
     type Output = Small;
 
-    async fn call(&self, _: Nothing, _: &Permit<CallTool>) -> Result<Small, ToolError> {
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Small, ToolError> {
         Ok(Small { digit: 10 })
     }
 }
@@ -153,7 +150,7 @@ impl Tool for Matches {
     type Args = Patterned;
     type Output = Done;
 
-    async fn call(&self, _: Patterned, _: &Permit<CallTool>) -> Result<Done, ToolError> {
+    async fn call(&self, _: Patterned, _: &Call<'_>) -> Result<Done, ToolError> {
         Ok(Done { done: true })
     }
 }

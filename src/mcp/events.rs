@@ -1,0 +1,64 @@
+//! Server-sent events, as bytes (WHATWG HTML, 9.2): one JSON text each.
+
+use std::io::Write;
+
+use bytes::Bytes;
+
+use crate::tools::Step;
+
+/// What is sent where nothing else is, so that nobody between takes the stream for dead.
+pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// One event that holds `json`. JSON has line breaks between values only: with blanks in their place the event is
+/// one line, whatever it says.
+pub(super) fn event(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + 8);
+    out.extend_from_slice(b"data: ");
+    out.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// The event that tells of `step` to whoever has sent `token`, JSON text.
+pub(super) fn progress(token: &str, step: &Step) -> Bytes {
+    let mut out = Vec::with_capacity(160);
+    // Writing into a Vec cannot fail, here and below.
+    let _written = write!(
+        out,
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{token},\"progress\":{}",
+        step.done
+    );
+    if let Some(total) = step.total {
+        let _written = write!(out, ",\"total\":{total}");
+    }
+    if let Some(message) = &step.message {
+        let _written = write!(out, ",\"message\":{}", serde_json::Value::from(message.as_str()));
+    }
+    out.extend_from_slice(b"}}");
+    event(&out)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_it_says() {
+        let hostile = "{\"a\":\n\r\"x\\n\\ndata: {}\"}";
+        assert_eq!(event(hostile.as_bytes()), "data: {\"a\":  \"x\\n\\ndata: {}\"}\n\n");
+    }
+
+    #[test]
+    fn progress_is_json_with_the_token_as_it_came() {
+        let step = Step { done: 50.0, total: Some(100.5), message: Some("a \"b\"\n".into()) };
+        let bytes = progress("\"t\"", &step);
+        let text = std::str::from_utf8(&bytes).unwrap().strip_prefix("data: ").unwrap();
+        let told: Value = serde_json::from_str(text).unwrap();
+        let params = json!({ "progressToken": "t", "progress": 50, "total": 100.5, "message": "a \"b\"\n" });
+        assert_eq!(told, json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
+        let far = Step { done: 1e300, total: None, message: None };
+        assert!(serde_json::from_slice::<Value>(&progress("7", &far)["data: ".len()..]).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! The subscriptions of one worker, and the one task that looks after them for as long as there are any.
+
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+    time::{Duration, Instant},
+};
+
+use actix_web::rt;
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+use super::stream::{News, Stream};
+use crate::{
+    domain::{Change, Timestamp},
+    house::Worker,
+};
+
+/// How often it is looked, and how far apart two notifications of one kind are at least.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+thread_local! {
+    /// The subscriptions of this worker thread; `None` while nobody looks after them.
+    static STREAMS: RefCell<Option<Vec<Weak<Stream>>>> = const { RefCell::new(None) };
+}
+
+/// Looks after `stream` from now on.
+pub(super) fn add(worker: &Rc<Worker>, stream: &Rc<Stream>) {
+    STREAMS.with_borrow_mut(|streams| match streams {
+        Some(streams) => streams.push(Rc::downgrade(stream)),
+        None => {
+            *streams = Some(vec![Rc::downgrade(stream)]);
+            // Listens from here on: what changes once the stream is acknowledged is told.
+            let changes = worker.house.services.changes.listen();
+            rt::spawn(look_after(Rc::clone(worker), changes));
+        }
+    });
+}
+
+async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let (now, clock) = (Timestamp::now(), Instant::now());
+        let (news, house) = (drain(&mut changes), &worker.house);
+        let streams: Vec<Rc<Stream>> =
+            STREAMS.with_borrow(|all| all.iter().flatten().filter_map(Weak::upgrade).collect());
+        for stream in &streams {
+            if !news.is_none() {
+                stream.hear(&news);
+            }
+            if house.is_closing() {
+                stream.end();
+            } else if stream.needs_renewal(house, (now, clock)) {
+                stream.renew(house, now).await;
+            }
+        }
+        let lost: Vec<_> = streams.iter().filter(|stream| !stream.wake(clock)).map(Rc::as_ptr).collect();
+        drop(streams);
+        let is_done = STREAMS.with_borrow_mut(|all| {
+            let Some(streams) = all else { return true };
+            streams.retain(|stream| stream.strong_count() > 0 && !lost.contains(&stream.as_ptr()));
+            if streams.is_empty() {
+                *all = None;
+            }
+            all.is_none()
+        });
+        if is_done {
+            return;
+        }
+    }
+}
+
+/// What was told since the last look.
+fn drain(changes: &mut Receiver<Change>) -> News {
+    let mut told = Vec::new();
+    loop {
+        match changes.try_recv() {
+            Ok(change) if told.contains(&change) => {}
+            Ok(change) => told.push(change),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return News::These(told),
+            Err(TryRecvError::Lagged(_)) => {
+                *changes = changes.resubscribe();
+                return News::Everything;
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! One call as its tool sees it: whose it is, what can be told while it runs, and what the client can be asked.
+
+use std::ops::Deref;
+
+use super::{Asking, Progress};
+use crate::policy::{CallTool, Permit};
+
+/// One call, for as long as its tool runs. It is its own [`Permit`]: `call.principal()` says who is calling.
+///
+/// A tool that tells and asks nothing pays nothing for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    permit: &'a Permit<CallTool>,
+    progress: Option<&'a Progress>,
+    asking: Option<&'a Asking<'a>>,
+}
+
+impl Deref for Call<'_> {
+    type Target = Permit<CallTool>;
+
+    fn deref(&self) -> &Permit<CallTool> {
+        self.permit
+    }
+}
+
+impl<'a> Call<'a> {
+    /// A call of which nobody wants to hear before it ends, by a client that can be asked nothing.
+    pub fn new(permit: &'a Permit<CallTool>) -> Self {
+        Self { permit, progress: None, asking: None }
+    }
+
+    /// The same for a client that wants to hear how far it is.
+    #[must_use]
+    pub fn heard(self, progress: Option<&'a Progress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// The same for a client that may be asked.
+    #[must_use]
+    pub fn answered(self, asking: &'a Asking<'a>) -> Self {
+        Self { asking: Some(asking), ..self }
+    }
+
+    /// Says how far the call is: `done` of `total`, in whatever unit, and what it does now. Only what is more
+    /// than everything before is told, and of what comes faster than the client is told only the latest.
+    ///
+    /// Never waits; does nothing if the client does not want to know.
+    pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
+        if let Some(progress) = self.progress {
+            progress.tell(done, total, message);
+        }
+    }
+
+    /// What the client can be asked, and has answered.
+    pub(super) fn asking(&self) -> Option<&'a Asking<'a>> {
+        self.asking
+    }
+}
