@@ -108,21 +108,28 @@ fn what_would_outgrow_its_bound_is_not_written() {
     );
 }
 
+/// How long this thread has been on a processor: whoever else is there makes it wait, and is no cost of ours.
+fn spent() -> std::time::Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+}
+
 #[test]
 fn a_large_text_that_only_begins_like_credentials_costs_no_more_than_another_one() {
+    const MOST: std::time::Duration = std::time::Duration::from_secs(2);
     for piece in ["mcp_ ", "mcp_", "eyJ", "eyJaaaaaaaa.", "AKIA", "AKIAZ2", "-----BEGIN ", "xoxb-", "ghp_a"] {
         let text = json!(piece.repeat((4 << 20) / piece.len())).to_string();
-        let before = std::time::Instant::now();
+        let before = spent();
         drop(rewrite(&text, Form::Json, true));
-        let took = before.elapsed();
-        assert!(took < std::time::Duration::from_secs(2), "{piece}: {took:?}");
+        let took = spent() - before;
+        assert!(!took.is_zero() && took < MOST, "{piece}: {took:?}");
     }
     for block in ["-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----"] {
         let text = json!(block.repeat((4 << 20) / block.len())).to_string();
-        let before = std::time::Instant::now();
+        let before = spent();
         assert!(rewrite(&text, Form::Json, true).1.private_keys > 0);
-        let took = before.elapsed();
-        assert!(took < std::time::Duration::from_secs(2), "{block}: {took:?}");
+        let took = spent() - before;
+        assert!(!took.is_zero() && took < MOST, "{block}: {took:?}");
     }
 }
 
