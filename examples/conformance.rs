@@ -1,7 +1,10 @@
-//! A server for the official conformance suite of MCP: the fixtures that need only tools, through the library,
-//! with authentication on.
+//! A server for the official conformance suite of MCP: its tools, resources and prompts, through the library, with
+//! authentication on.
 //!
 //! `cargo run --release --example conformance -- --port 8090` prints a token on its first line.
+
+#[path = "conformance/catalogue.rs"]
+mod catalogue;
 
 use std::{path::Path, time::Duration};
 
@@ -178,7 +181,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data_dir = std::env::temp_dir().join(format!("portcullis-conformance-{}", std::process::id()));
     let settings = settings(&data_dir, port()?)?;
     let served: Result<(), Box<dyn std::error::Error>> = actix::System::new().block_on(async {
-        let server = app::start(&settings, fixtures()).await?;
+        let more = app::Additions {
+            tools: fixtures(),
+            resources: vec![Box::new(catalogue::Fixtures)],
+            prompts: catalogue::prompts(),
+        };
+        let server = app::start_with(&settings, more).await?;
         let minted = server
             .tokens()
             .mint(MintRequest {

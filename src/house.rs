@@ -25,6 +25,7 @@ use crate::{
     actors::{
         api_keys::ApiKeys,
         audit::{Audit, Lane, insight::Insight},
+        changes::Changes,
         epoch::Epoch,
         feed::FeedReader,
         kit::Vitals,
@@ -33,8 +34,11 @@ use crate::{
         users::Users,
     },
     auth::{Against, Caches, Challenges, Grants},
+    domain::Seal,
     edge::{Guard, Proxies},
     policy::Roles,
+    prompts::Prompts,
+    resources::Resources,
     settings,
     telemetry::Metrics,
     tools::Registry,
@@ -86,6 +90,8 @@ pub struct Services {
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
     pub epoch: Epoch,
+    /// Tells of what changes under clients.
+    pub changes: Changes,
 }
 
 impl Services {
@@ -124,6 +130,12 @@ pub struct House {
     pub roles: Roles,
     /// The tools.
     pub registry: Registry,
+    /// What can be read.
+    pub resources: Resources,
+    /// What can be begun with.
+    pub prompts: Prompts,
+    /// Seals where lists go on.
+    pub cursors: Seal,
     /// Answers that do not depend on arguments.
     pub views: Views,
     /// Which hosts and origins may be named.

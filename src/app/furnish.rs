@@ -8,25 +8,64 @@ use sha2::Sha256;
 use super::AppError;
 use crate::{
     auth::{Challenges, Grants, grants::Lives},
+    domain::Seal,
     edge::{Guard, HostRule, Proxies},
     house::{Errands, House, Limits, Services, Sights, Views},
     oauth,
     policy::Roles,
+    prompts::Prompts,
+    resources::Resources,
     settings::Settings,
-    store::Stores,
+    store::{StoreError, Stores},
     telemetry::Metrics,
     tools::Registry,
 };
 
-/// The house of these settings. `digest_key` keys the digests of arguments.
+/// The ring of the store that keys argument digests.
+const DIGEST_RING: &str = "audit.arguments";
+/// The ring of the store that seals cursors.
+const CURSOR_RING: &str = "mcp.cursors";
+
+/// What there is on this server, and who may have it.
+pub(super) struct Known {
+    /// Who may do what.
+    pub(super) roles: Roles,
+    /// What can be called.
+    pub(super) registry: Registry,
+    /// What can be read.
+    pub(super) resources: Resources,
+    /// What can be begun with.
+    pub(super) prompts: Prompts,
+}
+
+/// What the store's rings hold.
+pub(super) struct Secrets {
+    /// Keys the digests of arguments.
+    digests: [u8; 32],
+    /// Seals cursors.
+    cursors: [u8; 32],
+}
+
+impl Secrets {
+    /// The same for every process on this store.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none is made up instead.
+    pub(super) async fn of(stores: &Stores) -> Result<Self, StoreError> {
+        let digests = stores.rings.secret(DIGEST_RING).await?;
+        Ok(Self { digests, cursors: stores.rings.secret(CURSOR_RING).await? })
+    }
+}
+
+/// The house of these settings.
 ///
 /// # Errors
 /// [`AppError::Setting`].
 pub(super) fn house(
     settings: &Settings,
     services: Services,
-    (roles, registry): (Roles, Registry),
-    (metrics, digest_key): (Arc<Metrics>, [u8; 32]),
+    Known { roles, registry, resources, prompts }: Known,
+    (metrics, secrets): (Arc<Metrics>, Secrets),
     stores: &Stores,
 ) -> Result<House, AppError> {
     let hosts = settings.server.allowed_hosts.iter().map(|host| {
@@ -54,7 +93,9 @@ pub(super) fn house(
             request_timeout: settings.server.request_timeout,
         },
         when_denied: settings.policy.denied.into(),
-        digest_key: digest_state(&digest_key)?,
+        digest_key: digest_state(&secrets.digests)?,
+        cursors: Seal::new(&secrets.cursors, "cursors")
+            .ok_or_else(|| wrong("store.url", "the ring of cursors makes no key"))?,
         sights: Sights::default(),
         // As many as there may be connections, so that whoever holds connections keeps nobody else from it.
         errands: Errands::new(u32::try_from(settings.server.max_connections).unwrap_or(u32::MAX)),
@@ -62,6 +103,8 @@ pub(super) fn house(
         closing: AtomicBool::new(false),
         roles,
         registry,
+        resources,
+        prompts,
     })
 }
 

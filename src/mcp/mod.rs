@@ -3,14 +3,20 @@
 mod answer;
 mod batch;
 mod call;
+mod completion;
 mod count;
 mod detached;
 mod dispatch;
 mod endpoint;
 mod era;
 mod exchange;
+mod guarded;
+mod page;
+mod prompts;
 mod refusal;
+mod resources;
 mod settle;
+mod tools;
 
 pub(crate) use dispatch::METHOD_LABELS;
 pub(crate) use endpoint::routes;

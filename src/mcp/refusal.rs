@@ -32,6 +32,8 @@ pub(super) struct Refusal {
     pub(super) quota: Option<Quota>,
     /// The status, where it is not that of the class.
     pub(super) status: StatusCode,
+    /// The code of JSON-RPC, where it is not that of the class.
+    pub(super) rpc: Option<i32>,
 }
 
 impl Refusal {
@@ -46,6 +48,7 @@ impl Refusal {
             challenge: None,
             quota: None,
             status,
+            rpc: None,
         }
     }
 
@@ -76,12 +79,13 @@ impl Refusal {
                 | Code::MissingCapability
                 | Code::UnknownMethod
         );
-        let code = match self.code {
+        let class = match self.code {
             Code::HeaderMismatch | Code::UnsupportedVersion | Code::MissingCapability => Code::InvalidRequest,
-            code => code,
+            class => class,
         };
         let status = if is_of_rpc { StatusCode::OK } else { self.status };
-        Self { code, status, ..self }
+        let rpc = (class == Code::UnknownResource).then_some(code::RESOURCE_NOT_FOUND);
+        Self { code: class, status, rpc, ..self }
     }
 
     /// The answer's body.
@@ -94,7 +98,7 @@ impl Refusal {
             retry_after_ms: wait,
             more: &self.data,
         };
-        render::error(id, rpc_code(self.code), &self.message, data)
+        render::error(id, self.rpc.unwrap_or_else(|| rpc_code(self.code)), &self.message, data)
     }
 }
 
@@ -136,7 +140,9 @@ const fn rpc_code_of_wrong_request(class: Code) -> i32 {
         Code::UnknownMethod | Code::NotFound | Code::MethodNotAllowed | Code::NotAcceptable => {
             code::METHOD_NOT_FOUND
         }
-        Code::UnknownTool | Code::InvalidParams => code::INVALID_PARAMS,
+        Code::UnknownTool | Code::UnknownResource | Code::UnknownPrompt | Code::InvalidParams => {
+            code::INVALID_PARAMS
+        }
         _ => code::INVALID_REQUEST,
     }
 }
@@ -157,6 +163,7 @@ mod tests {
             (&[Code::UnknownMethod, Code::NotFound, Code::MethodNotAllowed], -32601),
             (&[Code::NotAcceptable, Code::RequestTimeout], -32601),
             (&[Code::UnknownTool, Code::InvalidParams], -32602),
+            (&[Code::UnknownResource, Code::UnknownPrompt], -32602),
             (&[Code::MissingCredential, Code::InvalidToken, Code::ExpiredToken], -31401),
             (&[Code::RevokedToken, Code::WrongTokenType, Code::WrongAudience], -31401),
             (&[Code::UnknownIssuer, Code::InvalidApiKey, Code::InvalidLogin], -31401),

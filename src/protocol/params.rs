@@ -19,18 +19,25 @@ const LOG_LEVELS: [&str; 8] =
 pub struct Params<'a> {
     /// `_meta`; an absent one has no members.
     pub meta: Meta<'a>,
-    /// `name` of a tool.
+    /// `name` of a tool or a prompt.
     pub name: Option<Raw<'a>>,
-    /// `arguments` of a tool, as the client wrote them.
+    /// `arguments` of a tool or a prompt, as the client wrote them.
     pub arguments: Option<Raw<'a>>,
     /// `cursor` of a list.
     pub cursor: Option<Raw<'a>>,
     /// `protocolVersion` of a handshake of older revisions.
     pub protocol_version: Option<Raw<'a>>,
+    /// `uri` of a resource.
+    pub uri: Option<Raw<'a>>,
+    /// `ref` of a completion: which prompt or template.
+    pub reference: Option<Raw<'a>>,
+    /// `argument` of a completion: which one, and as far as it is written.
+    pub argument: Option<Raw<'a>>,
 }
 
 impl<'a> Shape<'a> for Params<'a> {
-    const NAMES: &'static [&'static str] = &["_meta", "name", "arguments", "cursor", "protocolVersion"];
+    const NAMES: &'static [&'static str] =
+        &["_meta", "name", "arguments", "cursor", "protocolVersion", "uri", "ref", "argument"];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         match at {
@@ -38,16 +45,24 @@ impl<'a> Shape<'a> for Params<'a> {
             1 => self.name = Some(reader.value()?),
             2 => self.arguments = Some(reader.value()?),
             3 => self.cursor = Some(reader.value()?),
-            _ => self.protocol_version = Some(reader.value()?),
+            4 => self.protocol_version = Some(reader.value()?),
+            5 => self.uri = Some(reader.value()?),
+            6 => self.reference = Some(reader.value()?),
+            _ => self.argument = Some(reader.value()?),
         }
         Ok(())
     }
 }
 
 impl<'a> Params<'a> {
-    /// The tool's name, if it is text.
+    /// The name of the tool or prompt, if it is text.
     pub fn tool_name(&self) -> Option<Cow<'a, str>> {
         self.name.and_then(Raw::string)
+    }
+
+    /// The resource's URI, if it is text.
+    pub fn resource_uri(&self) -> Option<Cow<'a, str>> {
+        self.uri.and_then(Raw::string)
     }
 
     /// The revision that a handshake of older revisions asks for, if it is text.

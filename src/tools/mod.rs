@@ -26,6 +26,7 @@ pub mod write_file;
 
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
+pub(crate) use error::clean_to;
 pub use error::{ToolError, clean, clean_name};
 pub use registry::{Entry, Registry, RegistryError};
 pub use reply::{Beside, Produced, Reply, Shown};

@@ -10,6 +10,7 @@
 mod accounts;
 mod api_keys;
 mod calls;
+mod completion;
 mod denied;
 mod eras;
 mod eras_apart;
@@ -22,12 +23,15 @@ mod limits;
 mod lists;
 mod login;
 mod own_tool;
+mod pages;
+mod prompts;
 mod rates;
 #[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
 mod readme_tool;
 mod refresh;
 mod refusals;
 mod regressions;
+mod resources;
 mod revocation;
 mod security_audit;
 mod signing;
