@@ -22,7 +22,7 @@ use super::{
     watches::{self, Reading},
 };
 use crate::{
-    actors::{tokens::Tokens, users::Users},
+    actors::{changes::Changes, tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
     mcp,
@@ -127,6 +127,11 @@ impl Server {
     /// The JWT manager, to mint and revoke tokens from the same process.
     pub fn tokens(&self) -> &Tokens {
         &self.house.services.tokens
+    }
+
+    /// Tells of what changes under clients: whoever listens is told too.
+    pub fn changes(&self) -> &Changes {
+        &self.house.services.changes
     }
 
     /// The accounts.

@@ -10,6 +10,7 @@
 mod accounts;
 mod api_keys;
 mod calls;
+mod changes;
 mod completion;
 mod denied;
 mod eras;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     SOON,
-    app::{TestApp, refusal, settings},
+    app::{TestApp, refusal, settings, without_limits},
     http::Reply,
     legacy::{self, LEGACY},
     rpc::{Rpc, VERSION},
@@ -42,6 +42,8 @@ fn with_prompts(settings: &mut Settings, prompts: &[(&str, &str)]) {
         fs::write(folder.join(name), text).unwrap();
     }
     settings.prompts_dir = Some(folder);
+    // Lists are asked for many times a second here.
+    without_limits(settings);
 }
 
 fn folder(app: &TestApp) -> PathBuf {

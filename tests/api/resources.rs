@@ -363,7 +363,7 @@ fn what_a_source_of_ones_own_does_wrong_stays_in_it() {
     assert!(refused.text().contains("not now\\\\u{1b}"), "{}", refused.text());
     read("strange://none").refused(200, -32602, "unknown_resource");
     let key = read("strange://key");
-    assert_eq!(key.result()["contents"][0]["text"], "[redacted: API key] \u{202e}");
+    assert_eq!(key.result()["contents"][0]["text"], "[redacted: api key] \u{202e}");
     assert!(!key.text().contains('\u{202e}'), "only as an escape");
     assert!(app.record_of(&key).detail.is_some_and(|detail| detail.to_string().contains("redacted")));
     let list = Rpc::new("resources/list", json!({})).bearer(&token).send(&app);

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use portcullis::{
     actors::{
         audit::{self, Filter, Record},
+        changes::Changes,
         tokens::{Keyring, Tokens},
         users::Users,
     },
@@ -36,6 +37,8 @@ pub(crate) struct TestApp {
     pub(crate) tokens: Tokens,
     /// The accounts of the running server.
     pub(crate) users: Users,
+    /// Tells of what changes.
+    pub(crate) changes: Changes,
     /// The password of the account that its first start has made.
     pub(crate) first_password: Option<String>,
     /// Signs what the server would sign.
@@ -83,13 +86,13 @@ impl TestApp {
             actix::System::new().block_on(async move {
                 let server = app::start_with(&given, more).await?;
                 let urls = [server.mcp_url(), server.admin_url()].map(address);
-                let handles = (server.tokens().clone(), server.users().clone());
+                let handles = (server.tokens().clone(), server.users().clone(), server.changes().clone());
                 let password = server.first_password().map(str::to_owned);
                 started.send((urls, handles, password)).unwrap();
                 server.run_until(async { drop(stopped.await) }).await
             })
         });
-        let Ok(([main, admin], (tokens, users), first_password)) = ready.recv() else {
+        let Ok(([main, admin], (tokens, users, changes), first_password)) = ready.recv() else {
             panic!("the server does not start: {:?}", thread.join().unwrap());
         };
         first_password.iter().for_each(|password| output::secret(password));
@@ -100,6 +103,7 @@ impl TestApp {
             settings,
             tokens,
             users,
+            changes,
             first_password,
             keyring,
             stop: Some(stop),
