@@ -10,14 +10,14 @@ use tracing::Instrument;
 
 use super::{
     answer::Answer,
-    exchange::{Asked, Exchange},
+    exchange::{Asked, Exchange, Sought},
     refusal::Refusal,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
     error::Code,
     house::WhenDenied,
-    policy::{self, CallTool, Denied, Permit},
+    policy::{CallTool, Denied, Permit},
     protocol::{Dress, Id, Raw, Tree},
     tools::{
         Entry, Produced, ToolError, clean_name,
@@ -36,13 +36,12 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
         exchange.record.tool_named(&asked.tool);
         return Err(Refusal::new(Code::InvalidParams, "params.arguments must be an object"));
     }
-    let Some(entry) = house.registry.find(&asked.tool) else {
+    let Some(Sought { entry, permit }) = asked.sought else {
         exchange.record.tool_named(&asked.tool);
         return Err(unknown(&asked.tool));
     };
     exchange.record.tool(entry.spec().name);
-    let permit = policy::decide::<CallTool>(&asked.principal, entry.needs())
-        .map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
+    let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
     exchange.record.arguments(digest(&house.digest_key, raw));
     let arguments = Tree::of_text(raw)?;

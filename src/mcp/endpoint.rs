@@ -60,24 +60,29 @@ async fn exchange(
         epoch: worker.house.services.epoch.now(),
     };
     let mut exchange = Exchange::new(worker, request.uri(), visit, record);
-    if let Err(over) = worker.turnstile.address(&visit).await {
+    let answer = if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
         exchange.record.describe(request.path(), Field::Absent, ip);
         let whole = edge::discard(&mut payload).await;
         let answer = exchange.refused(&over.into(), None);
-        return exchange.settle(if whole { answer } else { answer.and_close() }).await;
-    }
-    exchange.headers = Headers::of(request.headers());
-    exchange.record.describe(request.path(), exchange.headers.user_agent, ip);
-    if request.method() != Method::POST {
-        let answer = exchange.other_method(request.method()).await;
-        return exchange.settle(answer).await;
-    }
-    match exchange.receive(&mut payload).await {
-        Ok((principal, body)) if era::says_modern(&exchange.headers) => {
-            exchange.finish(principal, &body).await
+        if whole { answer } else { answer.and_close() }
+    } else {
+        exchange.headers = Headers::of(request.headers());
+        exchange.record.describe(request.path(), exchange.headers.user_agent, ip);
+        // What is rare is boxed: the future of every request is as large as the largest of what it may become.
+        if request.method() != Method::POST {
+            Box::pin(exchange.other_method(request.method())).await
+        } else {
+            match exchange.receive(&mut payload).await {
+                Ok((principal, body)) if era::says_modern(&exchange.headers) => {
+                    exchange.read(principal, &body).await
+                }
+                Ok(received) => {
+                    return Box::pin(detached::finish(exchange, request.headers(), received)).await;
+                }
+                Err(answer) => answer,
+            }
         }
-        Ok(received) => detached::finish(exchange, request.headers(), received).await,
-        Err(answer) => exchange.settle(answer).await,
-    }
+    };
+    exchange.settle(answer).await
 }

@@ -23,9 +23,9 @@ use crate::{
     edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded},
     house::{House, Worker},
-    policy::{self, CallTool},
+    policy::{self, CallTool, Denied, Permit},
     protocol::{self, Envelope, Id, Params, Revision},
-    tools::clean_name,
+    tools::{Entry, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -60,6 +60,16 @@ pub(super) struct Asked<'a> {
     pub(super) params: Params<'a>,
     /// The tool that a call names.
     pub(super) tool: Cow<'a, str>,
+    /// That tool, if there is one.
+    pub(super) sought: Option<Sought<'a>>,
+}
+
+/// A tool that a caller asks for.
+pub(super) struct Sought<'a> {
+    /// The tool.
+    pub(super) entry: &'a Entry,
+    /// Whether the caller may call it.
+    pub(super) permit: Result<Permit<CallTool>, Denied>,
 }
 
 impl<'a> Exchange<'a> {
@@ -101,16 +111,21 @@ impl<'a> Exchange<'a> {
         Ok((principal, body.bytes))
     }
 
-    /// Answers what stands in a body, and records it.
+    /// Answers what stands in the body of an older revision's request, and records it.
     pub(super) async fn finish(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
-        if protocol::begins_batch(body) && !era::says_modern(&self.headers) {
-            return batch::answer(self, principal, body).await;
+        if protocol::begins_batch(body) {
+            return Box::pin(batch::answer(self, principal, body)).await;
         }
-        let answer = match Envelope::parse(body) {
-            Ok(envelope) => self.message(principal, envelope).await,
-            Err((error, id)) => self.nonsense(&principal, error.into(), id).await,
-        };
+        let answer = self.read(principal, body).await;
         self.settle(answer).await
+    }
+
+    /// Answers the one message that a body is.
+    pub(super) async fn read(&mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
+        match Envelope::parse(body) {
+            Ok(envelope) => self.message(principal, envelope).await,
+            Err((error, id)) => Box::pin(self.nonsense(&principal, error.into(), id)).await,
+        }
     }
 
     /// A refusal of what is no message. It costs like one.
@@ -258,11 +273,10 @@ impl<'a> Exchange<'a> {
         seen.inspect_err(|_| self.record.event(EventCode::AuthFailed))
     }
 
-    /// The tool whose price a call pays. A caller that may not call it pays as for any other request: it
-    /// takes nothing from those who may.
-    fn priced(&self, principal: &Arc<Principal>, tool: &str) -> Option<&'static str> {
+    /// What a call asks for: the tool, and the decision whether this caller may call it.
+    fn sought(&self, principal: &Arc<Principal>, tool: &str) -> Option<Sought<'a>> {
         let entry = self.house().registry.find(tool)?;
-        policy::decide::<CallTool>(principal, entry.needs()).is_ok().then(|| entry.spec().name)
+        Some(Sought { entry, permit: policy::decide(principal, entry.needs()) })
     }
 
     /// The rungs from the envelope on.
@@ -275,11 +289,13 @@ impl<'a> Exchange<'a> {
             Some(_) => era::check(&envelope, &self.headers).map(Some),
             None => era::check_notification(&envelope, &self.headers).map(|()| None),
         };
-        let tool = match &checked {
-            Ok(Some(checked)) => self.priced(&principal, &checked.tool),
+        let sought = match &checked {
+            Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),
             _ => None,
         };
-        let _running = match self.charge(&principal, tool).await {
+        // A caller that may not call the tool pays as for any other request: it takes nothing from those who may.
+        let price = sought.as_ref().filter(|sought| sought.permit.is_ok());
+        let _running = match self.charge(&principal, price.map(|sought| sought.entry.spec().name)).await {
             Ok(running) => running,
             Err(over) => return self.refused(&over, envelope.id),
         };
@@ -291,7 +307,7 @@ impl<'a> Exchange<'a> {
         };
         let answer = match method.filter(|method| method.is_in(revision)) {
             Some(method) => {
-                let asked = Asked { principal, id, revision, params: envelope.params, tool };
+                let asked = Asked { principal, id, revision, params: envelope.params, tool, sought };
                 method.answer(self, asked).await
             }
             None => {

@@ -18,8 +18,8 @@ pub(super) struct Closed<'a> {
 impl<'a> Exchange<'a> {
     /// Closes the record of what was answered and, in durable mode, waits until it is on disk: only then may
     /// the answer leave. One that cannot be recorded is none.
-    pub(super) async fn settle(self, answer: Answer) -> Answer {
-        self.close(answer).committed().await
+    pub(super) fn settle(self, answer: Answer) -> impl Future<Output = Answer> + use<'a> {
+        self.close(answer).committed()
     }
 
     /// Closes the record of what was answered.

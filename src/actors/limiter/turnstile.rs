@@ -106,7 +106,8 @@ impl Turnstile {
         let taken = match known {
             Some(taken) => taken,
             None => {
-                let held = self.open(Scope::Address, id, ADDRESS).await?;
+                // Boxed, as it is rare: the future of every request would carry it.
+                let held = Box::pin(self.open(Scope::Address, id, ADDRESS)).await?;
                 let taken = self.take_one(Scope::Address, &held.bucket, now);
                 if held.own {
                     self.addresses.borrow_mut().add(id, held.bucket);
@@ -172,7 +173,7 @@ impl Turnstile {
         let passed = match self.pass_known(principal, gate, now) {
             Some(passed) => passed,
             None => {
-                let known = self.meet(principal).await?;
+                let known = Box::pin(self.meet(principal)).await?;
                 let passed = self.pass(&known, gate, now);
                 if known.user.own && known.key.as_ref().is_none_or(|key| key.own) {
                     self.principals.borrow_mut().add(place(principal), known);
