@@ -58,10 +58,10 @@ pub(super) async fn complete(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> R
         Reference::Resource { uri } => of_template(exchange, &asked.principal, &uri, &begun).await?,
     };
     let values: Vec<_> = found.values.into_iter().take(Suggestions::MOST).collect();
-    let mut completion = json!({ "values": values, "hasMore": found.has_more });
-    if let Some(total) = found.total {
-        completion["total"] = json!(total);
-    }
+    let completion = match found.total {
+        Some(total) => json!({ "values": values, "total": total, "hasMore": found.has_more }),
+        None => json!({ "values": values, "hasMore": found.has_more }),
+    };
     // They are to be put in as they are, so nothing in them is replaced.
     let (text, _) = hygiene::json(completion.to_string(), true)?;
     let dress = exchange.house().views.dress(asked.revision);

@@ -32,8 +32,8 @@ pub(super) struct Refusal {
     pub(super) quota: Option<Quota>,
     /// The status, where it is not that of the class.
     pub(super) status: StatusCode,
-    /// The code of JSON-RPC, where it is not that of the class.
-    pub(super) rpc: Option<i32>,
+    /// Whether it is for a client of an older revision.
+    pub(super) is_legacy: bool,
 }
 
 impl Refusal {
@@ -48,7 +48,7 @@ impl Refusal {
             challenge: None,
             quota: None,
             status,
-            rpc: None,
+            is_legacy: false,
         }
     }
 
@@ -84,8 +84,7 @@ impl Refusal {
             class => class,
         };
         let status = if is_of_rpc { StatusCode::OK } else { self.status };
-        let rpc = (class == Code::UnknownResource).then_some(code::RESOURCE_NOT_FOUND);
-        Self { code: class, status, rpc, ..self }
+        Self { code: class, status, is_legacy: true, ..self }
     }
 
     /// The answer's body.
@@ -98,7 +97,11 @@ impl Refusal {
             retry_after_ms: wait,
             more: &self.data,
         };
-        render::error(id, self.rpc.unwrap_or_else(|| rpc_code(self.code)), &self.message, data)
+        let code = match self.code {
+            Code::UnknownResource if self.is_legacy => code::RESOURCE_NOT_FOUND,
+            class => rpc_code(class),
+        };
+        render::error(id, code, &self.message, data)
     }
 }
 

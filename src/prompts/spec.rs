@@ -1,6 +1,6 @@
 //! The facts about one prompt, and how they stand in a list.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::protocol::{Icon, Revision};
 
@@ -62,25 +62,28 @@ impl Argument {
 impl PromptSpec {
     /// As `revision` shows it.
     pub(super) fn json(&self, revision: Revision) -> Value {
-        let titled = revision.has_structure();
-        let argument = |argument: &Argument| {
-            let mut shown = json!({
-                "name": argument.name, "description": argument.about, "required": argument.required,
-            });
-            if titled {
-                shown["title"] = json!(argument.title);
+        let title = |shown: &mut Map<String, Value>, title: &str| {
+            if revision.has_structure() {
+                shown.insert("title".to_owned(), json!(title));
             }
-            shown
         };
-        let arguments: Vec<Value> = self.arguments.iter().map(argument).collect();
-        let mut shown = json!({ "name": self.name, "description": self.about, "arguments": arguments });
-        if titled {
-            shown["title"] = json!(self.title);
-        }
+        let argument = |argument: &Argument| {
+            let mut shown = Map::new();
+            shown.insert("name".to_owned(), json!(argument.name));
+            shown.insert("description".to_owned(), json!(argument.about));
+            shown.insert("required".to_owned(), json!(argument.required));
+            title(&mut shown, &argument.title);
+            Value::Object(shown)
+        };
+        let mut shown = Map::new();
+        shown.insert("name".to_owned(), json!(self.name));
+        shown.insert("description".to_owned(), json!(self.about));
+        shown.insert("arguments".to_owned(), self.arguments.iter().map(argument).collect());
+        title(&mut shown, &self.title);
         if revision.has_icons() && !self.icons.is_empty() {
-            shown["icons"] = json!(self.icons);
+            shown.insert("icons".to_owned(), json!(self.icons));
         }
-        shown
+        Value::Object(shown)
     }
 
     /// The first thing about it that must not be, if any: its place, and what is wrong.

@@ -1,6 +1,6 @@
 //! A resource or a template as it stands in a list.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Icon, Template};
 use crate::{domain::Timestamp, protocol::Revision};
@@ -43,12 +43,14 @@ impl Descriptor {
 
     /// As `revision` shows it.
     pub fn json(&self, revision: Revision) -> Value {
-        let mut shown = json!({ "uri": self.uri, "name": self.name });
+        let mut shown = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
-                shown[name] = value;
+                shown.insert(name.to_owned(), value);
             }
         };
+        put("uri", Some(json!(self.uri)));
+        put("name", Some(json!(self.name)));
         put("title", self.title.as_ref().filter(|_| revision.has_structure()).map(|title| json!(title)));
         put("description", self.about.as_ref().map(|about| json!(about)));
         put("mimeType", self.mime_type.as_ref().map(|mime_type| json!(mime_type)));
@@ -57,21 +59,24 @@ impl Descriptor {
         put("annotations", modified.map(|at| json!({ "lastModified": at.to_string() })));
         let icons: Vec<&Icon> = self.icons.iter().filter(|icon| icon.is_sound()).collect();
         put("icons", (revision.has_icons() && !icons.is_empty()).then(|| json!(icons)));
-        shown
+        Value::Object(shown)
     }
 }
 
 /// A template as `revision` shows it.
 pub(super) fn template(template: &Template, revision: Revision) -> Value {
-    let mut shown =
-        json!({ "uriTemplate": template.uri, "name": template.name, "description": template.about });
+    let mut shown = Map::new();
+    let mut put = |name: &str, value: &str| shown.insert(name.to_owned(), json!(value));
+    put("uriTemplate", template.uri);
+    put("name", template.name);
+    put("description", template.about);
     if revision.has_structure() {
-        shown["title"] = json!(template.title);
+        put("title", template.title);
     }
     if let Some(mime_type) = template.mime_type {
-        shown["mimeType"] = json!(mime_type);
+        put("mimeType", mime_type);
     }
-    shown
+    Value::Object(shown)
 }
 
 #[cfg(test)]

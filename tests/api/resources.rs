@@ -253,9 +253,7 @@ fn the_header_names_the_resource_as_the_body_does() {
         let old = legacy::request("2025-06-18", "resources/read", json!({ "uri": wrong })).bearer(&token);
         old.send(&app).refused(200, -32602, "invalid_params");
     }
-    let two = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"a:b","URI":"c:d"}}}}"#
-    );
+    let two = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"a:b","URI":"c:d"}}"#;
     legacy::request("2025-06-18", "resources/read", json!({})).bearer(&token).raw(two).send(&app).refused(
         400,
         -32600,
