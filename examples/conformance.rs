@@ -1,10 +1,12 @@
-//! A server for the official conformance suite of MCP: the fixtures that are tools, through the library, with
+//! A server for the official conformance suite of MCP: its tools, resources and prompts, through the library, with
 //! authentication on.
 //!
 //! `cargo run --release --example conformance -- --port 8090` prints a token on its first line.
 
 #[path = "conformance/asking.rs"]
 mod asking;
+#[path = "conformance/catalogue.rs"]
+mod catalogue;
 
 use std::{path::Path, time::Duration};
 
@@ -181,7 +183,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data_dir = std::env::temp_dir().join(format!("portcullis-conformance-{}", std::process::id()));
     let settings = settings(&data_dir, port()?)?;
     let served: Result<(), Box<dyn std::error::Error>> = actix::System::new().block_on(async {
-        let server = app::start(&settings, fixtures()).await?;
+        let more = app::Additions {
+            tools: fixtures(),
+            resources: vec![Box::new(catalogue::Fixtures)],
+            prompts: catalogue::prompts(),
+        };
+        let server = app::start_with(&settings, more).await?;
         asking::CHANGES.get_or_init(|| server.changes().clone());
         let minted = server
             .tokens()

@@ -17,6 +17,7 @@ mod services;
 mod stop;
 mod stores;
 mod tls;
+mod watches;
 mod wire;
 
 pub use banner::{banner, first_account};
@@ -24,8 +25,8 @@ pub use bootstrap::administrators;
 pub use error::AppError;
 pub use keys::keyring;
 pub use limits::limits;
-pub use parts::{bare_registry, roles};
-pub use serve::{Server, start};
+pub use parts::{Additions, bare_registry, prompts, roles};
+pub use serve::{Server, start, start_with};
 pub use services::audit_config;
 pub use stores::open_store;
 pub use tls::check as check_tls;

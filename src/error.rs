@@ -31,6 +31,10 @@ pub enum Code {
     RequestTimeout,
     /// No such tool, or none that this caller may know of.
     UnknownTool,
+    /// No such resource, or none that this caller may know of.
+    UnknownResource,
+    /// No such prompt, or none that this caller may know of.
+    UnknownPrompt,
     /// The params of a known method do not fit.
     InvalidParams,
     /// No credential at all.
@@ -85,7 +89,7 @@ pub enum Code {
 
 impl Code {
     /// Every class.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::MalformedCredential,
         Self::ParseError,
         Self::InvalidRequest,
@@ -98,6 +102,8 @@ impl Code {
         Self::NotAcceptable,
         Self::RequestTimeout,
         Self::UnknownTool,
+        Self::UnknownResource,
+        Self::UnknownPrompt,
         Self::InvalidParams,
         Self::MissingCredential,
         Self::InvalidToken,
@@ -140,6 +146,8 @@ impl Code {
             Self::NotAcceptable => "not_acceptable",
             Self::RequestTimeout => "request_timeout",
             Self::UnknownTool => "unknown_tool",
+            Self::UnknownResource => "unknown_resource",
+            Self::UnknownPrompt => "unknown_prompt",
             Self::InvalidParams => "invalid_params",
             Self::MissingCredential => "missing_credential",
             Self::InvalidToken => "invalid_token",
@@ -206,6 +214,8 @@ impl Code {
             | Self::MethodNotAllowed
             | Self::NotAcceptable
             | Self::UnknownTool
+            | Self::UnknownResource
+            | Self::UnknownPrompt
             | Self::InvalidParams
             | Self::AlreadyRotated
             | Self::RotationNotDue

@@ -28,7 +28,7 @@ pub use streams::{
 };
 use tokio::sync::watch;
 pub use toll::toll;
-pub use views::{Told, Views};
+pub use views::Views;
 
 use crate::{
     actors::{
@@ -46,6 +46,8 @@ use crate::{
     domain::Seal,
     edge::{Guard, Proxies},
     policy::Roles,
+    prompts::Prompts,
+    resources::Resources,
     settings,
     telemetry::Metrics,
     tools::Registry,
@@ -97,7 +99,7 @@ pub struct Services {
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
     pub epoch: Epoch,
-    /// Tells what clients may have asked to be told of.
+    /// Tells of what changes under clients.
     pub changes: Changes,
 }
 
@@ -137,6 +139,12 @@ pub struct House {
     pub roles: Roles,
     /// The tools.
     pub registry: Registry,
+    /// What can be read.
+    pub resources: Resources,
+    /// What can be begun with.
+    pub prompts: Prompts,
+    /// Seals where lists go on.
+    pub cursors: Seal,
     /// Answers that do not depend on arguments.
     pub views: Views,
     /// Which hosts and origins may be named.

@@ -8,6 +8,7 @@ use crate::{
     },
     domain::InvalidPermission,
     policy::InvalidRoles,
+    resources::ResourcesError,
     settings::{Problem, generated::GeneratedError},
     store::StoreError,
     tools::{RegistryError, files::RootError, weather::WeatherError},
@@ -82,6 +83,12 @@ pub enum AppError {
     /// A tool cannot be registered.
     #[error(transparent)]
     Tools(#[from] RegistryError),
+    /// A source of resources cannot be registered.
+    #[error(transparent)]
+    Resources(#[from] ResourcesError),
+    /// Prompts that cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Prompts(Vec<Problem>),
     /// A folder cannot be served.
     #[error("{}: {}", .0.key(), .0)]
     Files(#[from] RootError),
@@ -109,14 +116,14 @@ impl AppError {
     /// Everything that an operator has to change.
     pub fn problems(&self) -> Vec<Problem> {
         match self {
-            Self::Limits(problems) => problems.clone(),
+            Self::Limits(problems) | Self::Prompts(problems) => problems.clone(),
             _ => vec![self.problem()],
         }
     }
 
     /// The same for an operator: the key to change, what is wrong with it, and what to do.
     pub fn problem(&self) -> Problem {
-        if let Self::Limits(problems) = self
+        if let Self::Limits(problems) | Self::Prompts(problems) = self
             && let Some(first) = problems.first()
         {
             return first.clone();
@@ -147,6 +154,11 @@ impl AppError {
             Self::Tokens(TokenError::Keys) => ("jwt.keys", "give each key a kid of its own"),
             Self::Generated(_) => ("jwt.secret", "repair the file, or remove it to have a new one made"),
             Self::Limits(_) => ("limits", "correct it"),
+            Self::Prompts(_) => ("prompts", "correct it"),
+            Self::Resources(ResourcesError::Permission { .. }) => {
+                ("permissions.extra", "declare the permission there")
+            }
+            Self::Resources(_) => ("server", "correct the source's code"),
             Self::Store(_) | Self::Users(_) | Self::Limiter(LimitError::Store(_)) => {
                 ("store.url", "name a store that this user can read and write")
             }

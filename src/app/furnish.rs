@@ -14,22 +14,64 @@ use crate::{
     house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, Views},
     oauth,
     policy::Roles,
+    prompts::Prompts,
+    resources::Resources,
     settings::Settings,
-    store::Stores,
+    store::{StoreError, Stores},
     telemetry::Metrics,
     tools::Registry,
 };
 
-/// The house of these settings. `digest_key` keys the digests of arguments, `state_key` what calls that ask give
-/// to their clients.
+/// The ring of the store that keys argument digests.
+const DIGEST_RING: &str = "audit.arguments";
+/// The ring of the store that seals cursors.
+const CURSOR_RING: &str = "mcp.cursors";
+/// The ring of the store that keys what calls that ask give to their clients.
+const STATE_RING: &str = "mcp.state";
+
+/// What there is on this server, and who may have it.
+pub(super) struct Known {
+    /// Who may do what.
+    pub(super) roles: Roles,
+    /// What can be called.
+    pub(super) registry: Registry,
+    /// What can be read.
+    pub(super) resources: Resources,
+    /// What can be begun with.
+    pub(super) prompts: Prompts,
+}
+
+/// What the store's rings hold.
+pub(super) struct Secrets {
+    /// Keys the digests of arguments.
+    digests: [u8; 32],
+    /// Seals cursors.
+    cursors: [u8; 32],
+    /// Seals what calls that ask give to their clients.
+    states: [u8; 32],
+}
+
+impl Secrets {
+    /// The same for every process on this store.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none is made up instead.
+    pub(super) async fn of(stores: &Stores) -> Result<Self, StoreError> {
+        let digests = stores.rings.secret(DIGEST_RING).await?;
+        let cursors = stores.rings.secret(CURSOR_RING).await?;
+        Ok(Self { digests, cursors, states: stores.rings.secret(STATE_RING).await? })
+    }
+}
+
+/// The house of these settings.
 ///
 /// # Errors
 /// [`AppError::Setting`].
 pub(super) fn house(
     settings: &Settings,
     services: Services,
-    (roles, registry): (Roles, Registry),
-    (metrics, digest_key, state_key): (Arc<Metrics>, [u8; 32], [u8; 32]),
+    Known { roles, registry, resources, prompts }: Known,
+    (metrics, secrets): (Arc<Metrics>, Secrets),
     stores: &Stores,
 ) -> Result<House, AppError> {
     let hosts = settings.server.allowed_hosts.iter().map(|host| {
@@ -58,8 +100,10 @@ pub(super) fn house(
             request_timeout: settings.server.request_timeout,
         },
         when_denied: settings.policy.denied.into(),
-        digest_key: digest_state(&digest_key)?,
-        state_seal: Seal::new(&state_key, "tools/call requestState")
+        digest_key: digest_state(&secrets.digests)?,
+        cursors: Seal::new(&secrets.cursors, "cursors")
+            .ok_or_else(|| wrong("store.url", "the ring of cursors makes no key"))?,
+        state_seal: Seal::new(&secrets.states, "tools/call requestState")
             .ok_or_else(|| wrong("store.url", "the ring of states keys no seal"))?,
         spent: Spent::default(),
         streams: Arc::default(),
@@ -73,6 +117,8 @@ pub(super) fn house(
         cut: watch::Sender::new(false),
         roles,
         registry,
+        resources,
+        prompts,
     })
 }
 

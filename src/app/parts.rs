@@ -1,13 +1,15 @@
-//! From the settings to the parts that need no actor: permissions, roles, tools.
+//! From the settings to the parts that need no actor: permissions, roles, tools, resources, prompts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{AppError, directory::StoreDirectory};
 use crate::{
-    actors::audit::insight::Insight,
+    actors::{audit::insight::Insight, changes::Changes},
     domain::Catalogue,
     files::private_dir,
     policy::{RoleRule, Roles},
+    prompts::{Folder, Prompt, Reloader},
+    resources::{AuditViews, FileResources, Resources, Source},
     settings::Settings,
     store::{self, Stores},
     tools::{
@@ -52,11 +54,13 @@ fn files(settings: &Settings) -> Result<Files, AppError> {
 /// What tools work on that is opened once, before they are registered.
 pub(super) struct Opened {
     /// The folders that the file tools serve.
-    files: Files,
+    pub(super) files: Files,
     /// What stations have reported of the weather.
     pub(super) reported: Reported,
     /// What the audit log says about attacks, once it is started.
     pub(super) insight: Insight,
+    /// Tells of what changes under clients.
+    pub(super) changes: Changes,
 }
 
 impl Opened {
@@ -66,8 +70,44 @@ impl Opened {
     /// [`AppError::Files`], [`AppError::File`], [`AppError::Store`].
     pub(super) async fn all(settings: &Settings, stores: &Stores) -> Result<Self, AppError> {
         let reported = Reported::load(stores).await?;
-        Ok(Self { files: files(settings)?, reported, insight: Insight::default() })
+        let changes = Changes::default();
+        let files = files(settings)?.telling(changes.clone());
+        Ok(Self { files, reported, insight: Insight::default(), changes })
     }
+}
+
+/// What a program that is built on this library has beside what is built in.
+#[derive(Default)]
+pub struct Additions {
+    /// Its tools.
+    pub tools: Vec<Box<dyn AnyTool>>,
+    /// Its families of resources.
+    pub resources: Vec<Box<dyn Source>>,
+    /// Its prompts.
+    pub prompts: Vec<Arc<dyn Prompt>>,
+}
+
+/// The built-in resources and `more`, registered.
+///
+/// # Errors
+/// [`AppError::Resources`].
+pub(super) fn resources(
+    opened: &Opened,
+    roles: &Roles,
+    more: Vec<Box<dyn Source>>,
+) -> Result<Resources, AppError> {
+    let reviewer = Arc::new(opened.insight.clone());
+    let mut sources: Vec<Box<dyn Source>> =
+        vec![Box::new(FileResources { files: opened.files.clone() }), Box::new(AuditViews { reviewer })];
+    sources.extend(more);
+    Ok(Resources::new(sources, roles.catalogue())?)
+}
+
+/// Where the prompts of these settings come from, and `own`.
+pub fn prompts(settings: &Settings, roles: &Roles, own: Vec<Arc<dyn Prompt>>) -> Reloader {
+    let is_strict = !settings.profile.is_development();
+    let folder = Folder { path: settings.prompts_dir.clone(), is_strict };
+    Reloader { folder, own, catalogue: roles.catalogue().clone() }
 }
 
 /// The built-in tools, registered and with nothing behind them: enough to see what there is.
@@ -77,7 +117,8 @@ impl Opened {
 pub fn bare_registry(settings: &Settings, roles: &Roles) -> Result<Registry, AppError> {
     let stores = store::open("memory:")?;
     let reported = Reported::none(&stores);
-    let opened = Opened { files: Files::none(), reported, insight: Insight::default() };
+    let (insight, changes) = (Insight::default(), Changes::default());
+    let opened = Opened { files: Files::none(), reported, insight, changes };
     registry(settings, (&stores, &opened), roles, Vec::new())
 }
 

@@ -10,15 +10,16 @@ use zeroize::Zeroizing;
 
 use super::{
     AppError, bootstrap,
-    furnish::house,
+    furnish::{Known, Secrets, house},
     limits::limits,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
-    parts::{self, Opened},
+    parts::{self, Additions, Opened},
     run_file::RunFile,
     services::{Threads, services},
     stop::{self, Signals},
     stores,
+    watches::{self, Reading},
 };
 use crate::{
     actors::{changes::Changes, tokens::Tokens, users::Users},
@@ -29,11 +30,6 @@ use crate::{
     telemetry::Metrics,
     tools::AnyTool,
 };
-
-/// The ring of the store that keys argument digests.
-const DIGEST_RING: &str = "audit.arguments";
-/// The ring of the store that keys what calls that ask give to their clients.
-const STATE_RING: &str = "mcp.state";
 
 /// What serves one listener; it ends when it is told to, or because it cannot serve any more.
 type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -58,6 +54,14 @@ pub struct Server {
 /// # Errors
 /// [`AppError`]: nothing is served.
 pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<Server, AppError> {
+    start_with(settings, Additions { tools: more, ..Additions::default() }).await
+}
+
+/// As [`start`], with resources and prompts beside the built-in ones too.
+///
+/// # Errors
+/// [`AppError`]: nothing is served.
+pub async fn start_with(settings: &Settings, more: Additions) -> Result<Server, AppError> {
     let lock = DataLock::take(&settings.data_dir)?;
     let main = bind("server.port", settings.server.host, settings.server.port)?;
     let second = bind("admin.port", settings.admin.host, settings.admin.port)?;
@@ -68,19 +72,21 @@ pub async fn start(settings: &Settings, more: Vec<Box<dyn AnyTool>>) -> Result<S
     let stores = stores::open_store(settings).await?;
     let roles = parts::roles(settings)?;
     let opened = Opened::all(settings, &stores).await?;
-    let registry = parts::registry(settings, (&stores, &opened), &roles, more)?;
+    let registry = parts::registry(settings, (&stores, &opened), &roles, more.tools)?;
+    let resources = parts::resources(&opened, &roles, more.resources)?;
+    let prompts = Reading::begin(parts::prompts(settings, &roles, more.prompts))?;
     let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
     let mut threads = Threads::default();
     let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
     let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services =
-        services(settings, (&stores, &opened.reported), &mut threads, (&metrics, &limits, &opened.insight))
-            .await?;
+    let services = services(settings, (&stores, &opened), &mut threads, (&metrics, &limits)).await?;
     let makers = (services.users.hasher(), &services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
-    let digest_key = stores.rings.secret(DIGEST_RING).await?;
-    let state_key = stores.rings.secret(STATE_RING).await?;
-    let house = house(settings, services, (roles, registry), (metrics, digest_key, state_key), &stores)?;
+    let secrets = Secrets::of(&stores).await?;
+    let known = Known { roles, registry, resources, prompts: prompts.in_force.clone() };
+    prompts.watch(&threads.add(), &services);
+    watches::files(&threads.add(), opened.files.clone());
+    let house = house(settings, services, known, (metrics, secrets), &stores)?;
     let house = Data::new(house);
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
@@ -123,14 +129,14 @@ impl Server {
         &self.house.services.tokens
     }
 
+    /// Tells of what changes under clients: whoever listens is told too.
+    pub fn changes(&self) -> &Changes {
+        &self.house.services.changes
+    }
+
     /// The accounts.
     pub fn users(&self) -> &Users {
         &self.house.services.users
-    }
-
-    /// Tells clients that listen of changes: that the tools of this server are others now, for example.
-    pub fn changes(&self) -> &Changes {
-        &self.house.services.changes
     }
 
     /// Serves until SIGTERM or SIGINT: then takes nothing new, finishes what is in flight within

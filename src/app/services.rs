@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
 
-use super::{AppError, keys};
+use super::{AppError, keys, parts::Opened};
 use crate::{
     actors::{
         api_keys::{ApiKeys, RotationRules},
-        audit::{Audit, AuditConfig, insight::Insight},
-        changes::Changes,
+        audit::{Audit, AuditConfig},
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
@@ -20,7 +19,6 @@ use crate::{
     settings::Settings,
     store::Stores,
     telemetry::Metrics,
-    tools::weather::Reported,
 };
 
 /// The threads that actors run on.
@@ -29,7 +27,7 @@ pub(super) struct Threads(Vec<Arbiter>);
 
 impl Threads {
     /// A new thread.
-    fn add(&mut self) -> ArbiterHandle {
+    pub(super) fn add(&mut self) -> ArbiterHandle {
         let arbiter = Arbiter::new();
         let handle = arbiter.handle();
         self.0.push(arbiter);
@@ -46,13 +44,14 @@ impl Threads {
 /// loaded, so nothing falls between.
 pub(super) async fn services(
     settings: &Settings,
-    (stores, reported): (&Stores, &Reported),
+    (stores, opened): (&Stores, &Opened),
     threads: &mut Threads,
-    (metrics, limits, insight): (&Arc<Metrics>, &LimiterConfig, &Insight),
+    (metrics, limits): (&Arc<Metrics>, &LimiterConfig),
 ) -> Result<Services, AppError> {
     let audit = Audit::start(&threads.add(), audit_config(settings)).await?;
     let counted = Arc::clone(metrics);
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
+    let insight = &opened.insight;
     insight.start(&threads.add(), &audit).await?;
     let position = feed::position(stores).await?;
     let epoch = Epoch::default();
@@ -72,24 +71,15 @@ pub(super) async fn services(
             Arc::new(tokens.clone()),
             Arc::new(users.clone()),
             Arc::new(keys.clone()),
-            Arc::new(reported.clone()),
+            Arc::new(opened.reported.clone()),
         ],
         lane: audit.lane(),
     };
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    Ok(Services {
-        tokens,
-        users,
-        keys,
-        audit,
-        insight: insight.clone(),
-        feed,
-        limiter,
-        epoch,
-        changes: Changes::default(),
-    })
+    let (insight, changes) = (insight.clone(), opened.changes.clone());
+    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, epoch, changes })
 }
 
 /// How the audit log of these settings is kept.

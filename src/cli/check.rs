@@ -59,6 +59,7 @@ fn parts(settings: &Settings) -> Result<(Roles, Registry), AppError> {
     let roles = app::roles(settings)?;
     let registry = app::bare_registry(settings, &roles)?;
     app::limits(settings, &roles, &registry).map_err(AppError::Limits)?;
+    app::prompts(settings, &roles, Vec::new()).read().map_err(AppError::Prompts)?;
     Ok((roles, registry))
 }
 

@@ -42,6 +42,8 @@ pub enum EventCode {
     KeyExpired,
     /// An API key was disabled or enabled.
     KeyChanged,
+    /// Settings were read again while the server runs, and are in force.
+    SettingsReloaded,
     /// The server began to serve.
     ServerStarted,
     /// The server stopped.
@@ -60,7 +62,7 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::ToolDenied,
@@ -78,6 +80,7 @@ impl EventCode {
         Self::KeyRevoked,
         Self::KeyExpired,
         Self::KeyChanged,
+        Self::SettingsReloaded,
         Self::ServerStarted,
         Self::ServerStopped,
         Self::StoreLost,
@@ -107,6 +110,7 @@ impl EventCode {
             Self::KeyRevoked => "key.revoked",
             Self::KeyExpired => "key.expired",
             Self::KeyChanged => "key.changed",
+            Self::SettingsReloaded => "settings.reloaded",
             Self::ServerStarted => "server.started",
             Self::ServerStopped => "server.stopped",
             Self::StoreLost => "store.lost",

@@ -46,6 +46,11 @@ impl PermissionSet {
         Self(self.0 | 1 << permission.0)
     }
 
+    /// The set as bits, which mean something together with their catalogue alone.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
     /// Whether nothing is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -114,7 +114,9 @@ impl ResponseError for HttpError {
 fn problem_status(code: Code) -> StatusCode {
     match code {
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::InvalidParams | Code::UnknownTool => StatusCode::BAD_REQUEST,
+        Code::InvalidParams | Code::UnknownTool | Code::UnknownResource | Code::UnknownPrompt => {
+            StatusCode::BAD_REQUEST
+        }
         other => status_of(other),
     }
 }

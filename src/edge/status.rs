@@ -23,7 +23,9 @@ const fn status_of_wrong_request(code: Code) -> StatusCode {
         Code::UnknownMethod | Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-        Code::UnknownTool | Code::InvalidParams => StatusCode::OK,
+        Code::UnknownTool | Code::UnknownResource | Code::UnknownPrompt | Code::InvalidParams => {
+            StatusCode::OK
+        }
         Code::AlreadyRotated | Code::RotationNotDue => StatusCode::CONFLICT,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -52,6 +54,8 @@ mod tests {
             (Code::NotAcceptable, 406, Outcome::Error),
             (Code::RequestTimeout, 408, Outcome::Timeout),
             (Code::UnknownTool, 200, Outcome::Error),
+            (Code::UnknownResource, 200, Outcome::Error),
+            (Code::UnknownPrompt, 200, Outcome::Error),
             (Code::InvalidParams, 200, Outcome::Error),
             (Code::MissingCredential, 401, Outcome::Denied),
             (Code::InvalidToken, 401, Outcome::Denied),

@@ -59,7 +59,11 @@ impl Streams {
     ///
     /// # Errors
     /// [`NoPlace`].
-    pub fn take(self: &Arc<Self>, principal: &Subject, metrics: &Arc<Metrics>) -> Result<StreamPlace, NoPlace> {
+    pub fn take(
+        self: &Arc<Self>,
+        principal: &Subject,
+        metrics: &Arc<Metrics>,
+    ) -> Result<StreamPlace, NoPlace> {
         let mut by_principal = self.by_principal.lock();
         if self.all.load(Ordering::Relaxed) >= MOST {
             return Err(NoPlace::OfAll);
@@ -71,7 +75,11 @@ impl Streams {
         *own += 1;
         // Only ever changed under the lock.
         self.all.fetch_add(1, Ordering::Relaxed);
-        Ok(StreamPlace { streams: Arc::clone(self), principal: principal.clone(), _open: self.count(metrics) })
+        Ok(StreamPlace {
+            streams: Arc::clone(self),
+            principal: principal.clone(),
+            _open: self.count(metrics),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{PermissionSet, Principal},
@@ -20,6 +21,11 @@ const LIST_TTL_MS: u32 = 60_000;
 /// How long a client may keep what the server says of itself, milliseconds.
 const DISCOVER_TTL_MS: u32 = 3_600_000;
 
+/// What the server can do: exactly what it answers (D3). The one place that says so.
+const CAPABILITIES: &str = r#"{"completions":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
+/// The same in older revisions, whose clients have no stream on which they could be told of changes.
+const OLDER_CAPABILITIES: &str = r#"{"completions":{},"prompts":{},"resources":{},"tools":{}}"#;
+
 /// Precomputed parts of answers.
 #[derive(Debug)]
 pub struct Views {
@@ -31,24 +37,10 @@ pub struct Views {
     stamp: String,
     /// Every permission that some tool needs: two callers who agree on these see the same list.
     relevant: PermissionSet,
+    /// What tells these tools from others.
+    generation: u64,
     /// One for each shape that a list has.
     lists: [Lists; 3],
-}
-
-/// What this server tells subscriptions of, beside its tools.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Told {
-    /// Which prompts there are.
-    pub prompts: bool,
-    /// Which resources there are, and what they hold.
-    pub resources: bool,
-}
-
-impl Told {
-    /// Whether `caller` may be told what the resource of that URI holds.
-    pub fn sees(self, _caller: &Arc<Principal>, _uri: &str) -> bool {
-        self.resources
-    }
 }
 
 /// Lists of one shape.
@@ -60,29 +52,31 @@ impl Views {
         let info = json!({ "name": name, "version": env!("CARGO_PKG_VERSION") });
         let versions = json!(SUPPORTED);
         let instructions = json!(
-            "Every tool call is authenticated, authorised and recorded. tools/list shows exactly the tools that \
-             your credential may call; a refusal names what is missing."
+            "Every tool call is authenticated, authorised and recorded. Lists show exactly what your \
+             credential may call, read and get; a refused call names what is missing."
         );
         let shared = format!("\"instructions\":{instructions}");
         Self {
             discover: format!(
-                "\"supportedVersions\":{versions},\"capabilities\":{{\"tools\":{{\"listChanged\":true}}}},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
+                "\"supportedVersions\":{versions},\"capabilities\":{CAPABILITIES},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
             ),
-            introduction: format!("\"capabilities\":{{\"tools\":{{}}}},{shared},\"serverInfo\":{info}"),
+            introduction: format!("\"capabilities\":{OLDER_CAPABILITIES},{shared},\"serverInfo\":{info}"),
             stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
+            generation: generation(registry),
             lists: Default::default(),
         }
+    }
+
+    /// What tells the tools of this server from those of another: the same on every replica of one build and
+    /// settings.
+    pub fn tools_generation(&self) -> u64 {
+        self.generation
     }
 
     /// How results of `revision` look.
     pub fn dress(&self, revision: Revision) -> Dress<'_> {
         Dress { revision, stamp: &self.stamp }
-    }
-
-    /// What subscriptions are told of beside the tools.
-    pub fn told(&self) -> Told {
-        Told::default()
     }
 
     /// Whether whoever may do `one` sees other tools than whoever may do `other`.
@@ -130,4 +124,13 @@ impl Views {
         }
         list
     }
+}
+
+fn generation(registry: &Registry) -> u64 {
+    let mut digest = Sha256::new();
+    for entry in registry.iter() {
+        digest.update(entry.descriptor(Revision::July2026));
+    }
+    let digest: [u8; 32] = digest.finalize().into();
+    digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }

@@ -228,7 +228,7 @@ fn unknown(name: &str) -> Refusal {
 
 /// The keyed digest of the arguments as they came: lets an auditor who holds the key find a known value,
 /// and nobody else.
-fn digest(key: &Hmac<Sha256>, raw: &str) -> [u8; 32] {
+pub(super) fn digest(key: &Hmac<Sha256>, raw: &str) -> [u8; 32] {
     let mut mac = key.clone();
     mac.update(raw.as_bytes());
     mac.finalize().into_bytes().into()

@@ -2,10 +2,11 @@
 
 use super::{
     answer::Answer,
-    call,
+    call, completion,
     exchange::{Asked, Exchange},
-    listen,
+    listen, prompts,
     refusal::Refusal,
+    resources, tools,
 };
 use crate::{error::Code, protocol::Revision};
 
@@ -16,6 +17,18 @@ pub(super) enum Method {
     CallTool,
     /// The tools that the caller may call.
     ListTools,
+    /// The resources that the caller may read.
+    ListResources,
+    /// How they are named.
+    ListTemplates,
+    /// What one of them holds.
+    ReadResource,
+    /// The prompts that the caller may get.
+    ListPrompts,
+    /// One of them.
+    GetPrompt,
+    /// What an argument may be.
+    Complete,
     /// Who we are and what we can do; modern.
     Discover,
     /// A stream of what changes; modern.
@@ -27,14 +40,32 @@ pub(super) enum Method {
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 6] =
-    [Method::CallTool, Method::ListTools, Method::Discover, Method::Listen, Method::Initialize, Method::Ping];
+const METHODS: [Method; 12] = [
+    Method::CallTool,
+    Method::ListTools,
+    Method::ReadResource,
+    Method::ListResources,
+    Method::ListTemplates,
+    Method::GetPrompt,
+    Method::ListPrompts,
+    Method::Complete,
+    Method::Discover,
+    Method::Listen,
+    Method::Initialize,
+    Method::Ping,
+];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 8] = [
+pub(crate) const METHOD_LABELS: [&str; 14] = [
     "tools/call",
     "tools/list",
+    "resources/read",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/get",
+    "prompts/list",
+    "completion/complete",
     "server/discover",
     "subscriptions/listen",
     "initialize",
@@ -57,7 +88,14 @@ impl Method {
     /// Whether `revision` has it.
     pub(super) const fn is_in(self, revision: Revision) -> bool {
         match self {
-            Self::CallTool | Self::ListTools => true,
+            Self::CallTool
+            | Self::ListTools
+            | Self::ListResources
+            | Self::ListTemplates
+            | Self::ReadResource
+            | Self::ListPrompts
+            | Self::GetPrompt
+            | Self::Complete => true,
             Self::Discover | Self::Listen => revision.is_modern(),
             Self::Initialize | Self::Ping => !revision.is_modern(),
         }
@@ -68,6 +106,12 @@ impl Method {
         match self {
             Self::CallTool => "tools/call",
             Self::ListTools => "tools/list",
+            Self::ListResources => "resources/list",
+            Self::ListTemplates => "resources/templates/list",
+            Self::ReadResource => "resources/read",
+            Self::ListPrompts => "prompts/list",
+            Self::GetPrompt => "prompts/get",
+            Self::Complete => "completion/complete",
             Self::Discover => "server/discover",
             Self::Listen => "subscriptions/listen",
             Self::Initialize => "initialize",
@@ -89,14 +133,13 @@ impl Method {
         let dress = house.views.dress(revision);
         match self {
             Self::CallTool => call::tool(exchange, asked).await,
-            // We hand out no cursor, so none that comes can be one of ours (P2).
-            Self::ListTools if asked.params.cursor.is_some() => {
-                Err(Refusal::new(Code::InvalidParams, "unknown cursor"))
-            }
-            Self::ListTools => {
-                let list = house.views.tools(&asked.principal, &house.registry, revision);
-                Ok(Answer::ok(dress.result(id, &list)))
-            }
+            Self::ListTools => tools::list(exchange, &asked),
+            Self::ListResources => resources::list(exchange, asked).await,
+            Self::ListTemplates => resources::templates(exchange, &asked),
+            Self::ReadResource => resources::read(exchange, asked).await,
+            Self::ListPrompts => prompts::list(exchange, &asked),
+            Self::GetPrompt => prompts::get(exchange, asked).await,
+            Self::Complete => completion::complete(exchange, asked).await,
             Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
             Self::Listen => listen::open(exchange, &asked),
             Self::Initialize => {

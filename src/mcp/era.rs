@@ -54,6 +54,7 @@ pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Resul
     }
     mirrors("mcp-method", headers.method, &envelope.method, Plain)?;
     let (revision, tool) = (Revision::July2026, tool_of(envelope, headers)?);
+    check_name(envelope, headers)?;
     if Method::find(&envelope.method, revision).is_some() {
         check_options(envelope)?;
     }
@@ -131,6 +132,17 @@ fn tool_of<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a,
     };
     mirrors("mcp-name", headers.name, &name, Encoded)?;
     Ok(name)
+}
+
+/// What a request for a prompt or a resource names is mirrored as the name of a tool is (H3).
+fn check_name(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Result<(), Refusal> {
+    let (named, what) = match &*envelope.method {
+        "prompts/get" => (envelope.params.tool_name(), "params.name must be a string"),
+        "resources/read" => (envelope.params.resource_uri(), "params.uri must be a string"),
+        _ => return Ok(()),
+    };
+    let named = named.ok_or_else(|| Refusal::new(Code::InvalidParams, what))?;
+    mirrors("mcp-name", headers.name, &named, Encoded)
 }
 
 /// Names the modern revision alone: a client that is told of the one it has just claimed would ask again (D6).

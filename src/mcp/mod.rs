@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod call;
+mod completion;
 mod count;
 mod detached;
 mod dispatch;
@@ -10,12 +11,17 @@ mod endpoint;
 mod era;
 mod events;
 mod exchange;
+mod guarded;
 mod large;
 mod listen;
+mod page;
+mod prompts;
 mod refusal;
+mod resources;
 mod rounds;
 mod settle;
 mod stream;
+mod tools;
 
 pub(crate) use dispatch::METHOD_LABELS;
 pub(crate) use endpoint::routes;

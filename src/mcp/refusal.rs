@@ -32,6 +32,8 @@ pub(super) struct Refusal {
     pub(super) quota: Option<Quota>,
     /// The status, where it is not that of the class.
     pub(super) status: StatusCode,
+    /// Whether it is for a client of an older revision.
+    pub(super) is_legacy: bool,
 }
 
 impl Refusal {
@@ -46,6 +48,7 @@ impl Refusal {
             challenge: None,
             quota: None,
             status,
+            is_legacy: false,
         }
     }
 
@@ -76,12 +79,12 @@ impl Refusal {
                 | Code::MissingCapability
                 | Code::UnknownMethod
         );
-        let code = match self.code {
+        let class = match self.code {
             Code::HeaderMismatch | Code::UnsupportedVersion | Code::MissingCapability => Code::InvalidRequest,
-            code => code,
+            class => class,
         };
         let status = if is_of_rpc { StatusCode::OK } else { self.status };
-        Self { code, status, ..self }
+        Self { code: class, status, is_legacy: true, ..self }
     }
 
     /// The answer's body.
@@ -94,7 +97,11 @@ impl Refusal {
             retry_after_ms: wait,
             more: &self.data,
         };
-        render::error(id, rpc_code(self.code), &self.message, data)
+        let code = match self.code {
+            Code::UnknownResource if self.is_legacy => code::RESOURCE_NOT_FOUND,
+            class => rpc_code(class),
+        };
+        render::error(id, code, &self.message, data)
     }
 }
 
@@ -136,7 +143,9 @@ const fn rpc_code_of_wrong_request(class: Code) -> i32 {
         Code::UnknownMethod | Code::NotFound | Code::MethodNotAllowed | Code::NotAcceptable => {
             code::METHOD_NOT_FOUND
         }
-        Code::UnknownTool | Code::InvalidParams => code::INVALID_PARAMS,
+        Code::UnknownTool | Code::UnknownResource | Code::UnknownPrompt | Code::InvalidParams => {
+            code::INVALID_PARAMS
+        }
         _ => code::INVALID_REQUEST,
     }
 }
@@ -157,6 +166,7 @@ mod tests {
             (&[Code::UnknownMethod, Code::NotFound, Code::MethodNotAllowed], -32601),
             (&[Code::NotAcceptable, Code::RequestTimeout], -32601),
             (&[Code::UnknownTool, Code::InvalidParams], -32602),
+            (&[Code::UnknownResource, Code::UnknownPrompt], -32602),
             (&[Code::MissingCredential, Code::InvalidToken, Code::ExpiredToken], -31401),
             (&[Code::RevokedToken, Code::WrongTokenType, Code::WrongAudience], -31401),
             (&[Code::UnknownIssuer, Code::InvalidApiKey, Code::InvalidLogin], -31401),

@@ -9,6 +9,6 @@ mod standing;
 
 #[cfg(test)]
 pub(crate) use permit::permit_for_tests;
-pub use permit::{CallTool, Denied, Permit, decide};
+pub use permit::{CallTool, Denied, GetPrompt, Permit, ReadResource, decide};
 pub use roles::{Grant, InvalidRoles, RoleRule, Roles};
 pub use standing::{Account, Disabled, Standing, standing};

@@ -11,6 +11,14 @@ use crate::{
 #[derive(Debug)]
 pub struct CallTool;
 
+/// Reading resources of one source, and seeing which there are.
+#[derive(Debug)]
+pub struct ReadResource;
+
+/// Getting one prompt.
+#[derive(Debug)]
+pub struct GetPrompt;
+
 /// Proof that a caller may do `D`; only [`decide`] makes one.
 ///
 /// Whatever must not run unchecked takes a `&Permit<D>`, so forgetting the check does not compile.

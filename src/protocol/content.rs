@@ -64,7 +64,35 @@ pub struct Link {
     pub mime_type: Option<String>,
 }
 
+impl Resource {
+    /// Writes it as an object.
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"uri\":");
+        push_string(out, &self.uri);
+        push_member(out, "mimeType", self.mime_type.as_deref());
+        match &self.body {
+            ResourceBody::Text(text) => push_member(out, "text", Some(text)),
+            ResourceBody::Blob(data) => push_member(out, "blob", Some(&STANDARD.encode(data))),
+        }
+        out.push(b'}');
+    }
+
+    /// As an object, JSON text.
+    pub fn json(&self) -> String {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+}
+
 impl Content {
+    /// As an object of `revision`, JSON text.
+    pub fn json(&self, revision: Revision) -> String {
+        let mut out = Vec::new();
+        self.write(&mut out, revision);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
     /// Bytes of text and data in it, before they are written.
     pub fn size(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -114,14 +142,9 @@ impl Content {
             Self::Image { data, mime_type } => write_data(out, "image", (data, mime_type)),
             Self::Audio { data, mime_type } => write_data(out, "audio", (data, mime_type)),
             Self::Resource(resource) => {
-                out.extend_from_slice(b"{\"type\":\"resource\",\"resource\":{\"uri\":");
-                push_string(out, &resource.uri);
-                push_member(out, "mimeType", resource.mime_type.as_deref());
-                match &resource.body {
-                    ResourceBody::Text(text) => push_member(out, "text", Some(text)),
-                    ResourceBody::Blob(data) => push_member(out, "blob", Some(&STANDARD.encode(data))),
-                }
-                out.extend_from_slice(b"}}");
+                out.extend_from_slice(b"{\"type\":\"resource\",\"resource\":");
+                resource.write(out);
+                out.push(b'}');
             }
             Self::Link(link) if revision.has_structure() => {
                 out.extend_from_slice(b"{\"type\":\"resource_link\",\"uri\":");

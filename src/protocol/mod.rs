@@ -4,6 +4,7 @@ mod batch;
 mod content;
 mod envelope;
 mod error;
+mod icon;
 mod object;
 mod params;
 mod raw;
@@ -18,6 +19,7 @@ pub use batch::{Batch, begins as begins_batch};
 pub use content::{Content, Link, Resource, ResourceBody};
 pub use envelope::{Envelope, Id};
 pub use error::WireError;
+pub use icon::Icon;
 pub use params::{Meta, Params};
 pub use raw::Raw;
 pub use reader::{MAX_DEPTH, MAX_NODES};
@@ -36,6 +38,8 @@ pub mod code {
     pub const METHOD_NOT_FOUND: i32 = -32_601;
     /// The params do not fit, or no such tool.
     pub const INVALID_PARAMS: i32 = -32_602;
+    /// No such resource, for older revisions only (M12).
+    pub const RESOURCE_NOT_FOUND: i32 = -32_002;
     /// Our fault.
     pub const INTERNAL_ERROR: i32 = -32_603;
     /// A mirrored header is missing or differs from the body.

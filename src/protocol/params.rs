@@ -21,9 +21,9 @@ const LOG_LEVELS: [&str; 8] =
 pub struct Params<'a> {
     /// `_meta`; an absent one has no members.
     pub meta: Meta<'a>,
-    /// `name` of a tool.
+    /// `name` of a tool or a prompt.
     pub name: Option<Raw<'a>>,
-    /// `arguments` of a tool, as the client wrote them; [`Tree::check_members`] has still to be asked.
+    /// `arguments` of a tool or a prompt, as the client wrote them; [`Tree::check_members`] has still to be asked.
     pub arguments: Option<Tree<'a>>,
     /// `cursor` of a list.
     pub cursor: Option<Raw<'a>>,
@@ -35,6 +35,12 @@ pub struct Params<'a> {
     pub request_state: Option<Raw<'a>>,
     /// `notifications` that a subscription asks for.
     pub notifications: Option<Raw<'a>>,
+    /// `uri` of a resource.
+    pub uri: Option<Raw<'a>>,
+    /// `ref` of a completion: which prompt or template.
+    pub reference: Option<Raw<'a>>,
+    /// `argument` of a completion: which one, and as far as it is written.
+    pub argument: Option<Raw<'a>>,
 }
 
 impl<'a> Shape<'a> for Params<'a> {
@@ -47,6 +53,9 @@ impl<'a> Shape<'a> for Params<'a> {
         "inputResponses",
         "requestState",
         "notifications",
+        "uri",
+        "ref",
+        "argument",
     ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
@@ -58,16 +67,24 @@ impl<'a> Shape<'a> for Params<'a> {
             4 => self.protocol_version = Some(reader.value()?),
             5 => self.input_responses = Some(reader.value()?),
             6 => self.request_state = Some(reader.value()?),
-            _ => self.notifications = Some(reader.value()?),
+            7 => self.notifications = Some(reader.value()?),
+            8 => self.uri = Some(reader.value()?),
+            9 => self.reference = Some(reader.value()?),
+            _ => self.argument = Some(reader.value()?),
         }
         Ok(())
     }
 }
 
 impl<'a> Params<'a> {
-    /// The tool's name, if it is text.
+    /// The name of the tool or prompt, if it is text.
     pub fn tool_name(&self) -> Option<Cow<'a, str>> {
         self.name.and_then(Raw::string)
+    }
+
+    /// The resource's URI, if it is text.
+    pub fn resource_uri(&self) -> Option<Cow<'a, str>> {
+        self.uri.and_then(Raw::string)
     }
 
     /// The revision that a handshake of older revisions is offered, if what it asks for is text.

@@ -60,6 +60,11 @@ impl Revision {
         !matches!(self, Self::March2025)
     }
 
+    /// Whether it knows icons.
+    pub const fn has_icons(self) -> bool {
+        matches!(self, Self::November2025 | Self::July2026)
+    }
+
     /// Whether arguments that do not fit are told to the model, as a result of the tool.
     pub const fn tells_models_of_bad_arguments(self) -> bool {
         matches!(self, Self::November2025 | Self::July2026)

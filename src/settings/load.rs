@@ -16,6 +16,9 @@ use super::{
 };
 use crate::domain::{Algorithm, SigningSecret};
 
+/// The folder of prompts, in that of the settings.
+const PROMPTS: &str = "prompts";
+
 /// What came of a [`Source`].
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -71,6 +74,7 @@ fn assemble(
         return Err(report.into_invalid());
     };
     settings.profile = profile;
+    settings.prompts_dir = Some(dir.join(PROMPTS));
     settings.jwt.secret = signing_secret(&settings, &secret, &mut report);
     signing::read(&mut settings.jwt.keys, &mut report);
     let settings = complete(settings);

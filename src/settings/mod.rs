@@ -77,6 +77,9 @@ pub struct Settings {
     /// Which rules hold.
     #[serde(skip, default = "Profile::production")]
     pub profile: Profile,
+    /// Folder of prompts, beside the other settings; without one those that the binary brings along are in force.
+    #[serde(skip)]
+    pub prompts_dir: Option<PathBuf>,
     /// Folder of everything that is kept.
     pub data_dir: PathBuf,
     /// `[server]`.

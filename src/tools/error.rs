@@ -84,7 +84,7 @@ pub fn clean_name(name: &str) -> String {
 }
 
 /// As [`clean`], at most `max` characters.
-pub(super) fn clean_to(text: &str, max: usize) -> String {
+pub(crate) fn clean_to(text: &str, max: usize) -> String {
     let shown = text.chars().flat_map(|c| {
         let (plain, escaped) = if is_visible(c) { (Some(c), None) } else { (None, Some(c.escape_unicode())) };
         plain.into_iter().chain(escaped.into_iter().flatten())

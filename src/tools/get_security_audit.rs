@@ -199,6 +199,21 @@ impl Tool for GetSecurityAudit {
     }
 }
 
+/// The ranges of time that there are views of.
+pub(crate) const RANGES: [&str; 3] = ["1h", "24h", "7d"];
+
+/// What the tool answers for `range`, as JSON.
+///
+/// # Errors
+/// [`ToolError::NotFound`] for a range that is none.
+pub(crate) async fn review(reviewer: &dyn Reviewer, range: &str) -> Result<String, ToolError> {
+    let ranges = [TimeRange::Hour, TimeRange::Day, TimeRange::Week];
+    let known = RANGES.iter().zip(ranges).find(|(name, _)| **name == range);
+    let (_, range) = known.ok_or_else(|| ToolError::NotFound("there is no such range".into()))?;
+    let review = reviewer.review(range.into()).await.map_err(unavailable)?;
+    serde_json::to_string(&shown(range, review)).map_err(|_| ToolError::Output)
+}
+
 fn unavailable(error: ActorError) -> ToolError {
     ToolError::Unavailable { code: error.code(), retry_after: error.retry_after().unwrap_or_default() }
 }

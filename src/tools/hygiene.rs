@@ -47,7 +47,8 @@ impl Redacted {
         json!({ "redacted": { "api_keys": api_keys, "tokens": tokens, "private_keys": private_keys } })
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds those of `other`.
+    pub fn merge(&mut self, other: Self) {
         self.api_keys += other.api_keys;
         self.tokens += other.tokens;
         self.private_keys += other.private_keys;
@@ -133,6 +134,19 @@ fn clean(text: &mut String, form: Form, entry: &Entry) -> Result<Redacted, ToolE
         *text = harmless;
     }
     Ok(redacted)
+}
+
+/// Makes `json`, text of whatever shape, fit to be sent; the values in it stay what they are, save what looks like a
+/// credential where it is not `verbatim`.
+///
+/// # Errors
+/// [`ToolError::Refused`] if it is larger than [`MAX_RESULT`], or [`MAX_VERBATIM`].
+pub fn json(json: String, verbatim: bool) -> Result<(String, Redacted), ToolError> {
+    let most = if verbatim { MAX_VERBATIM } else { MAX_RESULT };
+    let rewritten = (json.len() <= most).then(|| rewrite(&json, Form::Json, !verbatim, most)).flatten();
+    let (harmless, redacted) = rewritten.ok_or_else(|| too_large(most))?;
+    let Cow::Owned(harmless) = harmless else { return Ok((json, redacted)) };
+    Ok((harmless, redacted))
 }
 
 /// Makes the text of a failure fit to be shown: line breaks and tabs stay, at most 4096 characters.

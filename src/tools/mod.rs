@@ -31,6 +31,7 @@ pub use ask::{Answers, Ask, Asking, Question, Root, Said};
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
 pub use call::Call;
+pub(crate) use error::clean_to;
 pub use error::{ToolError, clean, clean_name};
 pub use progress::{Progress, Step};
 pub use registry::{Entry, Registry, RegistryError};

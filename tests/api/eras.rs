@@ -43,7 +43,10 @@ fn a_handshake_agrees_on_what_it_asks_for_or_on_our_newest_and_never_on_the_mode
         assert_eq!(result["protocolVersion"], agreed, "{wanted}");
         assert_eq!(
             (&result["capabilities"], &result["serverInfo"]["name"]),
-            (&json!({ "tools": {} }), &json!("Portcullis"))
+            (
+                &json!({ "completions": {}, "prompts": {}, "resources": {}, "tools": {} }),
+                &json!("Portcullis")
+            )
         );
         assert_eq!(
             (reply.header("mcp-session-id"), app.record_of(&reply).method.as_deref()),

@@ -43,6 +43,12 @@ fn provoked(app: &TestApp, code: Code) -> Option<Reply> {
         Code::MethodNotAllowed => good().verb("PUT"),
         Code::NotAcceptable => good().replace("accept", "text/html"),
         Code::UnknownTool => Rpc::call("nothing", json!({})).bearer(&token),
+        Code::UnknownResource => {
+            Rpc::new("resources/read", json!({ "uri": "x:y" })).header("mcp-name", "x:y").bearer(&token)
+        }
+        Code::UnknownPrompt => {
+            Rpc::new("prompts/get", json!({ "name": "nothing" })).header("mcp-name", "nothing").bearer(&token)
+        }
         Code::InvalidParams => Rpc::list().bearer(&token).edit(|body| body["params"]["cursor"] = json!("x")),
         Code::MissingCredential => Rpc::weather(),
         Code::InvalidToken => Rpc::weather().bearer("a.b.c"),

@@ -38,6 +38,8 @@ const weather = (client, input = { city: 'Oslo' }) => () => client.callTool({ na
 async function first(client) {
   await attempt('list', () => client.listTools());
   await attempt('call', weather(client));
+  await attempt('resource', () => client.readResource({ uri: 'file:///hello.txt' }));
+  await attempt('prompt', () => client.getPrompt({ name: 'explain_file', arguments: { path: 'hello.txt' } }));
   await attempt('bad arguments', weather(client, { town: 'Oslo' }));
   await attempt('refused', () => client.callTool({ name: 'list_users', arguments: {} }));
   await waitFor('drain');

@@ -63,6 +63,8 @@ async def wait_for(what):
 async def first(client):
     await attempt("list", client.list_tools())
     await attempt("call", client.call_tool("get_weather", {"city": "Oslo"}))
+    await attempt("resource", client.read_resource("file:///hello.txt"))
+    await attempt("prompt", client.get_prompt("explain_file", {"path": "hello.txt"}))
     await attempt("bad arguments", client.call_tool("get_weather", {"town": "Oslo"}))
     await attempt("refused", client.call_tool("list_users", {}))
     await wait_for("drain")

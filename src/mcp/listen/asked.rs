@@ -9,6 +9,7 @@ use crate::{
     error::Code,
     house::House,
     mcp::refusal::Refusal,
+    policy::{self, ReadResource},
     protocol::{Kind, Node, Raw, Tree},
 };
 
@@ -65,15 +66,13 @@ impl Wishes {
         })
     }
 
-    /// As much of it as this server tells of, and `caller` may see.
+    /// As much of it as `caller` may see: of single resources those that it may read.
     pub(super) fn honoured(self, house: &House, caller: &Arc<Principal>) -> Self {
-        let told = house.views.told();
-        Self {
-            tools: self.tools,
-            prompts: self.prompts && told.prompts,
-            resources: self.resources && told.resources,
-            uris: self.uris.into_iter().filter(|uri| told.sees(caller, uri)).collect(),
-        }
+        let may_read = |uri: &Arc<str>| {
+            let entry = house.resources.of(uri);
+            entry.is_some_and(|entry| policy::decide::<ReadResource>(caller, entry.needs()).is_ok())
+        };
+        Self { uris: self.uris.into_iter().filter(may_read).collect(), ..self }
     }
 
     /// As the acknowledgement says it.

@@ -20,13 +20,13 @@ pub(super) const LOOKED_AT: usize = 20_000;
 
 /// One file that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::tools) struct Found {
+pub(crate) struct Found {
     /// Its path below the root.
-    pub(in crate::tools) path: String,
+    pub(crate) path: String,
     /// Bytes.
-    pub(in crate::tools) size: u64,
+    pub(crate) size: u64,
     /// When it was last written, microseconds since 1970; 0 before.
-    pub(in crate::tools) modified: u64,
+    pub(crate) modified: u64,
 }
 
 /// What a listing saw.

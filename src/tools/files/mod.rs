@@ -8,6 +8,7 @@ mod consent;
 mod draft;
 mod fault;
 mod listing;
+mod named;
 mod path;
 mod patterns;
 mod reading;
@@ -33,8 +34,15 @@ use self::{
     patterns::Patterns,
     root::Root,
 };
-pub(super) use self::{fault::FileError, listing::Found, path::MAX_PATH};
-use crate::settings::{Confirm, FilesSettings};
+pub(super) use self::{fault::FileError, path::MAX_PATH};
+pub(crate) use self::{
+    listing::Found,
+    named::{FILE_PREFIX, encode, path_of, uri_of},
+};
+use crate::{
+    actors::changes::Changes,
+    settings::{Confirm, FilesSettings},
+};
 
 /// Most files that are worked on at once; who comes later waits, as long as its deadline lets it.
 const AT_ONCE: usize = 16;
@@ -46,6 +54,8 @@ pub(super) const SHOWN: usize = 1_000;
 pub struct Files {
     shelf: Arc<Shelf>,
     turns: Arc<Semaphore>,
+    /// Told of what is changed here.
+    changes: Changes,
 }
 
 /// The folders themselves.
@@ -101,7 +111,13 @@ impl Files {
     }
 
     fn on(shelf: Shelf) -> Self {
-        Self { shelf: Arc::new(shelf), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { shelf: Arc::new(shelf), turns: Arc::new(Semaphore::new(AT_ONCE)), changes: Changes::default() }
+    }
+
+    /// The same folders, of whose changes `changes` is told.
+    #[must_use]
+    pub fn telling(self, changes: Changes) -> Self {
+        Self { changes, ..self }
     }
 
     /// What is served at or below the folder `from` of all roots; where two have a file of one path, that of the
@@ -139,7 +155,10 @@ impl Files {
     /// # Errors
     /// [`FileError`].
     pub(super) async fn write(&self, path: RelPath, bytes: Vec<u8>) -> Result<(), FileError> {
-        self.run(move |shelf, waits| writing::write(shelf.writable()?, &path, &bytes, waits)).await
+        let uri = named::uri_of(path.as_str());
+        self.run(move |shelf, waits| writing::write(shelf.writable()?, &path, &bytes, waits)).await?;
+        self.tell(uri);
+        Ok(())
     }
 
     /// Deletes the file at `path` in the first root.
@@ -147,7 +166,10 @@ impl Files {
     /// # Errors
     /// [`FileError`].
     pub(super) async fn delete(&self, path: RelPath) -> Result<(), FileError> {
-        self.run(move |shelf, waits| writing::delete(shelf.writable()?, &path, waits)).await
+        let uri = named::uri_of(path.as_str());
+        self.run(move |shelf, waits| writing::delete(shelf.writable()?, &path, waits)).await?;
+        self.tell(uri);
+        Ok(())
     }
 
     /// Does `work` on a thread that may wait for a disk. If the caller leaves first, what was begun ends by
@@ -176,6 +198,17 @@ impl fmt::Debug for Files {
 
 impl Shelf {
     fn list(&self, from: Option<&RelPath>, waits: &Waits) -> Result<Listing, FileError> {
+        let (files, is_cut) = self.all(from, waits)?;
+        let is_cut = is_cut || files.len() > SHOWN;
+        Ok(Listing { files: files.into_values().take(SHOWN).collect(), is_cut })
+    }
+
+    /// Every file at or below `from` by its path, and whether there were too many names to look at all.
+    fn all(
+        &self,
+        from: Option<&RelPath>,
+        waits: &Waits,
+    ) -> Result<(BTreeMap<String, Found>, bool), FileError> {
         let mut seen = listing::Seen::default();
         // Nothing at all is an empty list; a folder that no root has is a mistake.
         let mut is_there = from.is_none();
@@ -193,8 +226,7 @@ impl Shelf {
         if !is_there {
             return Err(FileError::Missing);
         }
-        let is_cut = seen.is_cut || files.len() > SHOWN;
-        Ok(Listing { files: files.into_values().take(SHOWN).collect(), is_cut })
+        Ok((files, seen.is_cut))
     }
 
     fn read(&self, path: &RelPath) -> Result<Vec<u8>, FileError> {

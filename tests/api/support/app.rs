@@ -10,7 +10,7 @@ use portcullis::{
         tokens::{Keyring, Tokens},
         users::Users,
     },
-    app::{self, AppError},
+    app::{self, Additions, AppError},
     domain::SigningSecret,
     settings::{RateSettings, Settings},
     tools::AnyTool,
@@ -66,20 +66,25 @@ impl TestApp {
 
     /// A server with settings and tools of its own.
     pub(crate) fn with(change: impl FnOnce(&mut Settings), tools: Vec<Box<dyn AnyTool>>) -> Self {
+        Self::with_additions(change, Additions { tools, ..Additions::default() })
+    }
+
+    /// A server with settings, tools, resources and prompts of its own.
+    pub(crate) fn with_additions(change: impl FnOnce(&mut Settings), more: Additions) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut settings = settings(home.path());
         change(&mut settings);
-        Self::boot(home, settings, tools)
+        Self::boot(home, settings, more)
     }
 
-    fn boot(home: TempDir, settings: Settings, tools: Vec<Box<dyn AnyTool>>) -> Self {
+    fn boot(home: TempDir, settings: Settings, more: Additions) -> Self {
         output::log();
         let (stop, stopped) = oneshot::channel();
         let (started, ready) = mpsc::channel();
         let given = settings.clone();
         let thread = std::thread::spawn(move || {
             actix::System::new().block_on(async move {
-                let server = app::start(&given, tools).await?;
+                let server = app::start_with(&given, more).await?;
                 let urls = [server.mcp_url(), server.admin_url()].map(address);
                 let handles = (server.tokens().clone(), server.users().clone(), server.changes().clone());
                 let password = server.first_password().map(str::to_owned);
@@ -118,7 +123,7 @@ impl TestApp {
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
         let mut settings = self.settings.clone();
         change(&mut settings);
-        Self::boot(home, settings, Vec::new())
+        Self::boot(home, settings, Additions::default())
     }
 
     /// Stops it gracefully, and waits for that.

@@ -1,5 +1,6 @@
 //! MCP requests as a well-behaved client writes them, to be broken one member at a time.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
@@ -57,6 +58,17 @@ impl Rpc {
     /// A call of `tool`.
     pub(crate) fn call(tool: &str, arguments: Value) -> Self {
         Self::new("tools/call", json!({ "name": tool, "arguments": arguments })).header("mcp-name", tool)
+    }
+
+    /// A reading of the resource `uri`.
+    pub(crate) fn read(uri: &str) -> Self {
+        Self::new("resources/read", json!({ "uri": uri })).header("mcp-name", encoded(uri))
+    }
+
+    /// A request for the prompt `name`.
+    pub(crate) fn prompt(name: &str, arguments: Value) -> Self {
+        let params = json!({ "name": name, "arguments": arguments });
+        Self::new("prompts/get", params).header("mcp-name", encoded(name))
     }
 
     /// A call that succeeds for everybody who holds `weather:read`.
@@ -162,4 +174,10 @@ impl Rpc {
     pub(crate) fn send(&self, app: &TestApp) -> Reply {
         self.on(&mut app.connect())
     }
+}
+
+/// A value of a mirrored header, as a client must write it.
+pub(crate) fn encoded(value: &str) -> String {
+    let is_plain = value.bytes().all(|b| (0x21..0x7f).contains(&b)) && !value.starts_with("=?");
+    if is_plain { value.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(value)) }
 }

@@ -1,0 +1,169 @@
+//! `resources/list`, `resources/templates/list` and `resources/read`: to a source there is one path, as to a tool.
+//! What a caller may not read is to it what does not exist.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    answer::Answer,
+    call,
+    exchange::{Asked, Exchange},
+    guarded::guarded,
+    page::{self, LIST_TTL_MS, PAGE, View},
+    refusal::Refusal,
+};
+use crate::{
+    domain::Principal,
+    error::Code,
+    policy::{self, Permit, ReadResource},
+    protocol::Raw,
+    resources::{Entry, Resource},
+    tools::{ToolError, clean_to, hygiene},
+};
+
+/// Longest URI that is looked at, bytes: the longest path, every byte of it escaped.
+const MAX_URI: usize = 4 * 1024;
+/// How long a client may keep a list of resources, milliseconds: files come and go.
+const RESOURCES_TTL_MS: u32 = 5_000;
+
+/// Which resources the caller may read.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn list(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+    let house = exchange.house();
+    let generation = house.resources.generation();
+    let view = View { list: "resources/list", generation, principal: &asked.principal };
+    let after = view.after(exchange, asked.params.cursor)?;
+    let (mut shown, mut last, mut goes_on) = (Vec::new(), None, false);
+    for entry in house.resources.iter() {
+        // Sorted by prefix, so those of a page before are known by it.
+        let within = after.as_deref().filter(|after| after.starts_with(entry.spec().prefix));
+        if within.is_none() && after.as_deref().is_some_and(|after| after > entry.spec().prefix) {
+            continue;
+        }
+        let Ok(permit) = policy::decide::<ReadResource>(&asked.principal, entry.needs()) else { continue };
+        if shown.len() >= PAGE {
+            goes_on = true;
+            break;
+        }
+        let listing = entry.source().list(within, PAGE - shown.len(), &permit);
+        let (found, more) =
+            guarded(exchange, (entry.spec().prefix, entry.spec().deadline), listing).await??;
+        last = found.last().map(|one| one.uri.clone()).or(last);
+        let texts = found.iter().map(|one| one.json(asked.revision).to_string());
+        for text in texts {
+            shown.push(harmless(exchange, entry, text)?);
+        }
+        if more {
+            goes_on = true;
+            break;
+        }
+    }
+    let dress = house.views.dress(asked.revision);
+    let end = view.end(exchange, last.as_deref().filter(|_| goes_on), (asked.revision, RESOURCES_TTL_MS))?;
+    let members = format!("\"resources\":[{}]{end}", shown.join(","));
+    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())))
+}
+
+/// How the resources are named that the caller may read.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) fn templates(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+    let house = exchange.house();
+    let generation = house.resources.generation();
+    let view = View { list: "resources/templates/list", generation, principal: &asked.principal };
+    let after = view.after(exchange, asked.params.cursor)?;
+    let readable = |entry: &&Entry| policy::decide::<ReadResource>(&asked.principal, entry.needs()).is_ok();
+    let mut all: Vec<_> =
+        house.resources.iter().filter(readable).flat_map(|entry| entry.templates(asked.revision)).collect();
+    all.sort_unstable();
+    let (shown, last) = page::cut(all.into_iter(), after.as_deref());
+    let end = view.end(exchange, last, (asked.revision, LIST_TTL_MS))?;
+    let members = format!("\"resourceTemplates\":[{}]{end}", shown.join(","));
+    Ok(Answer::ok(house.views.dress(asked.revision).result(asked.id, members.as_bytes())))
+}
+
+/// What one resource holds.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn read(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+    let uri = asked.params.resource_uri();
+    let uri = uri.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.uri must be a string"))?;
+    let raw = asked.params.uri.map_or("", Raw::text);
+    exchange.record.arguments(call::digest(&exchange.house().digest_key, raw));
+    let (entry, resource) = fetch(exchange, &asked.principal, &uri).await?;
+    let text = harmless(exchange, entry, resource.json())?;
+    let end = if asked.revision.is_modern() { ",\"ttlMs\":0,\"cacheScope\":\"private\"" } else { "" };
+    let members = format!("\"contents\":[{text}]{end}");
+    let dress = exchange.house().views.dress(asked.revision);
+    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())))
+}
+
+/// The resource of `uri`, if `caller` may read it; nothing of it has been made harmless.
+///
+/// # Errors
+/// [`Refusal`], the same for what it may not read and what is not there.
+pub(super) async fn fetch<'a>(
+    exchange: &mut Exchange<'a>,
+    caller: &Arc<Principal>,
+    uri: &str,
+) -> Result<(&'a Entry, Resource), Refusal> {
+    let entry = exchange.house().resources.of(uri).filter(|_| uri.len() <= MAX_URI);
+    let entry = entry.ok_or_else(|| unknown(uri))?;
+    let permit = permitted(exchange, caller, entry).ok_or_else(|| unknown(uri))?;
+    let reading = entry.source().read(uri, &permit);
+    match guarded(exchange, (entry.spec().prefix, entry.spec().deadline), reading).await? {
+        Ok(resource) => Ok((entry, resource)),
+        Err(ToolError::NotFound(_) | ToolError::Arguments(_)) => Err(unknown(uri)),
+        Err(ToolError::Refused(text)) => {
+            let (text, _) = hygiene::failure(&text);
+            Err(Refusal::new(Code::InvalidParams, text).with("uri", json!(clean_to(uri, MAX_URI))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The permit of `caller` for what `entry` has; without one the record says which permission is missing.
+pub(super) fn permitted(
+    exchange: &mut Exchange<'_>,
+    caller: &Arc<Principal>,
+    entry: &Entry,
+) -> Option<Permit<ReadResource>> {
+    let denied = match policy::decide::<ReadResource>(caller, entry.needs()) {
+        Ok(permit) => return Some(permit),
+        Err(denied) => denied,
+    };
+    let house = exchange.house();
+    let missing = house.roles.catalogue().name(denied.missing).to_owned();
+    exchange.record.denied(&missing);
+    house.metrics.denial(&missing);
+    None
+}
+
+/// JSON text of what `entry` gave, fit to be sent.
+pub(super) fn harmless(exchange: &mut Exchange<'_>, entry: &Entry, text: String) -> Result<String, Refusal> {
+    let (text, redacted) = hygiene::json(text, entry.spec().verbatim).map_err(|error| match error {
+        ToolError::Refused(text) => Refusal::new(Code::InvalidParams, text),
+        error => error.into(),
+    })?;
+    note(exchange, redacted);
+    Ok(text)
+}
+
+/// Counts and records what was not shown.
+pub(super) fn note(exchange: &mut Exchange<'_>, redacted: hygiene::Redacted) {
+    if redacted.count() > 0 {
+        exchange.house().metrics.redactions(redacted.count());
+        exchange.record.detail(&redacted.detail());
+    }
+}
+
+/// There is no such resource, or none for this caller: the same words for both (B1, B3).
+pub(super) fn unknown(uri: &str) -> Refusal {
+    let shown = clean_to(uri, MAX_URI);
+    Refusal::new(Code::UnknownResource, "Resource not found").with("uri", json!(shown))
+}
