@@ -54,14 +54,17 @@ async fn cost(server: &Server, count: u64, answer: (u16, &str), bytes: &dyn Fn(u
     least
 }
 
-/// How many of that size make a run that can be measured and does not take long.
-fn count_for(size: usize) -> u64 {
-    if size > 500_000 {
-        12
-    } else if size > 50_000 {
-        60
-    } else {
-        400
+/// How many of that size and kind make a run that can be measured and does not take long. A batch leaves a record
+/// for each of its messages, and a run must not bring more of them than can wait to be written on a busy machine.
+fn count_for(size: usize, kind: Fair) -> u64 {
+    let count = match size {
+        500_001.. => 12,
+        50_001.. => 60,
+        _ => 400,
+    };
+    match kind {
+        Fair::Batch(messages) => count.min(1_600 / messages as u64),
+        Fair::Modern | Fair::Older => count,
     }
 }
 
@@ -74,7 +77,7 @@ async fn bad_input_costs_at_most_five_good_requests_of_its_size() {
     let mut dear = Vec::new();
     for Hostile { name, bytes, status, fair: kind } in hostile::inputs(&token) {
         let size = bytes(1).len();
-        let count = count_for(size);
+        let count = count_for(size, kind);
         // A good one of a few bytes more or less costs the same, and none is larger than a body may be.
         let as_good = kind.good(&token, size.next_multiple_of(256).min(4 << 20));
         let fair = match good.get(&(kind, as_good.len())) {
@@ -111,8 +114,8 @@ async fn hostile_input_leaves_no_memory_behind() {
     let token = home.token("alice", "user").await;
     let address = server.address();
     let replay = async |from: u64, times: u64| {
-        for Hostile { name, bytes, status, .. } in hostile::inputs(&token) {
-            let count = (times * count_for(bytes(1).len()) / 400).max(2);
+        for Hostile { name, bytes, status, fair } in hostile::inputs(&token) {
+            let count = (times * count_for(bytes(1).len(), fair) / 400).max(2);
             send(address, count, from, (status, name), &bytes).await;
         }
         send(address, times, from, (200, "good"), &|_| hostile::good(&token, 0)).await;
