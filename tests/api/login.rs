@@ -84,7 +84,9 @@ fn after_five_wrong_passwords_a_name_waits_and_then_the_right_one_is_taken() {
         let waits = app.login(name, PASSWORD);
         refused(&waits, 429, "rate_limited");
         assert_eq!(waits.header("retry-after"), Some("1"));
-        assert_eq!(app.record_of(&waits).event, "auth.failed");
+        let record = app.record_of(&waits);
+        let told = (&*record.event, &*record.outcome, record.reason.as_deref());
+        assert_eq!(told, ("request.served", "limited", Some("rate_limited")), "nothing was looked at");
     }
     until("the wait is over", Duration::from_secs(3), || app.login("ann", PASSWORD).status == 200);
     app.login("ann", PASSWORD);

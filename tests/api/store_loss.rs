@@ -40,7 +40,9 @@ fn under_deny_a_lost_store_lets_nobody_in_and_a_found_one_everybody() {
         reply.refused(503, -31503, "store_unavailable");
         assert_eq!(reply.header("retry-after"), Some("1"));
         assert_eq!(reply.json()["error"]["data"]["retryAfterMs"], 1_000);
-        assert_eq!(app.record_of(&reply).reason.as_deref(), Some("store_unavailable"));
+        let record = app.record_of(&reply);
+        assert_eq!(record.reason.as_deref(), Some("store_unavailable"));
+        assert_eq!(record.event, "request.served", "what cannot be checked has not failed");
     }
     // Those who show nothing, or nonsense, are told what is wrong with it only as far as that is known.
     Rpc::weather().on(&mut connection).refused(401, -31401, "missing_credential");
