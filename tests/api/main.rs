@@ -11,6 +11,7 @@ mod accounts;
 mod api_keys;
 mod asking;
 mod calls;
+mod confirming;
 mod denied;
 mod eras;
 mod eras_apart;

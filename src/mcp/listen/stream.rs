@@ -145,6 +145,13 @@ impl Stream {
         }
     }
 
+    /// Ends it if the look at its credential did not come to an end.
+    pub(super) fn end_if_unproved(&self) {
+        if self.proof.borrow().is_none() {
+            self.end();
+        }
+    }
+
     /// Wakes whoever sends it if there is something to send. `false` if nobody takes it: then it is over.
     pub(super) fn wake(&self, clock: Instant) -> bool {
         let has_news = !self.due.get().is_empty() || self.ends.get();
