@@ -229,6 +229,16 @@ impl Busy {
     }
 }
 
+impl Busy {
+    /// Ends the connection on which the handler runs.
+    pub fn end_connection(&self) {
+        if let Some(connection) = &self.0 {
+            // It may have ended in this moment; then there is nothing to shut down.
+            let _ended = shutdown(&connection.socket, Shutdown::Both);
+        }
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         if let Some(connection) = &self.0 {

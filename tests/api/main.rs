@@ -14,6 +14,7 @@ mod batches;
 mod calls;
 mod changes;
 mod completion;
+mod confirming;
 mod denied;
 mod eras;
 mod eras_apart;

@@ -7,7 +7,11 @@ use std::{
 };
 
 use actix_web::rt;
-use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+use futures_util::future::join_all;
+use tokio::{
+    sync::broadcast::{Receiver, error::TryRecvError},
+    time::MissedTickBehavior,
+};
 
 use super::stream::{News, Stream};
 use crate::{
@@ -17,6 +21,9 @@ use crate::{
 
 /// How often it is looked, and how far apart two notifications of one kind are at least.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Longest wait for credentials that have to be read again. What nobody can vouch for by then is over.
+const RENEWED_WITHIN: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// The subscriptions of this worker thread; `None` while nobody looks after them.
@@ -38,12 +45,14 @@ pub(super) fn add(worker: &Rc<Worker>, stream: &Rc<Stream>) {
 
 async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
         let (now, clock) = (Timestamp::now(), Instant::now());
         let (news, house) = (drain(&mut changes), &worker.house);
         let streams: Vec<Rc<Stream>> =
             STREAMS.with_borrow(|all| all.iter().flatten().filter_map(Weak::upgrade).collect());
+        let mut doubted = Vec::new();
         for stream in &streams {
             if !news.is_none() {
                 stream.hear(&news);
@@ -51,8 +60,14 @@ async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
             if house.is_closing() {
                 stream.end();
             } else if stream.needs_renewal(house, (now, clock)) {
-                stream.renew(house, now).await;
+                doubted.push(stream);
             }
+        }
+        if !doubted.is_empty() {
+            // All at once: of one whose credential takes long to be looked at, the others know nothing.
+            let renewed = join_all(doubted.iter().map(|stream| stream.renew(house, now)));
+            let _late = tokio::time::timeout(RENEWED_WITHIN, renewed).await;
+            doubted.iter().for_each(|stream| stream.end_if_unproved());
         }
         let lost: Vec<_> = streams.iter().filter(|stream| !stream.wake(clock)).map(Rc::as_ptr).collect();
         drop(streams);

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     auth::{Credential, Proof},
+    edge::Field,
     error::Code,
     house::{MOST_STREAMS_OF_ONE, NoPlace},
 };
@@ -36,7 +37,7 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let wishes = Wishes::read(asked.params.notifications)?;
-    if exchange.headers.accept.is_present() && !exchange.headers.takes_events() {
+    if matches!(exchange.headers.accept, Field::One(_)) && !exchange.headers.takes_events() {
         return Err(Refusal::new(Code::NotAcceptable, "a subscription is answered with text/event-stream"));
     }
     let credential = Credential::of(&exchange.headers, exchange.uri.query().unwrap_or_default())?;
