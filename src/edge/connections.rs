@@ -223,19 +223,16 @@ impl Busy {
         Self(connection)
     }
 
-    /// The connection.
-    pub(super) fn connection(&self) -> Option<Rc<Connection>> {
-        self.0.clone()
-    }
-}
-
-impl Busy {
     /// Ends the connection on which the handler runs.
     pub fn end_connection(&self) {
         if let Some(connection) = &self.0 {
-            // It may have ended in this moment; then there is nothing to shut down.
-            let _ended = shutdown(&connection.socket, Shutdown::Both);
+            connection.end();
         }
+    }
+
+    /// The connection.
+    pub(super) fn connection(&self) -> Option<Rc<Connection>> {
+        self.0.clone()
     }
 }
 
