@@ -87,7 +87,10 @@ impl<T: Serialize> Written<T> {
     /// # Errors
     /// [`ToolError::Output`] if it is nothing that JSON can say.
     pub fn of(result: &T) -> Result<Self, ToolError> {
-        Ok(Self { text: Produced::of(result)?, of: PhantomData })
+        let mut text = Produced::of(result)?;
+        // It may wait for a while, and its buffer has been doubled until it fitted.
+        text.output.iter_mut().for_each(String::shrink_to_fit);
+        Ok(Self { text, of: PhantomData })
     }
 }
 
