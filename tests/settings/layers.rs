@@ -89,7 +89,10 @@ fn the_binary_alone_is_enough() {
 #[test]
 fn settings_for_embedders_are_those_of_development() {
     let made = Settings::development(Path::new("elsewhere")).unwrap();
-    let read = Desk::new("development").flag("data_dir", "elsewhere").loaded().settings;
+    let desk = Desk::new("development").flag("data_dir", "elsewhere");
+    let mut read = desk.loaded().settings;
+    // Whoever has no folder of settings has none of prompts either.
+    assert_eq!(read.prompts_dir.take(), Some(desk.path("prompts")));
     assert_eq!(format!("{made:?}"), format!("{read:?}"));
     assert_eq!(made.store.url, StoreUrl::Sqlite("elsewhere/portcullis.db".into()));
     assert!(!made.is_production());
