@@ -123,18 +123,29 @@ fn what_is_no_question_is_refused() {
 fn what_the_server_says_it_can_do_is_what_it_answers() {
     let app = TestApp::start_roomy();
     let token = app.token("ada", "guest");
-    let expected = json!({ "completions": {}, "prompts": {}, "resources": {}, "tools": {} });
+    let expected = json!({
+        "completions": {},
+        "prompts": { "listChanged": true },
+        "resources": { "listChanged": true, "subscribe": true },
+        "tools": { "listChanged": true },
+    });
     assert_eq!(Rpc::discover().bearer(&token).send(&app).result()["capabilities"], expected);
+    // Without a session there is nowhere to tell older clients of changes.
+    let older = json!({ "completions": {}, "prompts": {}, "resources": {}, "tools": {} });
     for revision in LEGACY {
         let introduced = legacy::handshake(revision).bearer(&token).send(&app).result();
-        assert_eq!(introduced["capabilities"], expected);
+        assert_eq!(introduced["capabilities"], older);
     }
     for method in ["resources/list", "resources/templates/list", "prompts/list", "tools/list"] {
         Rpc::new(method, json!({})).bearer(&token).send(&app).result();
     }
+    let malformed = Rpc::new("subscriptions/listen", json!({})).bearer(&token).send(&app);
+    malformed.refused(200, -32602, "invalid_params");
     for method in ["resources/subscribe", "resources/unsubscribe", "logging/setLevel", "subscriptions/listen"]
     {
-        Rpc::new(method, json!({})).bearer(&token).send(&app).refused(404, -32601, "unknown_method");
+        if method != "subscriptions/listen" {
+            Rpc::new(method, json!({})).bearer(&token).send(&app).refused(404, -32601, "unknown_method");
+        }
         let old = legacy::request("2025-11-25", method, json!({})).bearer(&token).send(&app);
         old.refused(200, -32601, "unknown_method");
     }

@@ -251,3 +251,32 @@ fn the_capability_is_said_to_those_who_can_listen() {
     let agreed = legacy::handshake("2025-11-25").bearer(&token).send(&app).result();
     assert_eq!(agreed["capabilities"]["tools"], json!({}));
 }
+
+#[test]
+fn resources_and_prompts_are_told_to_those_who_may_read_them() {
+    let app = TestApp::start();
+    let uri = "file:///a.txt";
+    let wished = json!({
+        "promptsListChanged": true,
+        "resourcesListChanged": true,
+        "resourceSubscriptions": [uri, "portcullis://audit/24h", "test://nothing"],
+    });
+    let opened = |role: &str, seen: &Value| {
+        let token = app.token(role, role);
+        let mut events = Events::open(&app, &listen(json!("s1"), &wished).bearer(&token));
+        let acknowledged = events.told("notifications/subscriptions/acknowledged");
+        assert_eq!(acknowledged["notifications"]["resourceSubscriptions"], *seen, "{role}");
+        assert_eq!(acknowledged["notifications"]["resourcesListChanged"], true);
+        events
+    };
+    let mut guest = opened("guest", &Value::Null);
+    let mut user = opened("user", &json!([uri]));
+    opened("admin", &json!([uri, "portcullis://audit/24h"]));
+    std::fs::write(app.dir().join("files/a.txt"), "x").unwrap();
+    assert_eq!(guest.told("notifications/resources/list_changed")["_meta"][ID], "s1");
+    assert_eq!(user.told("notifications/resources/list_changed")["_meta"][ID], "s1");
+    assert_eq!(user.told("notifications/resources/updated"), json!({ "uri": uri, "_meta": { ID: "s1" } }));
+    app.changes.tell(Change::Prompts);
+    guest.told("notifications/prompts/list_changed");
+    user.told("notifications/prompts/list_changed");
+}
