@@ -108,9 +108,9 @@ impl Answer {
         }
     }
 
-    /// The same, whose body has a place.
-    pub(super) fn in_place(mut self, place: Place) -> Self {
-        self.places.push(place);
+    /// The same, whose body has these places.
+    pub(super) fn in_places(mut self, places: impl IntoIterator<Item = Place>) -> Self {
+        self.places.extend(places);
         self
     }
 

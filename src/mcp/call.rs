@@ -124,7 +124,7 @@ impl Ran {
             Shown::Produced(produced) => {
                 return Ok(Answer::ok(dress.tool_result(id, produced.output(), produced.content())));
             }
-            Shown::Rendered(Rendered { body, place }) => return Ok(Answer::ok(body).in_place(place)),
+            Shown::Rendered(Rendered { body, place }) => return Ok(Answer::ok(body).in_places([place])),
             Shown::Unfit(text) if !dress.revision.tells_models_of_bad_arguments() => {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }

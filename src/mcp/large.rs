@@ -9,9 +9,12 @@ use super::{exchange::Exchange, refusal::Refusal};
 use crate::{
     domain::Subject,
     error::Code,
-    house::Place,
+    house::{LARGE, Place},
     protocol::{Id, Revision},
-    tools::{Entry, Produced, ToolError, hygiene::Redacted},
+    tools::{
+        Entry, Produced, ToolError,
+        hygiene::{self, Redacted},
+    },
 };
 
 /// How many bytes an answer takes for each byte of the result: it travels twice.
@@ -39,9 +42,7 @@ pub(super) async fn finish(
     let (room, size) = (&exchange.house().answers, produced.size());
     let weight = size.saturating_mul(WEIGHT);
     let mut place = if entry.spec().hints.read_only {
-        let left = exchange.house().limits.request_timeout.saturating_sub(exchange.began.elapsed());
-        let waits = room.wait(who, (size, weight));
-        tokio::time::timeout(left, waits).await.ok().flatten().ok_or_else(no_room)?
+        place(exchange, who, (size, weight)).await?
     } else {
         room.insist(who, weight)
     };
@@ -60,6 +61,42 @@ pub(super) async fn finish(
         Ok((Rendered { body, place }, redacted))
     };
     Ok(tokio::task::spawn_blocking(work).await.unwrap_or(Err(ToolError::Output)))
+}
+
+/// JSON text of a resource, fit to be sent, with the place that it takes if it is large. `make` writes it, `size` bytes
+/// or somewhat more.
+///
+/// # Errors
+/// [`Refusal`] if there is no room for it, nor within the time that the request has left.
+pub(super) async fn text(
+    exchange: &Exchange<'_>,
+    who: &Subject,
+    (size, verbatim): (usize, bool),
+    make: impl FnOnce() -> String + Send + 'static,
+) -> Result<(Result<(String, Redacted), ToolError>, Option<Place>), Refusal> {
+    if size <= LARGE {
+        return Ok((hygiene::json(make(), verbatim), None));
+    }
+    let mut place = place(exchange, who, (size, size.saturating_mul(WEIGHT))).await?;
+    let turn = exchange.house().answers.turn().await;
+    let work = move || {
+        let _turn = turn;
+        let made = hygiene::json(make(), verbatim);
+        place.settle(made.as_ref().map_or(0, |(text, _)| text.len()));
+        (made, Some(place))
+    };
+    Ok(tokio::task::spawn_blocking(work).await.unwrap_or((Err(ToolError::Output), None)))
+}
+
+/// A place for `weight` bytes of an answer to `who`, as soon as there is room; `held` bytes wait meanwhile.
+async fn place(
+    exchange: &Exchange<'_>,
+    who: &Subject,
+    (held, weight): (usize, usize),
+) -> Result<Place, Refusal> {
+    let left = exchange.house().limits.request_timeout.saturating_sub(exchange.began.elapsed());
+    let waits = exchange.house().answers.wait(who, (held, weight));
+    tokio::time::timeout(left, waits).await.ok().flatten().ok_or_else(no_room)
 }
 
 /// There is no room for a large answer now.

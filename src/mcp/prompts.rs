@@ -17,6 +17,7 @@ use super::{
 use crate::{
     domain::Principal,
     error::Code,
+    house::Place,
     policy::{self, GetPrompt, Permit},
     prompts::{Block, Entry, Message, Values},
     protocol::{Content, Revision, Tree},
@@ -74,10 +75,11 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
         tracing::error!(prompt = spec.name, "a prompt gave more messages than are sent");
         return Err(Refusal::new(Code::Internal, "internal error"));
     }
-    let mut shown = Vec::with_capacity(messages.len());
+    let (mut shown, mut places) = (Vec::with_capacity(messages.len()), Vec::new());
     let mut size = 0_usize;
     for message in messages {
-        let text = said_in(exchange, &asked.principal, message, asked.revision).await?;
+        let (text, place) = said_in(exchange, &asked.principal, message, asked.revision).await?;
+        places.extend(place);
         size = size.saturating_add(text.len());
         if size > hygiene::MAX_VERBATIM {
             return Err(Refusal::new(
@@ -89,7 +91,7 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
     }
     let members = format!("\"description\":{},\"messages\":[{}]", json!(spec.about), shown.join(","));
     let dress = exchange.house().views.dress(asked.revision);
-    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())))
+    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())).in_places(places))
 }
 
 /// The permit of `caller` for a prompt; without one the record says which permission is missing.
@@ -127,19 +129,21 @@ async fn said_in(
     caller: &Arc<Principal>,
     message: Message,
     revision: Revision,
-) -> Result<String, Refusal> {
-    let block = match message.block {
+) -> Result<(String, Option<Place>), Refusal> {
+    let (block, place) = match message.block {
         Block::Embedded(uri) => {
             let (entry, resource) = resources::fetch(exchange, caller, &uri).await?;
-            resources::harmless(exchange, entry, Content::Resource(resource).json(revision))?
+            let size = (resource.size(), entry.spec().verbatim);
+            let make = move || Content::Resource(resource).json(revision);
+            resources::embedded(exchange, caller, size, make).await?
         }
         Block::Content(content) => {
             let (text, redacted) = hygiene::json(content.json(revision), false)?;
             resources::note(exchange, redacted);
-            text
+            (text, None)
         }
     };
-    Ok(format!("{{\"role\":\"{}\",\"content\":{block}}}", message.role.as_str()))
+    Ok((format!("{{\"role\":\"{}\",\"content\":{block}}}", message.role.as_str()), place))
 }
 
 /// There is no such prompt, or none for this caller: the same words for both.

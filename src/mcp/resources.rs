@@ -10,12 +10,14 @@ use super::{
     call,
     exchange::{Asked, Exchange},
     guarded::guarded,
+    large,
     page::{self, LIST_TTL_MS, PAGE, View},
     refusal::Refusal,
 };
 use crate::{
     domain::Principal,
     error::Code,
+    house::Place,
     policy::{self, Permit, ReadResource},
     protocol::Raw,
     resources::{Entry, Resource},
@@ -96,11 +98,12 @@ pub(super) async fn read(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     let raw = asked.params.uri.map_or("", Raw::text);
     exchange.record.arguments(call::digest(&exchange.house().digest_key, raw));
     let (entry, resource) = fetch(exchange, &asked.principal, &uri).await?;
-    let text = harmless(exchange, entry, resource.json())?;
+    let size = (resource.size(), entry.spec().verbatim);
+    let (text, place) = embedded(exchange, &asked.principal, size, move || resource.json()).await?;
     let end = if asked.revision.is_modern() { ",\"ttlMs\":0,\"cacheScope\":\"private\"" } else { "" };
     let members = format!("\"contents\":[{text}]{end}");
     let dress = exchange.house().views.dress(asked.revision);
-    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())))
+    Ok(Answer::ok(dress.result(asked.id, members.as_bytes())).in_places(place))
 }
 
 /// The resource of `uri`, if `caller` may read it; nothing of it has been made harmless.
@@ -144,9 +147,32 @@ pub(super) fn permitted(
     None
 }
 
-/// JSON text of what `entry` gave, fit to be sent.
-pub(super) fn harmless(exchange: &mut Exchange<'_>, entry: &Entry, text: String) -> Result<String, Refusal> {
-    let (text, redacted) = hygiene::json(text, entry.spec().verbatim).map_err(|error| match error {
+/// JSON text of what `entry` says of itself, fit to be sent.
+fn harmless(exchange: &mut Exchange<'_>, entry: &Entry, text: String) -> Result<String, Refusal> {
+    let made = hygiene::json(text, entry.spec().verbatim);
+    noted(exchange, made)
+}
+
+/// JSON text of what a resource holds, fit to be sent to `caller`, and its place if it is large: what `make` writes, of
+/// this size, verbatim or not.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn embedded(
+    exchange: &mut Exchange<'_>,
+    caller: &Principal,
+    size: (usize, bool),
+    make: impl FnOnce() -> String + Send + 'static,
+) -> Result<(String, Option<Place>), Refusal> {
+    let (made, place) = large::text(exchange, &caller.id, size, make).await?;
+    Ok((noted(exchange, made)?, place))
+}
+
+fn noted(
+    exchange: &mut Exchange<'_>,
+    made: Result<(String, hygiene::Redacted), ToolError>,
+) -> Result<String, Refusal> {
+    let (text, redacted) = made.map_err(|error| match error {
         ToolError::Refused(text) => Refusal::new(Code::InvalidParams, text),
         error => error.into(),
     })?;

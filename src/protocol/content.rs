@@ -77,6 +77,14 @@ impl Resource {
         out.push(b'}');
     }
 
+    /// Bytes of its body.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            ResourceBody::Text(text) => text.len(),
+            ResourceBody::Blob(data) => data.len(),
+        }
+    }
+
     /// As an object, JSON text.
     pub fn json(&self) -> String {
         let mut out = Vec::new();

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{
     app::{TestApp, without_limits},
@@ -60,8 +60,8 @@ fn while_a_large_answer_is_made_the_worker_serves_others() {
     assert!(longest < took / 4, "a call waited {longest:?} beside one that took {took:?}");
 }
 
-#[test]
-fn large_answers_that_nobody_takes_are_bounded_together_and_for_each_caller() {
+/// Holds that answers to `read` take room, and that `size_of` one of them is the file's.
+fn are_bounded(read: impl Fn() -> Rpc, size_of: impl Fn(&Value) -> usize) {
     let app = with_a_large_file(96 << 20);
     let (ada, bob) = (app.token("ada", "user"), app.token("bob", "user"));
     let ask = |token: &str| -> Connection {
@@ -85,14 +85,23 @@ fn large_answers_that_nobody_takes_are_bounded_together_and_for_each_caller() {
         refusal.refused(503, -31503, "overloaded");
         assert!(refusal.header("retry-after").is_some());
     }
-    assert_eq!(
-        read().bearer(&bob).send(&app).result()["structuredContent"]["size"],
-        LARGE,
-        "others have room"
-    );
+    assert_eq!(size_of(&read().bearer(&bob).send(&app).result()), LARGE, "others have room");
     Rpc::weather().bearer(&ada).send(&app).result();
     drop(first);
     let served = waiting.pop().unwrap().reply().result();
-    assert_eq!(served["structuredContent"]["size"], LARGE, "it had waited for room");
+    assert_eq!(size_of(&served), LARGE, "it had waited for room");
     until("all places are free again", LATER, || read().bearer(&ada).send(&app).status == 200);
+}
+
+#[test]
+fn large_answers_that_nobody_takes_are_bounded_together_and_for_each_caller() {
+    are_bounded(read, |result| result["structuredContent"]["size"].as_u64().map_or(0, |size| size as usize));
+}
+
+#[test]
+fn large_resources_are_bounded_like_the_answers_of_tools() {
+    are_bounded(
+        || Rpc::read("file:///large.txt"),
+        |result| result["contents"][0]["text"].as_str().map_or(0, str::len),
+    );
 }

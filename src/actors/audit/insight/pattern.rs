@@ -68,9 +68,10 @@ impl Pattern {
             What::Failed { guess: true } => {
                 Some((Self::RepeatedAuthFailures, Offender::address(sign.address?), 1))
             }
-            What::Denied { .. } => Some((Self::DeniedToolsProbed, principal()?, 1)),
+            What::Denied { tool: Some(_) } => Some((Self::DeniedToolsProbed, principal()?, 1)),
             What::Limited { count } => Some((Self::RepeatedLimitRefusals, principal()?, *count)),
-            What::Failed { guess: false } | What::Alert { .. } => None,
+            // A resource or a prompt that was denied is no tool, however often it is asked for.
+            What::Denied { tool: None } | What::Failed { guess: false } | What::Alert { .. } => None,
         }
     }
 }

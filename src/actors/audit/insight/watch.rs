@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(told(tools(DENIED_TOOLS)), [(Pattern::DeniedToolsProbed, "mallory".to_owned(), 5)]);
         assert_eq!(told((0..100).map(|n| denied("tool", at(n)))), []);
         assert_eq!(told((0..100).map(|n| denied(["a", "b", "c", "d"][n as usize % 4], at(n)))), []);
+        let resource = |n| Sign { what: What::Denied { tool: None }, ..denied("", at(n)) };
+        assert_eq!(told((0..100).map(resource)), [], "what is no tool");
         // The first is five minutes and a second ago; asked for again, it counts again.
         let late = |again: bool| {
             let first = (0..4).map(|n| denied(&format!("tool{n}"), at(n)));
