@@ -223,13 +223,6 @@ impl Busy {
         Self(connection)
     }
 
-    /// Ends the connection on which the handler runs.
-    pub fn end_connection(&self) {
-        if let Some(connection) = &self.0 {
-            connection.end();
-        }
-    }
-
     /// The connection.
     pub(super) fn connection(&self) -> Option<Rc<Connection>> {
         self.0.clone()

@@ -84,8 +84,11 @@ async fn whoever_sends_on_behind_an_open_stream_costs_nothing_and_holds_nobody_u
     tokio::time::sleep(IDLE).await;
     let share = (process::cpu(server.pid()) - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
     output::figure(&format!("{sent} bytes behind an open stream: {:.1} % of a core", share * 100.0));
-    assert!(share < 0.2, "{share:.2} of a core while nothing happens");
-    assert!(server.metric("portcullis_streams_open").await < 0.5, "its connection is ended");
+    assert!(share < 0.1, "{share:.2} of a core while nothing happens");
+    assert!(
+        server.metric("portcullis_streams_open").await > 0.5,
+        "what it sends is not read, its stream goes on"
+    );
     assert_eq!(server.caller(Some(&other)).weather("Oslo").await.unwrap().status, 200);
     server.stopped().await;
 }

@@ -20,11 +20,6 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long something may wait to be taken. Then nobody reads, and the stream is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often it may be asked in vain between two looks. While more than it reads ahead has come behind a request
-/// under way, actix-http 3.20 asks again and again without a pause (seen), and a stream may be open for ever:
-/// whoever sends on behind one would take a whole core.
-const MOST_IN_VAIN: u32 = 64;
-
 /// One subscription.
 pub(super) struct Stream {
     /// The id of the request that opened it, JSON text.
@@ -41,7 +36,6 @@ pub(super) struct Stream {
     taken: Cell<Instant>,
     waits: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
-    in_vain: Cell<u32>,
     /// What it takes up for as long as it is served.
     held: RefCell<(Option<StreamPlace>, Option<Busy>)>,
 }
@@ -77,7 +71,6 @@ impl Stream {
             taken: Cell::new(Instant::now()),
             waits: Cell::default(),
             waker: RefCell::default(),
-            in_vain: Cell::default(),
             held: RefCell::new((Some(place), None)),
         }
     }
@@ -97,11 +90,6 @@ impl Stream {
             Next::Beat
         } else {
             self.waits.set(None);
-            self.in_vain.set(self.in_vain.get() + 1);
-            if self.in_vain.get() > MOST_IN_VAIN {
-                self.held.borrow().1.iter().for_each(Busy::end_connection);
-                return Next::End;
-            }
             *self.waker.borrow_mut() = Some(waker.clone());
             return Next::Nothing;
         };
@@ -166,7 +154,6 @@ impl Stream {
 
     /// Wakes whoever sends it if there is something to send. `false` if nobody takes it: then it is over.
     pub(super) fn wake(&self, clock: Instant) -> bool {
-        self.in_vain.set(0);
         let has_news = !self.due.get().is_empty() || self.ends.get();
         if !has_news && clock.saturating_duration_since(self.taken.get()) >= HEARTBEAT {
             self.beats.set(true);
