@@ -164,9 +164,10 @@ async fn run(
     let ended = match ended {
         Ok(Ok(produced)) if produced.size() > LARGE => {
             let to = (&call.principal().id, id, revision);
-            let finished = large::finish(exchange, entry, produced, to).await.inspect_err(|_no_room| {
-                house.metrics.tool_call(entry.spec().name, Outcome::Failed, started.elapsed());
-            });
+            let finished =
+                Box::pin(large::finish(exchange, entry, produced, to)).await.inspect_err(|_no_room| {
+                    house.metrics.tool_call(entry.spec().name, Outcome::Failed, started.elapsed());
+                });
             Ok(finished?.map(|(rendered, redacted)| (Shown::Rendered(rendered), redacted)))
         }
         small => small.map(|produced| {

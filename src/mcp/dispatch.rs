@@ -134,12 +134,13 @@ impl Method {
         match self {
             Self::CallTool => call::tool(exchange, asked).await,
             Self::ListTools => tools::list(exchange, &asked),
-            Self::ListResources => resources::list(exchange, asked).await,
+            // Boxed, so that the future of a call is not as large as that of whatever else could have been asked.
+            Self::ListResources => Box::pin(resources::list(exchange, asked)).await,
             Self::ListTemplates => resources::templates(exchange, &asked),
-            Self::ReadResource => resources::read(exchange, asked).await,
+            Self::ReadResource => Box::pin(resources::read(exchange, asked)).await,
             Self::ListPrompts => prompts::list(exchange, &asked),
-            Self::GetPrompt => prompts::get(exchange, asked).await,
-            Self::Complete => completion::complete(exchange, asked).await,
+            Self::GetPrompt => Box::pin(prompts::get(exchange, asked)).await,
+            Self::Complete => Box::pin(completion::complete(exchange, asked)).await,
             Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
             Self::Listen => listen::open(exchange, &asked),
             Self::Initialize => {
