@@ -204,9 +204,7 @@ async fn run(
 /// What a caller without the permission is told, and what the record says.
 fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
     let house = exchange.house();
-    let missing = house.roles.catalogue().name(denied.missing).to_owned();
-    exchange.record.denied(&missing);
-    house.metrics.denial(&missing);
+    let missing = exchange.lacks(&denied);
     match house.when_denied {
         WhenDenied::Hide => unknown(entry.spec().name),
         // Another token of the same account could do it: the client can ask for one by itself.

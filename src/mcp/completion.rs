@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::Principal,
     error::Code,
+    policy::{GetPrompt, ReadResource},
     protocol::Raw,
     resources::Suggestions,
     tools::{clean_name, hygiene},
@@ -81,7 +82,7 @@ async fn of_prompt(
 ) -> Result<Suggestions, Refusal> {
     let set = exchange.house().prompts.now();
     let entry = set.find(name).ok_or_else(|| prompts::unknown(name))?;
-    prompts::permitted(exchange, caller, entry).ok_or_else(|| prompts::unknown(name))?;
+    exchange.permit::<GetPrompt>(caller, entry.needs()).ok_or_else(|| prompts::unknown(name))?;
     let arguments = &entry.prompt().spec().arguments;
     let argument = arguments.iter().find(|argument| argument.name == begun.name);
     let argument = argument.ok_or_else(|| no_argument(&begun.name))?;
@@ -104,7 +105,8 @@ async fn of_template(
 ) -> Result<Suggestions, Refusal> {
     let known = exchange.house().resources.template(uri);
     let (entry, template) = known.ok_or_else(|| resources::unknown(uri))?;
-    let permit = resources::permitted(exchange, caller, entry).ok_or_else(|| resources::unknown(uri))?;
+    let permit =
+        exchange.permit::<ReadResource>(caller, entry.needs()).ok_or_else(|| resources::unknown(uri))?;
     if !template.has(&begun.name) {
         return Err(no_argument(&begun.name));
     }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     actors::limiter::{InFlight, Visit},
     auth::{At, Authenticated, Credential, authenticate},
-    domain::{EventCode, Principal, Rotated, Timestamp},
+    domain::{EventCode, Permission, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded, Kind},
     house::{House, Worker},
@@ -320,6 +320,19 @@ impl<'a> Exchange<'a> {
     fn sought(&self, principal: &Arc<Principal>, tool: &str) -> Option<Sought<'a>> {
         let entry = self.house().registry.find(tool)?;
         Some(Sought { entry, permit: policy::decide(principal, entry.needs()) })
+    }
+
+    /// The permit of `caller` for what takes `needs`; without one the record says which permission is missing.
+    pub(super) fn permit<D>(&mut self, caller: &Arc<Principal>, needs: Permission) -> Option<Permit<D>> {
+        policy::decide(caller, needs).inspect_err(|denied| _ = self.lacks(denied)).ok()
+    }
+
+    /// Records and counts what the caller lacks; gives its name.
+    pub(super) fn lacks(&mut self, denied: &Denied) -> String {
+        let missing = self.house().roles.catalogue().name(denied.missing).to_owned();
+        self.record.denied(&missing);
+        self.house().metrics.denial(&missing);
+        missing
     }
 
     /// The rungs from the envelope on.

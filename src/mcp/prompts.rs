@@ -18,8 +18,8 @@ use crate::{
     domain::Principal,
     error::Code,
     house::Place,
-    policy::{self, GetPrompt, Permit},
-    prompts::{Block, Entry, Message, Values},
+    policy::{self, GetPrompt},
+    prompts::{Block, Message, Values},
     protocol::{Content, Revision, Tree},
     tools::{ToolError, clean_name, hygiene},
 };
@@ -55,7 +55,8 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
     let name = name.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.name must be a string"))?;
     let set = exchange.house().prompts.now();
     let entry = set.find(&name).ok_or_else(|| unknown(&name))?;
-    let permit = permitted(exchange, &asked.principal, entry).ok_or_else(|| unknown(&name))?;
+    let permit =
+        exchange.permit::<GetPrompt>(&asked.principal, entry.needs()).ok_or_else(|| unknown(&name))?;
     let arguments = asked.params.arguments.map_or_else(|| Tree::of_text("{}"), Ok)?;
     arguments.check_members()?;
     exchange.record.arguments(call::digest(&exchange.house().digest_key, arguments.text()));
@@ -92,23 +93,6 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
     let members = format!("\"description\":{},\"messages\":[{}]", json!(spec.about), shown.join(","));
     let dress = exchange.house().views.dress(asked.revision);
     Ok(Answer::ok(dress.result(asked.id, members.as_bytes())).in_places(places))
-}
-
-/// The permit of `caller` for a prompt; without one the record says which permission is missing.
-pub(super) fn permitted(
-    exchange: &mut Exchange<'_>,
-    caller: &Arc<Principal>,
-    entry: &Entry,
-) -> Option<Permit<GetPrompt>> {
-    let denied = match policy::decide::<GetPrompt>(caller, entry.needs()) {
-        Ok(permit) => return Some(permit),
-        Err(denied) => denied,
-    };
-    let house = exchange.house();
-    let missing = house.roles.catalogue().name(denied.missing).to_owned();
-    exchange.record.denied(&missing);
-    house.metrics.denial(&missing);
-    None
 }
 
 /// The values of `arguments`, an object of texts.

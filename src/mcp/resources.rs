@@ -18,7 +18,7 @@ use crate::{
     domain::Principal,
     error::Code,
     house::Place,
-    policy::{self, Permit, ReadResource},
+    policy::{self, ReadResource},
     protocol::Raw,
     resources::{Entry, Resource},
     tools::{ToolError, clean_to, hygiene},
@@ -117,7 +117,7 @@ pub(super) async fn fetch<'a>(
 ) -> Result<(&'a Entry, Resource), Refusal> {
     let entry = exchange.house().resources.of(uri).filter(|_| uri.len() <= MAX_URI);
     let entry = entry.ok_or_else(|| unknown(uri))?;
-    let permit = permitted(exchange, caller, entry).ok_or_else(|| unknown(uri))?;
+    let permit = exchange.permit::<ReadResource>(caller, entry.needs()).ok_or_else(|| unknown(uri))?;
     let reading = entry.source().read(uri, &permit);
     match guarded(exchange, (entry.spec().prefix, entry.spec().deadline), reading).await? {
         Ok(resource) => Ok((entry, resource)),
@@ -128,23 +128,6 @@ pub(super) async fn fetch<'a>(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// The permit of `caller` for what `entry` has; without one the record says which permission is missing.
-pub(super) fn permitted(
-    exchange: &mut Exchange<'_>,
-    caller: &Arc<Principal>,
-    entry: &Entry,
-) -> Option<Permit<ReadResource>> {
-    let denied = match policy::decide::<ReadResource>(caller, entry.needs()) {
-        Ok(permit) => return Some(permit),
-        Err(denied) => denied,
-    };
-    let house = exchange.house();
-    let missing = house.roles.catalogue().name(denied.missing).to_owned();
-    exchange.record.denied(&missing);
-    house.metrics.denial(&missing);
-    None
 }
 
 /// JSON text of what `entry` says of itself, fit to be sent.

@@ -80,7 +80,7 @@ pub trait Tool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, ToolError>>;
 }
 
-/// A tool whose types have been erased. Each [`Tool`] is one; only what no type can say is written by hand; [`super::Entry::run`] is the way to run one.
+/// A tool whose types have been erased. Each [`Tool`] is one; only what no type can say is written by hand; [`super::Entry::begin`] and [`super::Entry::finish`] are the way to run one.
 pub trait AnyTool: Send + Sync {
     /// Fixed facts about the tool.
     fn spec(&self) -> &'static Spec;
