@@ -7,6 +7,8 @@ mod accounts;
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
+#[path = "store_contract/nodes.rs"]
+mod nodes;
 #[path = "store_contract/reports.rs"]
 mod reports;
 
@@ -24,6 +26,7 @@ use std::{
 };
 
 use futures_util::future::join;
+use nodes::Node;
 use portcullis::{
     domain::Timestamp,
     store::{self, ChangeKind, FeedWatch, Level, Revocation, RevocationTarget, StoreError, Stores, User},
@@ -32,20 +35,39 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// One opened backend; a file lives as long as it does.
+/// One opened backend, and what lives as long as it does.
 struct Backend {
     name: &'static str,
     stores: Stores,
-    _dir: TempDir,
+    _place: Place,
 }
 
-/// A fresh store of each kind. A new backend is one more line.
-fn backends() -> [Backend; 2] {
-    let open = |name, open: fn(&Path) -> Stores| {
-        let dir = tempfile::tempdir().unwrap();
-        Backend { name, stores: open(dir.path()), _dir: dir }
+/// What a backend needs.
+enum Place {
+    Nothing,
+    File(#[expect(dead_code, reason = "held until the end")] TempDir),
+    Nodes(#[expect(dead_code, reason = "held until the end")] Vec<Node>),
+}
+
+/// A fresh store of each kind. A new backend is one more entry.
+fn backends() -> [Backend; 5] {
+    let file = tempfile::tempdir().unwrap();
+    let (single, cluster, (node, sentinel)) = (nodes::single(), nodes::cluster(), nodes::watched());
+    let redis = |name, url: String, nodes| {
+        let stores = store::open(&url).unwrap();
+        Backend { name, stores, _place: Place::Nodes(nodes) }
     };
-    [open("memory", |_| store::open("memory:").unwrap()), open("sqlite", sqlite)]
+    [
+        Backend { name: "memory", stores: store::open("memory:").unwrap(), _place: Place::Nothing },
+        Backend { name: "sqlite", stores: sqlite(file.path()), _place: Place::File(file) },
+        redis("redis", format!("redis://127.0.0.1:{}", single.port), vec![single]),
+        redis("redis cluster", format!("redis+cluster://127.0.0.1:{}", cluster.port), vec![cluster]),
+        redis(
+            "redis sentinel",
+            format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port),
+            vec![node, sentinel],
+        ),
+    ]
 }
 
 fn sqlite(dir: &Path) -> Stores {
@@ -361,7 +383,9 @@ proptest! {
             let told = wait(stores.feed.changes_after(0)).unwrap().into_iter().map(|c| (c.id, c.what));
             (live(&stores, now), told.collect::<Vec<_>>())
         });
-        let [memory, sqlite] = answers;
-        prop_assert_eq!(memory, sqlite);
+        let [memory, others @ ..] = answers;
+        for other in others {
+            prop_assert_eq!(&memory, &other);
+        }
     }
 }
