@@ -11,8 +11,11 @@ mod keys;
 mod nodes;
 #[path = "store_contract/reports.rs"]
 mod reports;
+#[path = "store_contract/shared.rs"]
+mod shared;
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     path::Path,
     pin::pin,
@@ -26,12 +29,14 @@ use std::{
 };
 
 use futures_util::future::join;
-use nodes::Node;
+use nodes::Nodes;
 use portcullis::{
     domain::Timestamp,
-    store::{self, ChangeKind, FeedWatch, Level, Revocation, RevocationTarget, StoreError, Stores, User},
+    store::{
+        self, ChangeKind, FeedWatch, Level, RedisUse, Revocation, RevocationTarget, StoreError, Stores, User,
+    },
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -39,34 +44,29 @@ use uuid::Uuid;
 struct Backend {
     name: &'static str,
     stores: Stores,
-    _place: Place,
+    _dir: Option<TempDir>,
+    _nodes: Option<Arc<Nodes>>,
 }
 
-/// What a backend needs.
-enum Place {
-    Nothing,
-    File(#[expect(dead_code, reason = "held until the end")] TempDir),
-    Nodes(#[expect(dead_code, reason = "held until the end")] Vec<Node>),
-}
-
-/// A fresh store of each kind. A new backend is one more entry.
+/// A fresh store of each kind.
 fn backends() -> [Backend; 5] {
+    backends_on(&Arc::new(Nodes::start()), "portcullis:")
+}
+
+/// A fresh store of each kind, those on Redis under a prefix that nobody else has. A new backend is one more entry.
+fn backends_on(nodes: &Arc<Nodes>, prefix: &str) -> [Backend; 5] {
     let file = tempfile::tempdir().unwrap();
-    let (single, cluster, (node, sentinel)) = (nodes::single(), nodes::cluster(), nodes::watched());
-    let redis = |name, url: String, nodes| {
-        let stores = store::open(&url).unwrap();
-        Backend { name, stores, _place: Place::Nodes(nodes) }
+    let how = RedisUse { prefix: prefix.into(), ..RedisUse::default() };
+    let redis = |name, url: String| {
+        let stores = store::open_shared(&url, &how).unwrap();
+        Backend { name, stores, _dir: None, _nodes: Some(Arc::clone(nodes)) }
     };
     [
-        Backend { name: "memory", stores: store::open("memory:").unwrap(), _place: Place::Nothing },
-        Backend { name: "sqlite", stores: sqlite(file.path()), _place: Place::File(file) },
-        redis("redis", format!("redis://127.0.0.1:{}", single.port), vec![single]),
-        redis("redis cluster", format!("redis+cluster://127.0.0.1:{}", cluster.port), vec![cluster]),
-        redis(
-            "redis sentinel",
-            format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port),
-            vec![node, sentinel],
-        ),
+        Backend { name: "memory", stores: store::open("memory:").unwrap(), _dir: None, _nodes: None },
+        Backend { name: "sqlite", stores: sqlite(file.path()), _dir: Some(file), _nodes: None },
+        redis("redis", nodes.single()),
+        redis("redis cluster", nodes.cluster()),
+        redis("redis sentinel", nodes.watched()),
     ]
 }
 
@@ -364,28 +364,40 @@ async fn an_actix_thread_can_wait_for_the_store() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn every_backend_answers_alike(
-        deeds in prop::collection::vec((0..3_u8, "[ab]", 0..9_u64, 0..9_u64, any::<bool>()), 0..20),
-        now in 0..10_u64,
-    ) {
-        let answers = backends().map(|Backend { stores, .. }| {
-            for (kind, id, at, until, forgets) in &deeds {
-                let target = [RevocationTarget::Jti, RevocationTarget::Subject, RevocationTarget::Client];
-                let revocation = Revocation { target: target[usize::from(*kind)](id.clone()), ..jti("", *at, *until) };
-                wait(stores.revocations.revoke(&revocation)).unwrap();
-                if *forgets {
-                    wait(stores.revocations.forget_ended(Timestamp::from_secs(*at))).unwrap();
-                }
+/// What the backends tell of `deeds`, each for itself.
+fn answers(
+    nodes: &Arc<Nodes>,
+    case: &str,
+    deeds: &[(u8, String, u64, u64, bool)],
+    now: u64,
+) -> [impl PartialEq + std::fmt::Debug + use<>; 5] {
+    backends_on(nodes, case).map(|Backend { stores, .. }| {
+        for (kind, id, at, until, forgets) in deeds {
+            let target = [RevocationTarget::Jti, RevocationTarget::Subject, RevocationTarget::Client];
+            let revocation =
+                Revocation { target: target[usize::from(*kind)](id.clone()), ..jti("", *at, *until) };
+            wait(stores.revocations.revoke(&revocation)).unwrap();
+            if *forgets {
+                wait(stores.revocations.forget_ended(Timestamp::from_secs(*at))).unwrap();
             }
-            let told = wait(stores.feed.changes_after(0)).unwrap().into_iter().map(|c| (c.id, c.what));
-            (live(&stores, now), told.collect::<Vec<_>>())
-        });
-        let [memory, others @ ..] = answers;
+        }
+        let told = wait(stores.feed.changes_after(0)).unwrap().into_iter().map(|c| (c.id, c.what));
+        (live(&stores, now), told.collect::<Vec<_>>())
+    })
+}
+
+#[test]
+fn every_backend_answers_alike() {
+    let (nodes, case) = (Arc::new(Nodes::start()), Cell::new(0));
+    let deeds = prop::collection::vec((0..3_u8, "[ab]", 0..9_u64, 0..9_u64, any::<bool>()), 0..20);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(24));
+    let same = |(deeds, now): (Vec<_>, u64)| {
+        case.set(case.get() + 1);
+        let [memory, others @ ..] = answers(&nodes, &format!("case{}:", case.get()), &deeds, now);
         for other in others {
             prop_assert_eq!(&memory, &other);
         }
-    }
+        Ok(())
+    };
+    runner.run(&(deeds, 0..10_u64), same).unwrap();
 }

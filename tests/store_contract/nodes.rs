@@ -20,7 +20,7 @@ pub(crate) struct Node {
     process: Child,
     /// Where it listens.
     pub(crate) port: u16,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Node {
@@ -32,7 +32,7 @@ impl Node {
             let file = dir.path().join("redis.conf");
             let own = format!("bind 127.0.0.1\nport {port}\ndir {}\n{lines}\n", dir.path().display());
             fs::write(&file, own).unwrap();
-            let mut node = Self { process: spawn(&file, how), port, _dir: dir };
+            let mut node = Self { process: spawn(&file, how), port, dir };
             // The port may have been somebody else's by the time the server wanted it.
             if node.answers() {
                 return node;
@@ -54,6 +54,24 @@ impl Node {
             return String::from_utf8(body).ok();
         }
         Some(line.trim_end().to_owned())
+    }
+
+    /// The answer to one command that gives a list of texts.
+    pub(crate) fn all(&self, command: &str) -> Vec<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let mut lines = BufReader::new(socket).lines().map(Result::unwrap);
+        let length = lines.next().unwrap().strip_prefix('*').unwrap().parse::<usize>().unwrap();
+        // Each text has a line with its length before it.
+        lines.skip(1).step_by(2).take(length).collect()
+    }
+
+    /// Starts it again where it was, with what it kept.
+    pub(crate) fn restart(&mut self) {
+        self.end();
+        self.process = spawn(&self.dir.path().join("redis.conf"), &[]);
+        assert!(self.answers(), "it does not start again");
     }
 
     /// Sends the process a signal.
@@ -88,7 +106,7 @@ fn spawn(file: &Path, how: &[&str]) -> Child {
 }
 
 /// Waits for `done`, which nobody tells us of.
-fn until(mut done: impl FnMut() -> bool) {
+pub(crate) fn until(mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "it never came to be");
@@ -96,24 +114,48 @@ fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A node that keeps nothing.
-pub(crate) fn single() -> Node {
-    Node::start("save \"\"\nappendonly no", &[])
+/// One of each topology.
+pub(crate) struct Nodes {
+    single: Node,
+    cluster: Node,
+    _watched: Node,
+    sentinel: Node,
+}
+
+impl Nodes {
+    /// Starts them; they keep nothing.
+    pub(crate) fn start() -> Self {
+        let plain = || Node::start("save \"\"", &[]);
+        let watched = plain();
+        let monitor = format!("sentinel monitor main 127.0.0.1 {} 1", watched.port);
+        Self {
+            single: plain(),
+            cluster: cluster(),
+            sentinel: Node::start(&monitor, &["--sentinel"]),
+            _watched: watched,
+        }
+    }
+
+    /// The URL of the node alone.
+    pub(crate) fn single(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.single.port)
+    }
+
+    /// The URL of the cluster.
+    pub(crate) fn cluster(&self) -> String {
+        format!("redis+cluster://127.0.0.1:{}", self.cluster.port)
+    }
+
+    /// The URL of the node that the sentinel watches.
+    pub(crate) fn watched(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:{}/main", self.sentinel.port)
+    }
 }
 
 /// A cluster of one node, which has every slot.
-pub(crate) fn cluster() -> Node {
-    let node =
-        Node::start("save \"\"\nappendonly no\ncluster-enabled yes\ncluster-require-full-coverage no", &[]);
+fn cluster() -> Node {
+    let node = Node::start("save \"\"\ncluster-enabled yes", &[]);
     assert_eq!(node.ask("CLUSTER ADDSLOTSRANGE 0 16383").as_deref(), Some("+OK"));
     until(|| node.ask("CLUSTER INFO").is_some_and(|info| info.contains("cluster_state:ok")));
     node
-}
-
-/// A node, and a sentinel that calls it `main`.
-pub(crate) fn watched() -> (Node, Node) {
-    let node = single();
-    let lines = format!("sentinel monitor main 127.0.0.1 {} 1", node.port);
-    let sentinel = Node::start(&lines, &["--sentinel"]);
-    (node, sentinel)
 }

@@ -43,7 +43,7 @@ pub struct RedisUse {
 
 impl Default for RedisUse {
     fn default() -> Self {
-        Self { prefix: "portcullis:".into(), connections: 8, timeout: Duration::from_millis(500) }
+        Self { prefix: "portcullis:".into(), connections: 8, timeout: Duration::from_millis(400) }
     }
 }
 
