@@ -7,7 +7,7 @@ mod accounts;
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
-#[path = "store_contract/nodes.rs"]
+#[path = "nodes/mod.rs"]
 mod nodes;
 #[path = "store_contract/reports.rs"]
 mod reports;

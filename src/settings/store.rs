@@ -107,7 +107,7 @@ impl StoreUrl {
     ///
     /// # Errors
     /// The problem and its fix, neither of which repeats the URL, since it may hold a password.
-    fn parse(text: &str) -> Result<Self, Complaint> {
+    pub fn parse(text: &str) -> Result<Self, (&'static str, &'static str)> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(("has no scheme", "write sqlite:<path>"));
         };

@@ -1,4 +1,4 @@
-//! Redis servers for one test: a node, a cluster of one node, and a node that a sentinel watches.
+//! Redis servers for tests of any kind: a node, a cluster of one node, and a node that a sentinel watches.
 
 use std::{
     fs,
