@@ -3,6 +3,8 @@
 
 #[path = "store_contract/accounts.rs"]
 mod accounts;
+#[path = "store_contract/alike.rs"]
+mod alike;
 #[path = "store_contract/families.rs"]
 mod families;
 #[path = "store_contract/keys.rs"]
@@ -15,7 +17,6 @@ mod reports;
 mod shared;
 
 use std::{
-    cell::Cell,
     collections::BTreeSet,
     path::Path,
     pin::pin,
@@ -36,7 +37,6 @@ use portcullis::{
         self, ChangeKind, FeedWatch, Level, RedisUse, Revocation, RevocationTarget, StoreError, Stores, User,
     },
 };
-use proptest::{prelude::*, test_runner::TestRunner};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -362,42 +362,4 @@ async fn an_actix_thread_can_wait_for_the_store() {
         let (put, page) = join(stores.users.put(&ann), stores.users.page(1, 1)).await;
         assert!(put.is_ok() && page.is_ok(), "{name}");
     }
-}
-
-/// What the backends tell of `deeds`, each for itself.
-fn answers(
-    nodes: &Arc<Nodes>,
-    case: &str,
-    deeds: &[(u8, String, u64, u64, bool)],
-    now: u64,
-) -> [impl PartialEq + std::fmt::Debug + use<>; 5] {
-    backends_on(nodes, case).map(|Backend { stores, .. }| {
-        for (kind, id, at, until, forgets) in deeds {
-            let target = [RevocationTarget::Jti, RevocationTarget::Subject, RevocationTarget::Client];
-            let revocation =
-                Revocation { target: target[usize::from(*kind)](id.clone()), ..jti("", *at, *until) };
-            wait(stores.revocations.revoke(&revocation)).unwrap();
-            if *forgets {
-                wait(stores.revocations.forget_ended(Timestamp::from_secs(*at))).unwrap();
-            }
-        }
-        let told = wait(stores.feed.changes_after(0)).unwrap().into_iter().map(|c| (c.id, c.what));
-        (live(&stores, now), told.collect::<Vec<_>>())
-    })
-}
-
-#[test]
-fn every_backend_answers_alike() {
-    let (nodes, case) = (Arc::new(Nodes::start()), Cell::new(0));
-    let deeds = prop::collection::vec((0..3_u8, "[ab]", 0..9_u64, 0..9_u64, any::<bool>()), 0..20);
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(24));
-    let same = |(deeds, now): (Vec<_>, u64)| {
-        case.set(case.get() + 1);
-        let [memory, others @ ..] = answers(&nodes, &format!("case{}:", case.get()), &deeds, now);
-        for other in others {
-            prop_assert_eq!(&memory, &other);
-        }
-        Ok(())
-    };
-    runner.run(&(deeds, 0..10_u64), same).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
@@ -258,4 +259,24 @@ fn after_a_failover_the_same_store_goes_on_and_nothing_acknowledged_by_both_is_l
     until(|| wait(stores.revocations.revoke(&lasting("b"))).is_ok());
     assert_eq!(live(&stores, 0).len(), 2);
     until(|| watch.poll().is_ok_and(|told| told.len() == 2));
+}
+
+#[test]
+fn over_tls_a_certificate_that_nobody_vouches_for_is_refused_and_no_password_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let files = format!("tls-cert-file {}\ntls-key-file {}", certificate.display(), key.display());
+    let node = Node::start(&format!("save \"\"\n{files}\ntls-port {port}\ntls-auth-clients no"), &[]);
+    node.ask("CONFIG RESETSTAT");
+    let refused = store::open(&format!("rediss://:hunter2@localhost:{port}")).unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable(text) if !text.contains("hunter")), "{refused}");
+    let commands = node.ask("INFO commandstats").unwrap();
+    assert!(!commands.contains("cmdstat_auth") && !commands.contains("cmdstat_hello"), "{commands}");
+    assert!(matches!(store::open("rediss://h/#insecure"), Err(StoreError::Config(_))));
 }

@@ -68,6 +68,8 @@ impl Redis {
             ));
         }
         let names = Names::new(&how.prefix, place.is_cluster());
+        // One provider of cryptography for all of us; `Err` means that there is one already.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let runner = Runner::start()?;
         let (connections, timeout) = (how.connections, how.timeout);
         let opened = async move || {
