@@ -9,6 +9,8 @@ mod alike;
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
+#[path = "store_contract/leases.rs"]
+mod leases;
 #[path = "nodes/mod.rs"]
 mod nodes;
 #[path = "store_contract/reports.rs"]

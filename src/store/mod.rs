@@ -8,6 +8,7 @@ mod error;
 mod families;
 mod feed;
 mod keys;
+mod leases;
 mod memory;
 mod quota;
 mod redis;
@@ -23,6 +24,7 @@ pub use error::StoreError;
 pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Rotated, Rotation};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
+pub use leases::{Granted, LEASED_FOR, LeaseAsk, Leases};
 pub use quota::{Level, Quota};
 pub use redis::RedisUse;
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
@@ -56,6 +58,8 @@ pub struct Stores {
     pub reports: Arc<dyn Reports>,
     /// Secrets that all processes on this store share.
     pub rings: Arc<dyn Rings>,
+    /// Limits that several servers share; `None` where each has its own.
+    pub leases: Option<Arc<dyn Leases>>,
     /// How often it did not do as asked: counted by those who ask.
     pub failures: StoreFailures,
 }
@@ -75,6 +79,7 @@ impl Stores {
             feed: Arc::<B>::clone(&backend),
             reports: Arc::<B>::clone(&backend),
             rings: backend,
+            leases: None,
             failures: StoreFailures::default(),
         }
     }
@@ -112,7 +117,9 @@ pub fn open(url: &str) -> Result<Stores, StoreError> {
 /// As [`open`].
 pub fn open_shared(url: &str, how: &RedisUse) -> Result<Stores, StoreError> {
     if url.starts_with("redis") {
-        redis::Redis::open(url, how).map(Stores::of)
+        let opened = redis::Redis::open(url, how)?;
+        let leases: Arc<dyn Leases> = Arc::new(opened.clone());
+        Ok(Stores { leases: Some(leases), ..Stores::of(opened) })
     } else {
         // The text is not repeated: a URL of another scheme may hold a password.
         Err(StoreError::Config("must be sqlite:PATH, memory: or redis://HOST:PORT".into()))

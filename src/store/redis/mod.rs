@@ -7,6 +7,7 @@ mod db;
 mod families;
 mod feed;
 mod keys;
+mod leases;
 mod link;
 mod names;
 mod place;
@@ -47,7 +48,8 @@ impl Default for RedisUse {
     }
 }
 
-/// An opened Redis.
+/// An opened Redis. Clones share it.
+#[derive(Clone)]
 pub(super) struct Redis(Arc<Inner>);
 
 struct Inner {

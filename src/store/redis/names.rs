@@ -134,14 +134,28 @@ impl Names {
         format!("{index}:version")
     }
 
+    /// A bucket that servers share: a slot of its own on a cluster, since nothing is settled with it.
+    pub(super) fn bucket(&self, scope: &str, id: &[u8]) -> String {
+        let name = format!("rate_limit:{scope}:{}", hex(id));
+        match self.prefix.strip_prefix('{').and_then(|prefix| prefix.strip_suffix('}')) {
+            Some(prefix) => format!("{prefix}{{{name}}}"),
+            None => self.name(name),
+        }
+    }
+
+    /// The servers that are there.
+    pub(super) fn servers(&self) -> String {
+        self.name("servers")
+    }
+
     /// The level of a bucket.
     pub(super) fn level(&self, scope: &str, id: &[u8]) -> String {
-        self.name(format_args!("rate_limit:{scope}:{}", hex(id)))
+        self.name(format_args!("level:{scope}:{}", hex(id)))
     }
 
     /// The names of all levels by their end.
     pub(super) fn levels(&self) -> String {
-        self.name("rate_limit")
+        self.name("levels")
     }
 
     /// The weather by city.
@@ -177,7 +191,9 @@ mod tests {
     fn a_prefix_becomes_a_hash_tag_on_a_cluster_only() {
         assert_eq!(Names::new("portcullis:", false).key(&[0xab, 1]), "portcullis:api_key:ab01");
         assert_eq!(Names::new("", false).key(&[0xab, 1]), "api_key:ab01");
-        assert_eq!(Names::new("portcullis:", true).level("user", &[7]), "{portcullis:}rate_limit:user:07");
+        assert_eq!(Names::new("portcullis:", true).level("user", &[7]), "{portcullis:}level:user:07");
+        assert_eq!(Names::new("portcullis:", true).bucket("user", &[7]), "portcullis:{rate_limit:user:07}");
+        assert_eq!(Names::new("gate:", false).bucket("user", &[7]), "gate:rate_limit:user:07");
     }
 
     #[test]

@@ -1,0 +1,56 @@
+-- Reports on one server's slice of a bucket, and gives it more if there is enough. Time is this server's.
+--
+-- A bucket is how many calls are missing from it, and of those how many each server holds. It fills as time goes,
+-- but never further than to what servers hold, so what is left and what is held are never more than the capacity.
+--
+-- KEYS: the bucket. ARGV: holder; capacity; calls a second; used; returned; needed; wanted; for how long a slice is
+-- its holder's (ms). Answers: calls given; calls left; if none are given, microseconds until as many as are needed.
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local holder, capacity, rate = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) / 1000000
+local needed, wanted, life = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]) * 1000
+
+local missing, at, held, own = 0, now, 0, 0
+local kept = redis.call('HGETALL', KEYS[1])
+for n = 1, #kept, 2 do
+  local name, value = kept[n], kept[n + 1]
+  if name == 'missing' then missing = tonumber(value)
+  elseif name == 'at' then at = tonumber(value)
+  else
+    local calls, ends = string.match(value, '^(%d+) (%d+)$')
+    if tonumber(ends) <= now then
+      redis.call('HDEL', KEYS[1], name)
+    else
+      held = held + tonumber(calls)
+      if name == holder then own = tonumber(calls) end
+    end
+  end
+end
+
+local passed = math.max(0, now - at)
+missing = math.max(math.min(held, missing), missing - passed * rate)
+local used = math.min(tonumber(ARGV[4]), own)
+local returned = math.min(tonumber(ARGV[5]), own - used)
+own = own - used - returned
+missing = math.max(0, missing - returned)
+
+local free = math.floor(math.max(0, capacity - missing))
+local given, wait = 0, 0
+if wanted > 0 then
+  if free >= needed then
+    given = math.min(wanted, free)
+    own, missing, free = own + given, missing + given, free - given
+  else
+    wait = math.ceil((needed - (capacity - missing)) / rate)
+  end
+end
+
+redis.call('HSET', KEYS[1], 'missing', string.format('%.17g', missing), 'at', string.format('%.0f', math.max(now, at)))
+if own > 0 then
+  redis.call('HSET', KEYS[1], holder, string.format('%.0f %.0f', own, now + life))
+else
+  redis.call('HDEL', KEYS[1], holder)
+end
+local full = math.min(missing / rate / 1000, 315360000000) + life / 1000
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(full)))
+return { given, free, string.format('%.0f', wait) }
