@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::{
-    actors::limiter::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule},
+    actors::limiter::{LimiterConfig, MAX_BUCKETS, Mode, OnLoss, Rate, ToolRule},
     domain::PermissionSet,
     policy::Roles,
-    settings::{self, LimitMode, Problem, RateSettings, RoleSettings, Settings},
+    settings::{self, LimitMode, OnQuotaLoss, Problem, RateSettings, RoleSettings, Settings},
     tools::{Entry, Registry},
 };
 
@@ -46,6 +46,11 @@ pub fn limits(
             LimitMode::Enforce => Mode::Enforce,
             LimitMode::Shadow => Mode::Shadow,
             LimitMode::UnsafeOff => Mode::Off,
+        },
+        on_loss: match set.on_store_loss {
+            OnQuotaLoss::LocalShare => OnLoss::LocalShare,
+            OnQuotaLoss::Deny => OnLoss::Deny,
+            OnQuotaLoss::UnsafeAllow => OnLoss::Allow,
         },
         address: rate(set.ip),
         failures: rate(set.failures),

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use portcullis::{app::AppError, domain::KeyState, settings::StoreUrl, store::RevocationTarget};
+use portcullis::{
+    app::AppError,
+    domain::KeyState,
+    settings::{Settings, StoreUrl},
+    store::RevocationTarget,
+};
 
 use super::{
     nodes::{Node, Nodes},
@@ -22,8 +27,13 @@ const BOUND: Duration = Duration::from_secs(1);
 /// A look may be one bound old when the store is lost, and its loss takes one look to be seen.
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
-/// So many servers on the store of `url`, which would sign each other's tokens.
 fn fleet<const N: usize>(url: &str) -> [TestApp; N] {
+    fleet_with(url, |_| {})
+}
+
+/// So many servers on the store of `url`, which would sign each other's tokens; without limits, but for those of
+/// `change`.
+pub(crate) fn fleet_with<const N: usize>(url: &str, change: impl Fn(&mut Settings)) -> [TestApp; N] {
     let url = StoreUrl::parse(url).unwrap();
     let secret = super::support::app::secret();
     std::array::from_fn(|_| {
@@ -33,6 +43,7 @@ fn fleet<const N: usize>(url: &str) -> [TestApp; N] {
             settings.jwt.secret = Some(secret.clone());
             settings.jwt.issuer = "https://gate.example".into();
             settings.jwt.audience = vec!["https://gate.example/mcp".into()];
+            change(settings);
         })
     })
 }

@@ -21,6 +21,7 @@ mod eras_apart;
 mod faults;
 mod files;
 mod fleet;
+mod fleet_limits;
 mod hang_ups;
 mod key_rotation;
 mod ladder;

@@ -1,6 +1,7 @@
 //! The limiter's actor: the only one who makes buckets, forgets them and has them kept.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,19 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, fut::wrap_future};
+use tokio::sync::oneshot;
 
 use super::{
     Scope,
     bucket::Bucket,
-    messages::{Close, Open},
+    fleet::{Asked, Wanted},
+    messages::{Close, Lease, Open},
     shared::Shared,
     table::Id,
 };
 use crate::{
     actors::kit::{self, Fault, Life},
     domain::Timestamp,
-    store::{Level, Stores},
+    store::{Granted, Level, StoreError, Stores},
 };
 
 /// How often it is kept what was used up, and refusals are written down.
@@ -38,6 +41,8 @@ pub(super) struct LimiterActor {
     pub(super) saving: bool,
     /// Whether the last levels were kept; outlives the actor, so that a loss is told once.
     pub(super) kept: Arc<AtomicBool>,
+    /// Who waits for which shared bucket.
+    pub(super) asking: HashMap<(Scope, Id), Vec<oneshot::Sender<()>>>,
     pub(super) _life: Life,
 }
 
@@ -51,6 +56,7 @@ impl Actor for LimiterActor {
             if !this.saving {
                 this.save(ctx);
             }
+            this.settle(ctx);
         });
     }
 }
@@ -117,6 +123,81 @@ impl Handler<Open> for LimiterActor {
     }
 }
 
+impl LimiterActor {
+    /// Gives back what nobody takes from any more, and says that this server is there.
+    fn settle(&self, ctx: &mut Context<Self>) {
+        let (Some(fleet), Some(leases)) = (&self.shared.fleet, self.stores.leases.clone()) else { return };
+        let questions = fleet.settle(false, self.shared.clock.moment(Instant::now()));
+        let (holder, failures) = (fleet.holder(), self.stores.failures.clone());
+        let settling = async move {
+            if !questions.is_empty() {
+                // What is lost here comes back when the lease ends.
+                _ = failures.note("limits.lease", leases.lease(questions).await);
+            }
+            failures.note("limits.beat", leases.beat(holder).await).ok()
+        };
+        ctx.spawn(wrap_future(settling).map(|servers, this: &mut Self, _| this.counted(servers)));
+    }
+
+    /// Gives every slice back: another server may have it at once.
+    fn give_all_back(&self) -> impl Future<Output = ()> + use<> {
+        let (shared, leases) = (Arc::clone(&self.shared), self.stores.leases.clone());
+        async move {
+            let (Some(fleet), Some(leases)) = (&shared.fleet, leases) else { return };
+            loop {
+                let questions = fleet.settle(true, shared.clock.moment(Instant::now()));
+                // What cannot be given back comes back when the lease ends.
+                if questions.is_empty() || leases.lease(questions).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells once when the shared store is lost or found.
+    fn counted(&self, servers: Option<u32>) {
+        let is_new = self.shared.fleet.as_ref().is_some_and(|fleet| fleet.counted(servers));
+        match (is_new, servers) {
+            (true, None) => tracing::warn!("shared limits cannot be asked for; limits.on_store_loss holds"),
+            (true, Some(servers)) => tracing::info!(servers, "shared limits can be asked for again"),
+            _ => {}
+        }
+    }
+
+    /// Takes in an answer, and lets those go on who waited for it.
+    fn leased(&mut self, wanted: &Wanted, asked: Asked, answer: Result<Vec<Granted>, StoreError>) {
+        match self.stores.failures.note("limits.lease", answer).ok().and_then(|all| all.first().copied()) {
+            Some(granted) => asked.answered(granted),
+            None => self.counted(None),
+        }
+        for waiting in self.asking.remove(&(wanted.scope, wanted.id)).into_iter().flatten() {
+            // Whoever waited may have given up.
+            _ = waiting.send(());
+        }
+    }
+}
+
+impl Handler<Lease> for LimiterActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Lease(wanted): Lease, ctx: &mut Self::Context) -> Self::Result {
+        let (Some(fleet), Some(leases)) = (&self.shared.fleet, self.stores.leases.clone()) else {
+            return Box::pin(async {});
+        };
+        let (told, answered) = oneshot::channel();
+        let waiting = self.asking.entry((wanted.scope, wanted.id)).or_default();
+        waiting.push(told);
+        if waiting.len() == 1 {
+            let mut asked = fleet.ask(&wanted, self.shared.clock.moment(Instant::now()));
+            let question = asked.take_question();
+            let asking = async move { leases.lease(question).await };
+            let taken_in = move |answer, this: &mut Self, _: &mut _| this.leased(&wanted, asked, answer);
+            ctx.spawn(wrap_future(asking).map(taken_in));
+        }
+        Box::pin(async { _ = answered.await })
+    }
+}
+
 impl Handler<Close> for LimiterActor {
     type Result = ();
 
@@ -124,6 +205,11 @@ impl Handler<Close> for LimiterActor {
         self.shared.tally.close();
         let (levels, all) = self.collect();
         let keeping = keep(self.stores.clone(), levels);
+        let giving_back = self.give_all_back();
+        let keeping = async move {
+            giving_back.await;
+            keeping.await
+        };
         ctx.spawn(wrap_future(keeping).map(move |unkept, this: &mut Self, ctx| {
             this.saved(&unkept);
             // With a store that takes nothing there is no end to wait for.

@@ -68,12 +68,27 @@ impl Limit {
         if other.interval > self.interval { other } else { self }
     }
 
-    fn of_calls(self, calls: u32) -> u128 {
+    /// Calls that come back in a second.
+    pub(super) fn per_second(self) -> f64 {
+        1e9 * 1_024.0 / self.interval as f64
+    }
+
+    /// What one of `servers` may give away without asking the others: one call at least.
+    pub(super) fn part(self, servers: u32) -> Self {
+        let servers = servers.max(1);
+        Self {
+            capacity: (self.capacity / servers).max(1),
+            interval: self.interval.saturating_mul(servers.into()),
+        }
+    }
+
+    /// Time in which so many calls come back.
+    pub(super) fn of_calls(self, calls: u32) -> u128 {
         u128::from(self.interval) * u128::from(calls)
     }
 
     /// Time in which the empty bucket fills.
-    fn depth(self) -> u128 {
+    pub(super) fn depth(self) -> u128 {
         self.of_calls(self.capacity)
     }
 

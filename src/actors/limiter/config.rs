@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+pub use super::fleet::OnLoss;
+
 /// How fast one bucket may be emptied, and how fast it fills.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
@@ -38,6 +40,8 @@ pub struct ToolRule {
 pub struct LimiterConfig {
     /// What happens to a request that is over a limit.
     pub mode: Mode,
+    /// What holds while a store that several servers share is lost.
+    pub on_loss: OnLoss,
     /// Requests of one address, before anybody is asked who it is.
     pub address: Rate,
     /// Failed authentications of one address.

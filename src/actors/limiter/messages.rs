@@ -7,6 +7,7 @@ use actix::Message;
 use super::{
     Scope,
     bucket::{Bucket, Class},
+    fleet::Wanted,
     table::Id,
 };
 
@@ -18,6 +19,11 @@ pub(super) struct Open {
     pub(super) id: Id,
     pub(super) class: Class,
 }
+
+/// Ask the store for what is wanted of a shared bucket; whoever wants the same meanwhile waits for the same answer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Lease(pub(super) Wanted);
 
 /// Keep everything that has changed, then say so.
 #[derive(Debug, Message)]

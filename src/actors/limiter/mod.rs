@@ -14,6 +14,7 @@ mod actor;
 mod bucket;
 mod config;
 mod error;
+mod fleet;
 mod messages;
 mod restored;
 mod shared;
@@ -24,12 +25,13 @@ mod tests;
 mod turnstile;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use actix::ArbiterHandle;
-pub use config::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule};
+pub use config::{LimiterConfig, MAX_BUCKETS, Mode, OnLoss, Rate, ToolRule};
 pub use error::{Exceeded, LimitError, Scope};
 pub use shared::InFlight;
 use tokio::{sync::oneshot, time::timeout};
@@ -77,12 +79,19 @@ impl Limiter {
             // Else the store drops them when the limits of before would have them full.
             stores.quota.save(prolonged, now).await?;
         }
-        let shared = Arc::new(Shared::new(config, (restored, slowest), lane));
+        let shared = Arc::new(Shared::new(config, (restored, slowest), lane, stores.leases.is_some()));
         let (table, stores) = (Arc::clone(&shared), stores.clone());
         let kept = Arc::new(AtomicBool::new(true));
         let build = move |life| {
             let (shared, stores, kept) = (Arc::clone(&table), stores.clone(), Arc::clone(&kept));
-            Ok::<_, ActorError>(LimiterActor { shared, stores, saving: false, kept, _life: life })
+            Ok::<_, ActorError>(LimiterActor {
+                shared,
+                stores,
+                saving: false,
+                kept,
+                asking: HashMap::new(),
+                _life: life,
+            })
         };
         let seat = kit::keep("limiter", arbiter, build).await?;
         Ok(Self { shared, seat, metrics: Arc::clone(metrics) })

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::{
     LimiterConfig, Mode, Scope, ToolRule,
     bucket::{Bucket, Class, Clock, Limit, Limits, Moment},
+    fleet::Fleet,
     restored::{Restored, Slowest},
     table::{Id, Table},
     tally::Tally,
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     roles: HashMap<Box<str>, Class>,
     restored: Mutex<Restored>,
     pub(super) slowest: Slowest,
+    /// Set if limits are shared with other servers; then only failures are counted in the tables above.
+    pub(super) fleet: Option<Fleet>,
 }
 
 /// What one call of a tool takes.
@@ -80,7 +83,12 @@ impl Drop for InFlight {
 
 impl Shared {
     /// Everything at the start, with what was used up before.
-    pub(super) fn new(config: &LimiterConfig, (restored, slowest): (Restored, Slowest), lane: Lane) -> Self {
+    pub(super) fn new(
+        config: &LimiterConfig,
+        (restored, slowest): (Restored, Slowest),
+        lane: Lane,
+        is_shared: bool,
+    ) -> Self {
         let fixed = [config.address, config.failures, config.fallback];
         let mut limits: Vec<Limit> = fixed.into_iter().map(Limit::new).collect();
         let mut class_of = |limit: Limit| {
@@ -108,6 +116,7 @@ impl Shared {
             roles,
             restored: Mutex::new(restored),
             slowest,
+            fleet: is_shared.then(|| Fleet::new(config.on_loss, config.max_buckets)),
         }
     }
 

@@ -5,14 +5,16 @@ use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     Exceeded, InFlight, LimitError, Limiter, Mode, Scope,
+    actor::LimiterActor,
     bucket::{Bucket, Claim, Class, Moment, Short, take},
+    fleet::Wanted,
     messages::Open,
     shared::{ADDRESS, FAILURES, FALLBACK, Shared, ToolGate},
     table::Id,
     tally::Refused,
 };
 use crate::{
-    actors::recent::Recent,
+    actors::{kit::Seat, recent::Recent},
     domain::{Principal, PrincipalKind, RequestId, Timestamp},
 };
 
@@ -101,6 +103,15 @@ impl Turnstile {
         }
         let id = Id::of_address(visit.ip);
         let now = self.now(visit);
+        if let Some(fleet) = &self.shared().fleet {
+            let wanted =
+                Wanted { scope: Scope::Address, id, limit: self.shared().limits.of(ADDRESS), cost: 1 };
+            let taken = match fleet.take(&[Some(wanted), None, None], now) {
+                Err(lack) => Box::pin(self.ask_for(fleet, [Some(wanted), None, None], lack)).await?,
+                Ok(()) => return Ok(()),
+            };
+            return taken.or_else(|short| self.refuse(short.exceeded, id, (visit, None, None)));
+        }
         let of_known = |bucket: &mut Arc<Bucket>| self.take_one(Scope::Address, bucket, now);
         let known = self.addresses.borrow_mut().find(&id).map(of_known);
         let taken = match known {
@@ -169,6 +180,10 @@ impl Turnstile {
             return Ok(None);
         }
         let gate = tool.and_then(|name| self.shared().tools.get(name));
+        if let Some(fleet) = &self.shared().fleet {
+            let passed = self.pass_shared(fleet, principal, (gate, tool), self.now(visit)).await?;
+            return passed.or_else(|stopped| self.stop(stopped, (visit, Some(principal), tool)));
+        }
         let now = (self.now(visit), visit.epoch);
         let passed = match self.pass_known(principal, gate, now) {
             Some(passed) => passed,
@@ -181,10 +196,7 @@ impl Turnstile {
                 passed
             }
         };
-        passed.or_else(|Stopped { exceeded, id, hopeless }| match hopeless {
-            Some(error) if self.shared().mode == Mode::Enforce => Err(error),
-            _ => self.refuse(exceeded, id, (visit, Some(principal), tool)).map(|()| None),
-        })
+        passed.or_else(|stopped| self.stop(stopped, (visit, Some(principal), tool)))
     }
 
     /// Takes one request from a principal who will not come back soon: this worker keeps nothing of it, so
@@ -195,6 +207,9 @@ impl Turnstile {
     pub async fn passing(&self, visit: &Visit<'_>, principal: &Arc<Principal>) -> Result<(), LimitError> {
         if self.is_off() {
             return Ok(());
+        }
+        if self.shared().fleet.is_some() {
+            return self.principal(visit, principal, None).await.map(drop);
         }
         let known = self.meet(principal).await?;
         let passed = self.pass(&known, None, (self.now(visit), visit.epoch)).map(drop);
@@ -221,12 +236,7 @@ impl Turnstile {
         gate: Option<&ToolGate>,
         (now, epoch): (Moment, u64),
     ) -> Result<Option<InFlight>, Stopped> {
-        let room = gate.and_then(|gate| gate.room.as_ref());
-        let entered = match room.map(|room| (room.most, room.enter())) {
-            Some((most, None)) => return Err(Stopped::for_room(known.user.id, most)),
-            Some((_, entered)) => entered,
-            None => None,
-        };
+        let entered = enter(gate, known.user.id)?;
         let (cost, epoch) = (gate.map_or(1, |gate| gate.cost), epoch);
         let claim = |scope, held| known.claim(scope, held, (cost, epoch));
         let tools_own = gate.and_then(|gate| gate.bucket.as_ref());
@@ -281,6 +291,15 @@ impl Turnstile {
         bucket.peek(&self.shared().limits, &single(Scope::Failures, &bucket), self.now(visit)).err()
     }
 
+    /// What comes of a call for which there was not enough.
+    fn stop(&self, stopped: Stopped, caller: Caller<'_>) -> Result<Option<InFlight>, LimitError> {
+        let Stopped { exceeded, id, hopeless } = stopped;
+        match hopeless {
+            Some(error) if self.shared().mode == Mode::Enforce => Err(error),
+            _ => self.refuse(exceeded, id, caller).map(|()| None),
+        }
+    }
+
     /// Counts a refusal and has it recorded; an error only where limits are enforced.
     fn refuse(
         &self,
@@ -294,8 +313,17 @@ impl Turnstile {
         if self.shared().mode == Mode::Enforce { Err(LimitError::Exceeded(exceeded)) } else { Ok(()) }
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Shared {
         &self.limiter.shared
+    }
+
+    pub(super) fn seat(&self) -> &Seat<LimiterActor> {
+        &self.limiter.seat
+    }
+
+    /// Now, where the moment at which a request began is long ago.
+    pub(super) fn moment(&self) -> Moment {
+        self.shared().clock.moment(Instant::now())
     }
 
     fn is_off(&self) -> bool {
@@ -307,6 +335,12 @@ impl Turnstile {
     }
 }
 
+/// Enters the room of a tool that has one.
+pub(super) fn enter(gate: Option<&ToolGate>, who: Id) -> Result<Option<InFlight>, Stopped> {
+    let Some(room) = gate.and_then(|gate| gate.room.as_ref()) else { return Ok(None) };
+    room.enter().map(Some).ok_or_else(|| Stopped::for_room(who, room.most))
+}
+
 /// Where a principal stands in memory.
 fn place(principal: &Arc<Principal>) -> usize {
     Arc::as_ptr(principal).addr()
@@ -316,7 +350,7 @@ fn place(principal: &Arc<Principal>) -> usize {
 type Caller<'a> = (&'a Visit<'a>, Option<&'a Arc<Principal>>, Option<&'static str>);
 
 /// Nothing was taken.
-struct Stopped {
+pub(super) struct Stopped {
     exceeded: Exceeded,
     /// Whose bucket it was that held too little.
     id: Id,
@@ -326,14 +360,14 @@ struct Stopped {
 
 impl Stopped {
     /// Too little in a bucket.
-    fn by(short: Short, id: Id) -> Self {
+    pub(super) fn by(short: Short, id: Id) -> Self {
         let (cost, capacity) = (short.cost, short.limit.capacity);
         let hopeless = (cost > capacity).then_some(LimitError::TooCostly { cost, capacity });
         Self { exceeded: short.into(), id, hopeless }
     }
 
     /// `most` calls of the tool run already.
-    fn for_room(id: Id, most: u32) -> Self {
+    pub(super) fn for_room(id: Id, most: u32) -> Self {
         let (capacity, retry_after) = (most.into(), ROOM_WAIT);
         let exceeded = Exceeded { scope: Scope::Tool, capacity, window_secs: 1, remaining: 0, retry_after };
         Self { exceeded, id, hopeless: None }

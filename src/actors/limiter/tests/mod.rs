@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LimiterConfig, MAX_BUCKETS, Mode, Rate, ToolRule, Visit};
+use super::{LimiterConfig, MAX_BUCKETS, Mode, OnLoss, Rate, ToolRule, Visit};
 use crate::domain::{PermissionSet, Principal, PrincipalKind, Recorded, RequestId, Timestamp};
 
 pub(super) const fn rate(capacity: u32, refill_per_second: f64) -> Rate {
@@ -23,6 +23,7 @@ pub(super) const fn rate(capacity: u32, refill_per_second: f64) -> Rate {
 pub(super) fn config() -> LimiterConfig {
     LimiterConfig {
         mode: Mode::Enforce,
+        on_loss: OnLoss::default(),
         address: rate(1_000, 100.0),
         failures: rate(30, 0.2),
         roles: [("guest".into(), rate(50, 1.0)), ("user".into(), rate(500, 10.0))].into(),
