@@ -10,15 +10,20 @@ use bytes::Bytes;
 
 use super::{
     answer::{Answer, closes},
+    audience::Audience,
     batch,
     count::Count,
     dispatch::Method,
     era::{self, Checked},
     refusal::Refusal,
+    sessions,
     stream::{self, Heard},
 };
 use crate::{
-    actors::limiter::{InFlight, Visit},
+    actors::{
+        limiter::{InFlight, Visit},
+        sessions::Session,
+    },
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Permission, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers, Record},
@@ -49,8 +54,8 @@ pub(super) struct Exchange<'a> {
     pub(super) count: Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
-    /// Where a tool says how far it is, if the client hears of it.
-    pub(super) progress: Option<&'a Progress>,
+    /// Whoever hears of it before its answer.
+    pub(super) audience: Option<&'a Audience>,
 }
 
 /// A request of a known caller for a known method.
@@ -87,12 +92,27 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let (headers, began) = (Headers::default(), record.started());
         let count = Count::begin(&worker.house.metrics, began);
-        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, progress: None }
+        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, audience: None }
     }
 
     /// The house that serves it.
     pub(super) fn house(&self) -> &'a House {
         &self.worker.house
+    }
+
+    /// Where a tool says what is to be told, if the client hears of it.
+    pub(super) fn progress(&self) -> Option<&'a Progress> {
+        self.audience?.progress.as_deref()
+    }
+
+    /// The revision that its session has agreed on.
+    pub(super) fn agreed(&self) -> Option<Revision> {
+        Some(self.session()?.revision())
+    }
+
+    /// The session that it came in.
+    pub(super) fn session(&self) -> Option<&'a Arc<Session>> {
+        self.audience?.session.as_ref()
     }
 
     /// Who is calling, and the body of a POST.
@@ -122,7 +142,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// Answers what stands in the body of an older revision's request, and records it.
-    pub(super) async fn finish(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
+    pub(super) async fn finish(self, principal: Arc<Principal>, body: &[u8]) -> Answer {
+        if self.audience.is_none() && self.house().services.sessions.is_some() {
+            return Box::pin(sessions::finish(self, principal, body)).await;
+        }
+        self.go_on(principal, body).await
+    }
+
+    /// The same, once it is known which session it came in.
+    pub(super) async fn go_on(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
         if protocol::begins_batch(body) {
             return Box::pin(batch::answer(self, principal, body)).await;
         }
@@ -144,7 +172,7 @@ impl<'a> Exchange<'a> {
         match Envelope::parse(body) {
             Ok(envelope) => match stream::wanted(self, &envelope) {
                 None => Ok(self.message(principal, envelope).await),
-                Some(token) => Err(Heard { principal, token }),
+                Some(wants) => Err(Heard { principal, wants }),
             },
             Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, error.into(), id)).await),
         }
@@ -166,18 +194,26 @@ impl<'a> Exchange<'a> {
     /// Answers any other method. A client of an older revision that begins with GET must find the challenge
     /// first; a modern one knows better (§6.3, ruling 7).
     pub(super) async fn other_method(&mut self, method: &HttpMethod) -> Answer {
-        let refusal = self.admit_other(method).await.err();
-        self.refused(&refusal.unwrap_or_else(|| EdgeError::Method.into()), None)
+        let answer = match self.admit_other(method).await {
+            Ok(Some(principal)) if self.house().services.sessions.is_some() => {
+                sessions::other_method(self, &principal, method).await
+            }
+            Ok(_) => Err(EdgeError::Method.into()),
+            Err(refusal) => Err(refusal),
+        };
+        answer.unwrap_or_else(|refusal| self.refused(&refusal, None))
     }
 
-    async fn admit_other(&mut self, method: &HttpMethod) -> Result<(), Refusal> {
+    /// Who is calling, if it may be a client of an older revision.
+    async fn admit_other(&mut self, method: &HttpMethod) -> Result<Option<Arc<Principal>>, Refusal> {
         self.guard()?;
         if !era::may_be_legacy(method, &self.headers) {
-            return Ok(());
+            return Ok(None);
         }
         self.check_size()?;
         let principal = self.identify().await?;
-        self.charge(&principal, None).await.map(drop)
+        self.charge(&principal, None).await?;
+        Ok(Some(principal))
     }
 
     /// A refusal of this request.
@@ -273,7 +309,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes what this request costs its caller: the cost of `tool`, or one. What comes with success is to be
     /// held while the tool runs.
-    async fn charge(
+    pub(super) async fn charge(
         &self,
         principal: &Arc<Principal>,
         tool: Option<&'static str>,
@@ -342,8 +378,8 @@ impl<'a> Exchange<'a> {
         self.count.label(own.unwrap_or("other"));
         self.record.method(own, &envelope.method);
         let checked = match envelope.id {
-            Some(_) => era::check(&envelope, &self.headers).map(Some),
-            None => era::check_notification(&envelope, &self.headers).map(|()| None),
+            Some(_) => era::check(&envelope, &self.headers, self.agreed()).map(Some),
+            None => era::check_notification(&envelope, &self.headers, self.agreed()).map(|()| None),
         };
         let sought = match &checked {
             Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),

@@ -45,6 +45,8 @@ struct Line {
     /// Who reads it now: whoever came last.
     reader: Option<u32>,
     readers: u32,
+    /// Whether it goes once it has read everything.
+    goes: bool,
     waker: Option<Waker>,
     over: Option<Instant>,
     held: Vec<Held>,
@@ -91,6 +93,7 @@ impl Line {
             unsent: 0,
             reader: None,
             readers: 0,
+            goes: false,
             waker: None,
             over: None,
             held: Vec::new(),
@@ -167,10 +170,10 @@ impl Lines {
         }
     }
 
-    /// Has whoever reads the line go; it can be come back to.
+    /// Has whoever reads the line go, once it has read what is there; it can be come back to.
     pub(super) fn let_go(&mut self, number: u32) {
         if let Some(line) = self.line(number) {
-            line.reader = None;
+            line.goes = line.reader.is_some();
             line.wake();
         }
     }
@@ -182,6 +185,7 @@ impl Lines {
         if after.is_some_and(|after| after >= line.next) {
             return None;
         }
+        line.goes = false;
         line.readers += 1;
         line.reader = Some(line.readers);
         line.wake();
@@ -208,7 +212,10 @@ impl Lines {
             self.trim(0);
             return Read::Event(bytes);
         }
-        if line.over.is_some() {
+        if line.goes {
+            line.reader = None;
+        }
+        if line.over.is_some() || line.goes {
             return Read::Over;
         }
         line.waker = Some(waker.clone());

@@ -171,7 +171,7 @@ impl Session {
     }
 
     /// Keeps that `changes` are to be told; `None` says that nobody knows what has changed.
-    pub(super) fn hear(&self, changes: Option<&[Change]>) {
+    pub fn hear(&self, changes: Option<&[Change]>) {
         let mut state = self.state.lock();
         if state.due.hear(changes) {
             state.lines.wake(COMMON);
