@@ -192,6 +192,18 @@ impl Lines {
         Some(Reader { line: number, turn: line.readers, at: after.map_or(line.unsent, |after| after + 1) })
     }
 
+    /// A name for an event that says nothing, for whoever begins to read: it is not kept. `None` if there is something
+    /// to be read already.
+    pub(super) fn first(&mut self, reader: &Reader) -> Option<String> {
+        let line = self.line(reader.line).filter(|line| line.reader == Some(reader.turn))?;
+        if line.events.iter().any(|(number, _)| *number >= reader.at) {
+            return None;
+        }
+        let name = format!("{}-{}", line.number, line.next);
+        line.next += 1;
+        Some(name)
+    }
+
     /// It is not read any more.
     pub(super) fn detach(&mut self, reader: &Reader) {
         if let Some(line) = self.line(reader.line).filter(|line| line.reader == Some(reader.turn)) {
@@ -225,7 +237,8 @@ impl Lines {
     /// Whether there is something that this reader has not read.
     pub(super) fn has_more(&self, reader: &Reader) -> bool {
         let line = self.all.iter().find(|line| line.number == reader.line);
-        line.is_none_or(|line| line.reader != Some(reader.turn) || line.over.is_some() || line.next > reader.at)
+        let has_event = |line: &Line| line.events.back().is_some_and(|(number, _)| *number >= reader.at);
+        line.is_none_or(|line| line.reader != Some(reader.turn) || line.over.is_some() || has_event(line))
     }
 
     /// Whether anybody reads anything.

@@ -221,6 +221,12 @@ impl Session {
         self.state.lock().lines.attach(line, after)
     }
 
+    /// A name for an event that says nothing, for whoever begins to read; `None` if there is something to be read
+    /// already.
+    pub fn first(&self, reader: &Reader) -> Option<String> {
+        self.state.lock().lines.first(reader)
+    }
+
     /// A line is not read any more.
     pub fn detach(&self, reader: &Reader) {
         self.state.lock().lines.detach(reader);

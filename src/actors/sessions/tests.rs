@@ -168,6 +168,20 @@ fn a_line_that_lets_its_reader_go_can_be_come_back_to() {
 }
 
 #[test]
+fn a_first_event_has_a_name_of_its_own_and_is_not_told_again() {
+    let session = session();
+    let mut reader = session.attach(COMMON, None).unwrap();
+    assert_eq!(session.first(&reader).as_deref(), Some("0-0"));
+    assert!(!session.has_more(&reader));
+    session.push(COMMON, true, |name| event(name, "a"));
+    assert_eq!(session.first(&reader), None, "there is something to read");
+    assert_eq!(rest(&session, &mut reader), ["0-1:a"]);
+    let mut back = session.attach(COMMON, Some(0)).unwrap();
+    assert_eq!(session.first(&reader), None, "it is read by somebody else");
+    assert_eq!(rest(&session, &mut back), ["0-1:a"]);
+}
+
+#[test]
 fn the_name_of_an_event_has_one_form() {
     assert_eq!(event_of("3-17"), Some((3, 17)));
     for wrong in ["", "-", "3", "3-", "-1", "3-1-1", "+3-1", "3-+1", " 3-1", "4294967296-0", "1-18446744073709551616"] {

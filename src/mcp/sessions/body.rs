@@ -97,7 +97,7 @@ fn knows_first_events(session: &Session) -> bool {
 pub(in crate::mcp) fn told(worker: &Rc<Worker>, place: Place, telling: Telling) -> Answer {
     let (session, line) = (Arc::clone(&place.session), place.line);
     let Some(reader) = session.attach(line, None) else { return Answer::silence() };
-    let answer = read(worker, place, reader);
+    let answer = read(worker, place, (reader, true));
     rt::spawn(keep(telling, session, line));
     answer
 }
@@ -116,14 +116,13 @@ async fn keep(mut telling: Telling, session: Arc<Session>, line: u32) {
     session.close_line(line, Instant::now(), held.collect());
 }
 
-/// The events of a line, for `reader`.
-pub(super) fn read(worker: &Rc<Worker>, place: Place, reader: Reader) -> Answer {
-    let Place { session, line, standing, counted } = place;
-    if knows_first_events(&session) {
-        session.push(line, true, events::first);
-    }
+/// The events of a line, for a reader that begins with it or comes back to it.
+pub(super) fn read(worker: &Rc<Worker>, place: Place, (reader, begins): (Reader, bool)) -> Answer {
+    let Place { session, standing, counted, .. } = place;
+    let first = if begins && knows_first_events(&session) { session.first(&reader) } else { None };
     let stream = Rc::new(Attached {
         session,
+        first: Cell::new(first.map(|name| events::first(&name))),
         reader: RefCell::new(reader),
         standing,
         beats: Cell::default(),
@@ -141,6 +140,8 @@ pub(super) fn read(worker: &Rc<Worker>, place: Place, reader: Reader) -> Answer 
 /// One stream of a session that is open.
 struct Attached {
     session: Arc<Session>,
+    /// What is written before anything else.
+    first: Cell<Option<Bytes>>,
     reader: RefCell<Reader>,
     standing: Standing,
     beats: Cell<bool>,
@@ -158,6 +159,9 @@ impl Attached {
         loop {
             if self.standing.has_ended() {
                 return Poll::Ready(None);
+            }
+            if let Some(first) = self.first.take() {
+                return Poll::Ready(Some(first));
             }
             let next = self.session.read(&mut self.reader.borrow_mut(), waker);
             let bytes = match next {

@@ -54,7 +54,7 @@ pub(in crate::mcp) async fn other_method(
     // From here on whoever has read it so far is over.
     let reader = session.attach(line, after).ok_or_else(|| if after.is_some() { gone() } else { entry::unknown() })?;
     exchange.record.detail(&json!({ "stream": { "session": true, "resumed": after.is_some() } }));
-    Ok(body::read(exchange.worker, place, reader))
+    Ok(body::read(exchange.worker, place, (reader, after.is_none())))
 }
 
 /// There is nothing to come back to (G15).
