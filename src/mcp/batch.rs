@@ -84,7 +84,11 @@ fn id_of<'a>(message: &Message<'a>) -> Option<Id<'a>> {
 /// The messages of a body, if it may hold several.
 fn read<'a>(exchange: &Exchange<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
     let batch = Batch::parse(body)?;
-    if era::legacy_revision(&exchange.headers, exchange.agreed())?.has_batches() { Ok(batch) } else { Err(WireError::Batch.into()) }
+    if era::legacy_revision(&exchange.headers, exchange.agreed())?.has_batches() {
+        Ok(batch)
+    } else {
+        Err(WireError::Batch.into())
+    }
 }
 
 /// How much the answers of a batch weigh so far: they are held until all of them are there.

@@ -67,8 +67,11 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let capabilities =
-        if asked.revision.is_modern() { asked.params.meta.capabilities() } else { sessions::capabilities(exchange) };
+    let capabilities = if asked.revision.is_modern() {
+        asked.params.meta.capabilities()
+    } else {
+        sessions::capabilities(exchange)
+    };
     let asking = Asking::new(capabilities, answers);
     let call = Call::new(&permit).heard(exchange.progress()).answered(&asking);
     let mut ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
@@ -211,7 +214,11 @@ pub(super) async fn run(
 }
 
 /// What a caller without the permission is told, and what the record says.
-pub(super) fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
+pub(super) fn refuse(
+    exchange: &mut Exchange<'_>,
+    entry: &Entry,
+    (caller, denied): (&Principal, Denied),
+) -> Refusal {
     let house = exchange.house();
     let missing = exchange.lacks(&denied);
     match house.when_denied {

@@ -110,10 +110,7 @@ fn check_legacy<'a>(
 ///
 /// # Errors
 /// The header names none of ours; that is no request of ours, hence 400.
-pub(super) fn legacy_revision(
-    headers: &Headers<'_>,
-    agreed: Option<Revision>,
-) -> Result<Revision, Refusal> {
+pub(super) fn legacy_revision(headers: &Headers<'_>, agreed: Option<Revision>) -> Result<Revision, Refusal> {
     let named = match headers.version {
         Field::Absent => return Ok(agreed.unwrap_or(Revision::March2025)),
         field => field.text().and_then(|name| Revision::legacy(name.trim_matches([' ', '\t']))),

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use super::{
     answer::{Answer, closes},
     audience::Audience,
-    batch,
     count::Count,
     dispatch::Method,
     era::{self, Checked},
@@ -20,18 +19,15 @@ use super::{
     stream::{self, Heard},
 };
 use crate::{
-    actors::{
-        limiter::{InFlight, Visit},
-        sessions::Session,
-    },
+    actors::limiter::{InFlight, Visit},
     auth::{At, Authenticated, Credential, authenticate},
     domain::{EventCode, Permission, Principal, Rotated, Timestamp},
     edge::{self, EdgeError, Headers, Record},
     error::{Code, Coded, Kind},
     house::{House, Worker},
     policy::{self, CallTool, Denied, Permit},
-    protocol::{self, Envelope, Id, Params, Revision},
-    tools::{Entry, Progress, clean_name},
+    protocol::{Envelope, Id, Params, Revision},
+    tools::{Entry, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -100,21 +96,6 @@ impl<'a> Exchange<'a> {
         &self.worker.house
     }
 
-    /// Where a tool says what is to be told, if the client hears of it.
-    pub(super) fn progress(&self) -> Option<&'a Progress> {
-        self.audience?.progress.as_deref()
-    }
-
-    /// The revision that its session has agreed on.
-    pub(super) fn agreed(&self) -> Option<Revision> {
-        Some(self.session()?.revision())
-    }
-
-    /// The session that it came in.
-    pub(super) fn session(&self) -> Option<&'a Arc<Session>> {
-        self.audience?.session.as_ref()
-    }
-
     /// Who is calling, and the body of a POST.
     ///
     /// # Errors
@@ -139,25 +120,6 @@ impl<'a> Exchange<'a> {
         (self.visit.time, self.visit.clock) = (Timestamp::now(), Instant::now());
         let principal = self.admit_again().await.map_err(|refusal| self.refused(&refusal, None))?;
         Ok((principal, body.bytes))
-    }
-
-    /// Answers what stands in the body of an older revision's request, and records it.
-    pub(super) async fn finish(self, principal: Arc<Principal>, body: &[u8]) -> Answer {
-        if self.audience.is_none() && self.house().services.sessions.is_some() {
-            return Box::pin(sessions::finish(self, principal, body)).await;
-        }
-        self.go_on(principal, body).await
-    }
-
-    /// The same, once it is known which session it came in.
-    pub(super) async fn go_on(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
-        if protocol::begins_batch(body) {
-            return Box::pin(batch::answer(self, principal, body)).await;
-        }
-        match self.read(principal, body).await {
-            Ok(answer) => self.settle(answer).await,
-            Err(heard) => Box::pin(stream::answer(self, body, heard)).await,
-        }
     }
 
     /// Answers the one message that a body is.

@@ -53,15 +53,16 @@ fn without_the_setting_there_are_no_sessions() {
     for revision in LEGACY {
         let reply = handshake(revision, &token, json!({})).send(&app);
         assert_eq!(reply.header("mcp-session-id"), None);
-        let session =
-            Session { id: "a".repeat(32), token: token.clone(), revision: "2025-11-25" };
+        let session = Session { id: "a".repeat(32), token: token.clone(), revision: "2025-11-25" };
         session.verb("GET").send(&app).refused(405, -32601, "method_not_allowed");
         session.end(&app).refused(405, -32601, "method_not_allowed");
         session.request("ping", json!({})).send(&app).result();
         let uri = json!({ "uri": "file:///a.txt" });
-        for (method, params) in
-            [("resources/subscribe", &uri), ("resources/unsubscribe", &uri), ("logging/setLevel", &json!({ "level": "info" }))]
-        {
+        for (method, params) in [
+            ("resources/subscribe", &uri),
+            ("resources/unsubscribe", &uri),
+            ("logging/setLevel", &json!({ "level": "info" })),
+        ] {
             session.request(method, params.clone()).send(&app).refused(200, -32601, "unknown_method");
         }
     }

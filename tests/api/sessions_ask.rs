@@ -15,6 +15,7 @@ use super::{
         app::{TestApp, without_limits},
         events::Events,
         legacy,
+        rpc::Rpc,
         session::{Session, everything, handshake},
         until,
     },
@@ -157,11 +158,15 @@ fn models_and_roots_are_asked_at_once() {
         let session = Session::begin(&app, revision, &app.token("ada", "user"));
         let mut events = asks(&app, &session, "all");
         let (model, params) = asked(&mut events, "sampling/createMessage");
-        assert_eq!((&params["maxTokens"], &params["messages"][0]["content"]["text"]), (&json!(9), &json!("Say hello.")));
+        assert_eq!(
+            (&params["maxTokens"], &params["messages"][0]["content"]["text"]),
+            (&json!(9), &json!("Say hello."))
+        );
         let (roots, _) = asked(&mut events, "roots/list");
         assert_ne!(model, roots);
         session.answer(&roots, json!({ "roots": [{ "uri": "file:///a" }] })).send(&app);
-        let said = json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "Hello!" } });
+        let said =
+            json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "Hello!" } });
         session.answer(&model, said).send(&app);
         assert_eq!(text(&events.result()), "Hello! 1");
     }
@@ -183,8 +188,14 @@ fn only_what_a_client_has_declared_is_asked_and_only_where_it_can_be() {
     assert_eq!(can(&with(NEWEST, everything())), "true true true");
     assert_eq!(can(&with("2025-03-26", everything())), "false true true", "it has no elicitation");
     assert_eq!(can(&with(NEWEST, json!({}))), "false false false");
-    assert_eq!(can(&with(NEWEST, json!({ "elicitation": { "url": {} }, "roots": { "listChanged": true } }))), "false false true");
-    assert_eq!(can(&with(NEWEST, json!({ "elicitation": 7, "sampling": null, "roots": [] }))), "false false false");
+    assert_eq!(
+        can(&with(NEWEST, json!({ "elicitation": { "url": {} }, "roots": { "listChanged": true } }))),
+        "false false true"
+    );
+    assert_eq!(
+        can(&with(NEWEST, json!({ "elicitation": 7, "sampling": null, "roots": [] }))),
+        "false false false"
+    );
     let session = with(NEWEST, everything());
     let deaf = session.call(json!(1), "asks_in_session", json!({ "ask": "?" }));
     let deaf = deaf.replace("accept", "application/json").send(&app);
@@ -273,7 +284,10 @@ fn a_role_that_is_lost_while_it_is_waited_ends_the_call() {
     let (id, _) = asked(&mut events, "elicitation/create");
     app.account("root", &["user"], true);
     let said = events.rest();
-    assert!(said.iter().all(|message| message.get("result").is_none_or(|result| result["isError"] == true)), "{said:?}");
+    assert!(
+        said.iter().all(|message| message.get("result").is_none_or(|result| result["isError"] == true)),
+        "{said:?}"
+    );
     session.answer(&id, accept(json!({ "confirmed": true }))).send(&app);
     assert!(app.dir().join("files/a.txt").exists());
 }
@@ -300,6 +314,29 @@ fn a_file_is_deleted_or_replaced_only_after_a_yes_in_the_session() {
     assert!(file.exists());
     call("delete_file", json!({ "path": "a.txt" }), true);
     assert!(!file.exists());
+}
+
+#[test]
+fn in_the_modern_era_a_log_is_told_to_whoever_asks_for_it_in_the_request() {
+    let app = start();
+    let call = || Rpc::call("asks_in_session", json!({ "ask": "logs" })).bearer(&app.token("ada", "user"));
+    let with = |level: &str| call().meta(|meta| meta["io.modelcontextprotocol/logLevel"] = json!(level));
+    let mut events = Events::open(&app, &with("alert"));
+    for level in ["alert", "emergency"] {
+        let params = events.told("notifications/message");
+        assert_eq!(params, json!({ "level": level, "data": format!("at {level}") }));
+    }
+    let result = events.result();
+    assert_eq!((text(&result), &result["resultType"]), ("logged".to_owned(), &json!("complete")));
+    assert_eq!(events.last, None, "its events have no names");
+    for silent in [call(), with("alert").replace("accept", "application/json")] {
+        let reply = silent.send(&app);
+        assert_eq!(
+            (reply.header("content-type"), text(&reply.result())),
+            (Some("application/json"), "logged".into())
+        );
+    }
+    with("loud").send(&app).refused(200, -32602, "invalid_params");
 }
 
 #[test]

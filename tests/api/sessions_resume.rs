@@ -88,6 +88,22 @@ fn a_call_lets_its_client_go_and_whoever_comes_back_hears_the_rest() {
 }
 
 #[test]
+fn calls_that_tell_nothing_take_no_stream_of_their_session() {
+    let app = start();
+    let session = Session::begin(&app, NEWEST, &app.token("ada", "user"));
+    let mut connection = app.connect();
+    for _ in 0..40 {
+        let reply = session.call(json!(1), "get_weather", json!({ "city": "Oslo" })).on(&mut connection);
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        reply.result();
+    }
+    let mut events = asks(&app, &session, "name");
+    let (id, _) = asked(&mut events, "elicitation/create");
+    session.answer(&id, json!({ "action": "decline" })).send(&app);
+    assert_eq!(text(&events.result()), "declined");
+}
+
+#[test]
 fn older_clients_are_not_let_go_and_one_that_hangs_up_finds_the_answer_all_the_same() {
     let (app, watched) = with_tools();
     let session = Session::begin(&app, "2025-06-18", &app.token("ada", "user"));
@@ -193,7 +209,8 @@ fn a_call_that_is_cancelled_ends_and_no_other_does() {
         .collect();
     until("they run", SOON, || watched.begun() == 3);
     let cancel = |id: Value| {
-        let told = session.notification("notifications/cancelled", json!({ "requestId": id, "reason": "enough" }));
+        let told =
+            session.notification("notifications/cancelled", json!({ "requestId": id, "reason": "enough" }));
         assert_eq!(told.send(&app).status, 202);
     };
     for nobody in [json!(3), json!("2"), Value::Null, json!([1])] {
@@ -201,7 +218,10 @@ fn a_call_that_is_cancelled_ends_and_no_other_does() {
     }
     cancel(json!("1"));
     let silent = connections[1].reply();
-    assert_eq!((silent.status, silent.header("content-type"), silent.body.len()), (200, Some("text/event-stream"), 0));
+    assert_eq!(
+        (silent.status, silent.header("content-type"), silent.body.len()),
+        (200, Some("text/event-stream"), 0)
+    );
     until("its tool has ended", SOON, || watched.dropped() == 1);
     assert_eq!(&*app.record_of(&silent).outcome, "cancelled");
     for _ in 0..2 {

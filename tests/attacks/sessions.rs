@@ -192,7 +192,9 @@ fn m21_an_answer_counts_once_in_its_session_and_for_its_question() {
     refused(one.answer(&question, json!([])));
     let with = |body: Value| one.answer(&question, yes()).raw(body.to_string());
     refused(with(json!({ "jsonrpc": "2.0", "result": yes() })));
-    refused(with(json!({ "jsonrpc": "2.0", "id": question, "result": yes(), "error": { "code": 1, "message": "" } })));
+    refused(with(
+        json!({ "jsonrpc": "2.0", "id": question, "result": yes(), "error": { "code": 1, "message": "" } }),
+    ));
     let doubled = format!(
         r#"{{"jsonrpc":"2.0","id":{question},"result":{{"action":"decline","action":"accept","content":{{"confirmed":true}}}}}}"#
     );
@@ -241,7 +243,8 @@ fn m21_a_flood_of_sessions_takes_its_own_places_only() {
     });
     let eve = app.token("eve", "user");
     let mut connection = app.connect();
-    let begun = (0..200).filter(|_| handshake(NEWEST, &eve, json!({})).on(&mut connection).status == 200).count();
+    let begun =
+        (0..200).filter(|_| handshake(NEWEST, &eve, json!({})).on(&mut connection).status == 200).count();
     assert_eq!(begun, 3);
     Session::begin(&app, NEWEST, &app.token("ada", "user"));
     let strangers = handshake(NEWEST, "none", json!({})).on(&mut connection);

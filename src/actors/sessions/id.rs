@@ -48,7 +48,9 @@ mod tests {
         assert!(text.len() == 32 && text.bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(SessionId::parse(&text), Some(id));
         assert!(!format!("{id:?}").contains(&text));
-        for wrong in ["", "x", &text[1..], &format!("{text}="), &format!("{text}AAAA"), &text.replace(&text[..1], "+")] {
+        for wrong in
+            ["", "x", &text[1..], &format!("{text}="), &format!("{text}AAAA"), &text.replace(&text[..1], "+")]
+        {
             assert_eq!(SessionId::parse(wrong), None, "{wrong}");
         }
         assert_ne!(SessionId::random(), Some(id));

@@ -165,7 +165,8 @@ impl Lines {
     pub(super) fn close(&mut self, number: u32, now: Instant, held: Vec<Held>) {
         if let Some(line) = self.line(number) {
             line.over = Some(now);
-            line.held = held;
+            // What was written and is not kept takes up nothing.
+            line.held = if line.events.is_empty() { Vec::new() } else { held };
             line.wake();
         }
     }
@@ -249,8 +250,7 @@ impl Lines {
     /// Forgets lines that have ended long ago.
     pub(super) fn sweep(&mut self, now: Instant) {
         let is_old = |line: &Line| {
-            line.reader.is_none()
-                && line.over.is_some_and(|over| now.saturating_duration_since(over) >= KEPT)
+            line.reader.is_none() && line.over.is_some_and(|over| now.saturating_duration_since(over) >= KEPT)
         };
         while let Some(old) = self.all.iter().find(|line| is_old(line)).map(|line| line.number) {
             self.remove(old);
@@ -274,7 +274,8 @@ impl Lines {
     /// Makes room for `more` bytes among what was written, of the oldest line first.
     fn trim(&mut self, more: usize) {
         while self.kept + more > self.most {
-            let written = |line: &&mut Line| line.events.front().is_some_and(|(number, _)| *number < line.unsent);
+            let written =
+                |line: &&mut Line| line.events.front().is_some_and(|(number, _)| *number < line.unsent);
             let Some(line) = self.all.iter_mut().find(written) else { return };
             if let Some((_, bytes)) = line.events.pop_front() {
                 self.kept = self.kept.saturating_sub(bytes.len() + OVERHEAD);

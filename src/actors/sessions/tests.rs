@@ -184,7 +184,9 @@ fn a_first_event_has_a_name_of_its_own_and_is_not_told_again() {
 #[test]
 fn the_name_of_an_event_has_one_form() {
     assert_eq!(event_of("3-17"), Some((3, 17)));
-    for wrong in ["", "-", "3", "3-", "-1", "3-1-1", "+3-1", "3-+1", " 3-1", "4294967296-0", "1-18446744073709551616"] {
+    for wrong in
+        ["", "-", "3", "3-", "-1", "3-1-1", "+3-1", "3-+1", " 3-1", "4294967296-0", "1-18446744073709551616"]
+    {
         assert_eq!(event_of(wrong), None, "{wrong}");
     }
 }

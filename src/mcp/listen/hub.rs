@@ -90,11 +90,16 @@ async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
             let _late = tokio::time::timeout(RENEWED_WITHIN, renewed).await;
             doubted.iter().for_each(|stream| stream.standing().end_if_unproved());
         }
-        let lost: Vec<_> = streams.iter().filter(|stream| !stream.wake(clock)).map(|lost| Rc::as_ptr(lost).cast::<()>()).collect();
+        let lost: Vec<_> = streams
+            .iter()
+            .filter(|stream| !stream.wake(clock))
+            .map(|lost| Rc::as_ptr(lost).cast::<()>())
+            .collect();
         drop(streams);
         let is_done = STREAMS.with_borrow_mut(|all| {
             let Some(streams) = all else { return true };
-            streams.retain(|stream| stream.strong_count() > 0 && !lost.contains(&stream.as_ptr().cast::<()>()));
+            streams
+                .retain(|stream| stream.strong_count() > 0 && !lost.contains(&stream.as_ptr().cast::<()>()));
             if streams.is_empty() {
                 *all = None;
             }

@@ -49,11 +49,7 @@ pub(super) enum Next {
 }
 
 impl Stream {
-    pub(super) fn new(
-        (id, honoured): (Box<str>, Wishes),
-        standing: Standing,
-        place: StreamPlace,
-    ) -> Self {
+    pub(super) fn new((id, honoured): (Box<str>, Wishes), standing: Standing, place: StreamPlace) -> Self {
         Self {
             id,
             honoured,

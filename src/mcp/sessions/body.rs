@@ -15,7 +15,7 @@ use actix_web::{
     rt,
 };
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     actors::sessions::{COMMON, Held, Next, Reader, Session},
@@ -41,10 +41,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A line of a session for one stream, and what the stream takes up.
 pub(in crate::mcp) struct Place {
-    session: Arc<Session>,
-    line: u32,
+    line: Line,
     standing: Standing,
     counted: Counted,
+}
+
+/// A line; one that was opened and that nothing is told on is dropped with this.
+struct Line {
+    session: Arc<Session>,
+    number: u32,
+    is_used: bool,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.session.drop_line(self.number);
+        }
+    }
 }
 
 /// What says that a stream is open.
@@ -62,7 +76,8 @@ impl Place {
         let standing = Standing::of(exchange, principal).ok()?;
         let line = session.open_line()?;
         let counted = Counted::Call { _open: exchange.house().streams.count(&exchange.house().metrics) };
-        Some(Self { session: Arc::clone(session), line, standing, counted })
+        let line = Line { session: Arc::clone(session), number: line, is_used: false };
+        Some(Self { line, standing, counted })
     }
 
     /// One on a line that is there.
@@ -74,7 +89,8 @@ impl Place {
     ) -> Result<Self, Refusal> {
         let standing = Standing::of(exchange, principal)?;
         let counted = Counted::Call { _open: exchange.house().streams.count(&exchange.house().metrics) };
-        Ok(Self { session: Arc::clone(session), line, standing, counted })
+        let line = Line { session: Arc::clone(session), number: line, is_used: true };
+        Ok(Self { line, standing, counted })
     }
 
     /// The same in the place of a subscription.
@@ -84,7 +100,7 @@ impl Place {
 
     /// Whether its client knows how to come back before the answer.
     pub(in crate::mcp) fn can_be_left(&self) -> bool {
-        knows_first_events(&self.session)
+        knows_first_events(&self.line.session)
     }
 }
 
@@ -94,8 +110,9 @@ fn knows_first_events(session: &Session) -> bool {
 }
 
 /// The events of a call: what `telling` tells is kept in the session whether or not anybody reads it.
-pub(in crate::mcp) fn told(worker: &Rc<Worker>, place: Place, telling: Telling) -> Answer {
-    let (session, line) = (Arc::clone(&place.session), place.line);
+pub(in crate::mcp) fn told(worker: &Rc<Worker>, mut place: Place, telling: Telling) -> Answer {
+    let (session, line) = (Arc::clone(&place.line.session), place.line.number);
+    place.line.is_used = true;
     let Some(reader) = session.attach(line, None) else { return Answer::silence() };
     let answer = read(worker, place, (reader, true));
     rt::spawn(keep(telling, session, line));
@@ -118,7 +135,8 @@ async fn keep(mut telling: Telling, session: Arc<Session>, line: u32) {
 
 /// The events of a line, for a reader that begins with it or comes back to it.
 pub(super) fn read(worker: &Rc<Worker>, place: Place, (reader, begins): (Reader, bool)) -> Answer {
-    let Place { session, standing, counted, .. } = place;
+    let Place { line, standing, counted } = place;
+    let session = Arc::clone(&line.session);
     let first = if begins && knows_first_events(&session) { session.first(&reader) } else { None };
     let stream = Rc::new(Attached {
         session,
@@ -188,20 +206,23 @@ impl Attached {
         let principal = self.standing.principal();
         for change in changes {
             let message = match change {
-                Change::Tools => json!({ "method": "notifications/tools/list_changed" }),
-                Change::Prompts => json!({ "method": "notifications/prompts/list_changed" }),
-                Change::Resources => json!({ "method": "notifications/resources/list_changed" }),
+                Change::Tools => notification("tools/list_changed"),
+                Change::Prompts => notification("prompts/list_changed"),
+                Change::Resources => notification("resources/list_changed"),
                 Change::Resource(uri) if may_read(house, &principal, uri) => {
-                    json!({ "method": "notifications/resources/updated", "params": { "uri": &**uri } })
+                    let method = "notifications/resources/updated";
+                    json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": &**uri } })
                 }
                 Change::Resource(_) => continue,
             };
-            let mut message = message;
-            message["jsonrpc"] = "2.0".into();
             let text = message.to_string();
             self.session.push(COMMON, true, |name| events::named(name, text.as_bytes()));
         }
     }
+}
+
+fn notification(name: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "method": format!("notifications/{name}") })
 }
 
 /// Whether a subscription of whoever has the session counts for whoever reads: both are the same principal, and may
@@ -262,10 +283,7 @@ impl MessageBody for Body {
         BodySize::Stream
     }
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         self.stream.next(&self.house, context.waker()).map(|next| next.map(Ok))
     }
 }

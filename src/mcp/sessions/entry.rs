@@ -37,7 +37,7 @@ pub(super) enum Entry {
 /// A request that has no place in a session.
 pub(super) struct Refused<'a> {
     /// Why.
-    pub(super) refusal: Refusal,
+    pub(super) refusal: Box<Refusal>,
     /// Its method.
     pub(super) method: Option<Box<str>>,
     /// Its id.
@@ -46,7 +46,7 @@ pub(super) struct Refused<'a> {
 
 impl From<Refusal> for Refused<'_> {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, method: None, id: None }
+        Self { refusal: Box::new(refusal), method: None, id: None }
     }
 }
 
@@ -87,7 +87,7 @@ fn message<'a>(
         return Ok(Entry::With(Audience { said: said.unwrap_or("{}").into(), ..Audience::default() }));
     }
     let refused = |refusal| Refused {
-        refusal,
+        refusal: Box::new(refusal),
         method: Some(envelope.method.as_ref().into()),
         id: envelope.id,
     };
@@ -96,7 +96,8 @@ fn message<'a>(
         return if needs { Err(refused(nameless())) } else { Ok(Entry::Free) };
     };
     if envelope.method == "notifications/cancelled"
-        && let Some(id) = said(body, "requestId", Kind::String).or_else(|| said(body, "requestId", Kind::Number))
+        && let Some(id) =
+            said(body, "requestId", Kind::String).or_else(|| said(body, "requestId", Kind::Number))
     {
         session.cancel(id);
     }
@@ -122,7 +123,8 @@ fn said<'a>(body: &'a [u8], name: &str, kind: Kind) -> Option<&'a str> {
 fn answer(session: Arc<Session>, body: &[u8]) -> Result<Entry, Refusal> {
     let tree = Tree::of_body(body)?;
     tree.check_members()?;
-    let malformed = || Refusal::new(Code::InvalidRequest, "a response has the id of a request, and a result or an error");
+    let malformed =
+        || Refusal::new(Code::InvalidRequest, "a response has the id of a request, and a result or an error");
     let id = tree.root().member("id").and_then(|id| id.string()).ok_or_else(malformed)?;
     let (result, error) = (tree.root().member("result"), tree.root().member("error"));
     let reply = match (result, error) {

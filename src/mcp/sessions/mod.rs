@@ -48,7 +48,7 @@ pub(super) async fn finish(exchange: Exchange<'_>, principal: Arc<Principal>, bo
             exchange.count.label(own.unwrap_or("other"));
             exchange.record.method(own, method.as_deref().unwrap_or_default());
             exchange.record.detail(&json!({ "session": "refused" }));
-            let answer = exchange.nonsense(&principal, refusal, id).await;
+            let answer = exchange.nonsense(&principal, *refusal, id).await;
             exchange.settle(answer).await
         }
     }

@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    app::TestApp,
-    events::Events,
-    http::Reply,
-    legacy, output,
-    rpc::Rpc,
-};
+use super::{app::TestApp, events::Events, http::Reply, legacy, output, rpc::Rpc};
 
 /// One session, as its client knows it.
 #[derive(Debug, Clone)]
