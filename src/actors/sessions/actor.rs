@@ -41,13 +41,21 @@ impl Actor for SessionsActor {
         // What was told while there was no actor, nobody has heard.
         self.shared.table.read().hear(None);
         ctx.run_interval(TELL_EVERY, |this, _| this.tell());
-        ctx.run_interval(SWEEP_EVERY, |this, _| {
-            this.shared.table.write().sweep(&this.shared.rules, Instant::now());
-        });
+        ctx.run_interval(SWEEP_EVERY, |this, _| this.sweep());
     }
 }
 
 impl SessionsActor {
+    /// Ends sessions that are over. Looked for under the lock that all share, so that no request waits for it; a client
+    /// that comes back in that very moment begins a new one.
+    fn sweep(&self) {
+        let over = self.shared.table.read().over(&self.shared.rules, Instant::now());
+        if !over.is_empty() {
+            let mut table = self.shared.table.write();
+            over.iter().for_each(|id| table.end(id));
+        }
+    }
+
     /// Tells every session what has changed since the last time.
     fn tell(&mut self) {
         let mut told = Vec::new();

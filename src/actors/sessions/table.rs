@@ -75,12 +75,16 @@ impl Table {
         }
     }
 
-    /// Ends those that are over by now, and looks after the streams of the others.
-    pub(super) fn sweep(&mut self, rules: &SessionRules, now: Instant) {
+    /// Looks after the streams of all; gives those that are over by now. Nobody has to wait for this.
+    pub(super) fn over(&self, rules: &SessionRules, now: Instant) -> Vec<SessionId> {
         self.by_id.values().for_each(|session| session.tend(now));
         let over = self.by_id.iter().filter(|(_, session)| session.is_over(rules, now));
-        let over: Vec<SessionId> = over.map(|(id, _)| *id).collect();
-        over.iter().for_each(|id| self.end(id));
+        over.map(|(id, _)| *id).collect()
+    }
+
+    /// Ends those that are over by now.
+    pub(super) fn sweep(&mut self, rules: &SessionRules, now: Instant) {
+        self.over(rules, now).iter().for_each(|id| self.end(id));
     }
 
     /// Has every session keep that `changes` are to be told.

@@ -1,15 +1,16 @@
 //! The methods that only a session has, and the handshake that begins one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::json;
 
 use super::entry::nameless;
 use crate::{
-    actors::sessions::{MOST_URIS, Opening},
+    actors::sessions::{MOST_URIS, Opening, Session},
     error::Code,
     mcp::{
         answer::Answer,
+        dispatch::Method,
         exchange::{Asked, Exchange},
         refusal::Refusal,
         resources,
@@ -68,8 +69,8 @@ fn declared(capabilities: &str, revision: Revision) -> String {
 /// # Errors
 /// [`Refusal`], the same for what it may not read and what is not there.
 pub(in crate::mcp) fn subscribe(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    let (uri, house) = (uri_of(asked)?, exchange.house());
-    let session = exchange.session().ok_or_else(|| absent(exchange))?;
+    let (session, house) = (of(exchange, Method::Subscribe)?, exchange.house());
+    let uri = uri_of(asked)?;
     let entry = house.resources.of(&uri).ok_or_else(|| resources::unknown(&uri))?;
     exchange
         .permit::<ReadResource>(&asked.principal, entry.needs())
@@ -86,8 +87,7 @@ pub(in crate::mcp) fn subscribe(exchange: &mut Exchange<'_>, asked: &Asked<'_>) 
 /// # Errors
 /// [`Refusal`]: it is no URI.
 pub(in crate::mcp) fn unsubscribe(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    let uri = uri_of(asked)?;
-    exchange.session().ok_or_else(|| absent(exchange))?.unsubscribe(&uri);
+    of(exchange, Method::Unsubscribe)?.unsubscribe(&uri_of(asked)?);
     Ok(Answer::ok(exchange.house().views.dress(asked.revision).result(asked.id, b"")))
 }
 
@@ -96,7 +96,7 @@ pub(in crate::mcp) fn unsubscribe(exchange: &Exchange<'_>, asked: &Asked<'_>) ->
 /// # Errors
 /// [`Refusal`]: it is no level.
 pub(in crate::mcp) fn set_level(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    let session = exchange.session().ok_or_else(|| absent(exchange))?;
+    let session = of(exchange, Method::SetLevel)?;
     let said = exchange.audience.map_or("", |audience| audience.said.trim_matches('"'));
     let level = LogLevel::named(said).ok_or_else(|| {
         let names = LogLevel::ALL.map(LogLevel::name).join(", ");
@@ -112,10 +112,13 @@ fn uri_of<'a>(asked: &Asked<'a>) -> Result<Cow<'a, str>, Refusal> {
     fits.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.uri must be a URI"))
 }
 
-/// What is told where there is no session: what is not advertised is not there.
-fn absent(exchange: &Exchange<'_>) -> Refusal {
-    match exchange.house().services.sessions {
+/// The session that a request of this method is in.
+///
+/// # Errors
+/// [`Refusal`]: it is in none, and where there are none at all there is no such method either.
+fn of<'a>(exchange: &Exchange<'a>, method: Method) -> Result<&'a Arc<Session>, Refusal> {
+    exchange.session().ok_or_else(|| match exchange.house().services.sessions {
         Some(_) => nameless(),
-        None => Refusal::new(Code::UnknownMethod, "Method not found"),
-    }
+        None => Refusal::new(Code::UnknownMethod, format!("Method not found: {}", method.name())),
+    })
 }
