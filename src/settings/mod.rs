@@ -50,7 +50,7 @@ pub use schema::{Key, keys};
 pub use server::{ServerSettings, TlsSettings};
 pub use sessions::SessionsSettings;
 pub use signing::KeySettings;
-pub use store::{StoreSettings, StoreUrl};
+pub use store::{RedisUrl, StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
 
