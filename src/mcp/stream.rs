@@ -105,6 +105,8 @@ pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>
     let mut running = Running { task, is_cancelled, id, within };
     tokio::select! {
         biased;
+        // A step that nobody heard of is of no use once there is an answer; a line of the log is.
+        () = progress.untold(), if wants.level.is_some() => {}
         // Whoever has cancelled it is told nothing.
         answer = running.ended() => return answer.unwrap_or_else(Answer::silence),
         () = progress.untold() => {}
