@@ -7,6 +7,8 @@
 mod asking;
 #[path = "conformance/catalogue.rs"]
 mod catalogue;
+#[path = "conformance/talking.rs"]
+mod talking;
 
 use std::{path::Path, time::Duration};
 
@@ -152,6 +154,7 @@ fn fixtures() -> Vec<Box<dyn AnyTool>> {
         Box::new(Fixture { spec: &DIALECT, answer: |_| Ok(Vec::new()), schema: Some(SCHEMA) }),
     ];
     all.extend(asking::fixtures());
+    all.extend(talking::fixtures());
     all
 }
 
@@ -160,6 +163,8 @@ fn settings(data_dir: &Path, port: u16) -> Result<Settings, Box<dyn std::error::
     let mut settings = Settings::development(data_dir)?;
     settings.server.port = port;
     settings.admin.port = 0;
+    settings.sessions.enabled = true;
+    settings.sessions.per_principal = 1_000;
     settings.permissions.extra = vec![PERMISSION.to_owned()];
     let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
     (settings.limits.default, settings.limits.ip, settings.limits.failures) = (most, most, most);

@@ -39,6 +39,7 @@ use crate::{
         feed::FeedReader,
         kit::Vitals,
         limiter::{Limiter, Turnstile},
+        sessions::Sessions,
         tokens::Tokens,
         users::Users,
     },
@@ -101,6 +102,8 @@ pub struct Services {
     pub epoch: Epoch,
     /// Tells of what changes under clients.
     pub changes: Changes,
+    /// The sessions of older revisions, where there are any.
+    pub sessions: Option<Sessions>,
 }
 
 impl Services {
@@ -117,7 +120,8 @@ impl Services {
             restarts: self.audit.restarts(),
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
-        vec![
+        let sessions = self.sessions.as_ref().map(Sessions::vitals);
+        let always = [
             self.tokens.vitals(),
             self.users.vitals(),
             self.keys.vitals(),
@@ -125,7 +129,8 @@ impl Services {
             self.feed.vitals(),
             self.limiter.vitals(),
             self.insight.vitals(),
-        ]
+        ];
+        always.into_iter().chain(sessions).collect()
     }
 }
 

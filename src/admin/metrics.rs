@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix_web::{HttpResponse, web::Data};
 
 use crate::{
+    actors::sessions::Sessions,
     domain::{RequestId, Timestamp},
     edge,
     house::House,
@@ -15,6 +16,7 @@ pub(super) async fn show(house: Data<House>) -> HttpResponse {
     for actor in house.services.vitals() {
         house.metrics.actor(actor.name, actor.restarts, actor.depth);
     }
+    house.metrics.sessions(house.services.sessions.as_ref().map_or(0, Sessions::count));
     let now = Instant::now();
     house.metrics.staleness(house.services.tokens.staleness(now).max(house.services.staleness(now)));
     house.metrics.clock_behind(house.services.tokens.clock_behind(Timestamp::now()));

@@ -12,6 +12,7 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
+        sessions::{SessionRules, Sessions},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
@@ -79,7 +80,11 @@ pub(super) async fn services(
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
     let (insight, changes) = (insight.clone(), opened.changes.clone());
-    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, epoch, changes })
+    let sessions = match SessionRules::of(&settings.sessions) {
+        Some(rules) => Some(Sessions::start(&threads.add(), rules, changes.clone()).await?),
+        None => None,
+    };
+    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, epoch, changes, sessions })
 }
 
 /// How the audit log of these settings is kept.

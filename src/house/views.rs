@@ -23,15 +23,17 @@ const DISCOVER_TTL_MS: u32 = 3_600_000;
 
 /// What the server can do: exactly what it answers (D3). The one place that says so.
 const CAPABILITIES: &str = r#"{"completions":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
-/// The same in older revisions, whose clients have no stream on which they could be told of changes.
+/// The same in older revisions, whose clients have no stream on which they could be told of changes; and in their
+/// sessions, where they have one.
 const OLDER_CAPABILITIES: &str = r#"{"completions":{},"prompts":{},"resources":{},"tools":{}}"#;
+const SESSION_CAPABILITIES: &str = r#"{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
 
 /// Precomputed parts of answers.
 #[derive(Debug)]
 pub struct Views {
     /// The members of the answer to `server/discover`.
     pub discover: String,
-    /// The members of the answer to `initialize`, the revision aside.
+    /// The members of the answer to `initialize`, the revision and the capabilities aside.
     introduction: String,
     /// The `_meta` member that every result of the modern era carries (M7).
     stamp: String,
@@ -60,7 +62,7 @@ impl Views {
             discover: format!(
                 "\"supportedVersions\":{versions},\"capabilities\":{CAPABILITIES},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
             ),
-            introduction: format!("\"capabilities\":{OLDER_CAPABILITIES},{shared},\"serverInfo\":{info}"),
+            introduction: format!("{shared},\"serverInfo\":{info}"),
             stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
             generation: generation(registry),
@@ -92,7 +94,17 @@ impl Views {
 
     /// The members of the answer to a handshake that agrees on `revision`.
     pub fn introduction(&self, revision: Revision) -> String {
-        format!("\"protocolVersion\":\"{}\",{}", revision.name(), self.introduction)
+        self.introduced(revision, OLDER_CAPABILITIES)
+    }
+
+    /// The same in a session.
+    pub fn introduction_in_session(&self, revision: Revision) -> String {
+        self.introduced(revision, SESSION_CAPABILITIES)
+    }
+
+    fn introduced(&self, revision: Revision, capabilities: &str) -> String {
+        let name = revision.name();
+        format!("\"protocolVersion\":\"{name}\",\"capabilities\":{capabilities},{}", self.introduction)
     }
 
     /// The members of the answer to `tools/list` for `caller`: exactly the tools that it may call, by the

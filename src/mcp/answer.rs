@@ -21,6 +21,8 @@ use crate::{
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names the session that a request is in, or that its answer begins.
+pub(super) const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Proxies that collect answers before they pass them on let this one through as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -51,7 +53,8 @@ pub(super) struct Answer {
     /// The successor of the key that was shown.
     pub(super) rotated: Option<Rotated>,
     retry_after: Option<Duration>,
-    challenge: Option<Box<HeaderValue>>,
+    /// `WWW-Authenticate` of a refusal, `Mcp-Session-Id` of a handshake.
+    told: Option<Box<HeaderValue>>,
     quota: Option<Quota>,
     close: bool,
     /// The places of what is large in it.
@@ -69,7 +72,7 @@ impl Answer {
             code: None,
             rotated: None,
             retry_after: None,
-            challenge: None,
+            told: None,
             quota: None,
             close: false,
             places: Vec::new(),
@@ -91,6 +94,23 @@ impl Answer {
         Self { status: StatusCode::ACCEPTED, ..Self::ok(Vec::new()) }
     }
 
+    /// It is done, and there is nothing to say.
+    pub(super) fn nothing() -> Self {
+        Self { status: StatusCode::NO_CONTENT, ..Self::ok(Vec::new()) }
+    }
+
+    /// Events, none of them: the client has said that it does not wait for an answer any more.
+    pub(super) fn silence() -> Self {
+        let answer = Self::events(Events { body: BoxBody::new(()), hold: Box::new(drop) });
+        Self { outcome: Outcome::Cancelled, ..answer }
+    }
+
+    /// The same, beginning the session of that name.
+    pub(super) fn in_session(mut self, name: &str) -> Self {
+        self.told = HeaderValue::from_str(name).ok().map(Box::new);
+        self
+    }
+
     /// A refusal of the request `id`, as far as that is known.
     pub(super) fn refused(refusal: &Refusal, id: Option<Id<'_>>, request_id: RequestId) -> Self {
         Self {
@@ -101,7 +121,7 @@ impl Answer {
             code: Some(refusal.code),
             rotated: None,
             retry_after: refusal.retry_after,
-            challenge: refusal.challenge.clone(),
+            told: refusal.challenge.clone(),
             quota: refusal.quota,
             close: closes(refusal.code),
             places: Vec::new(),
@@ -182,15 +202,17 @@ impl Answer {
         if is_events {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        } else if self.status != StatusCode::ACCEPTED {
+        } else if !matches!(self.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         for (name, value) in self.rotated.into_iter().flat_map(edge::deprecation) {
             headers.insert(name, value);
         }
         if let Some(code) = self.code {
-            let challenge = self.challenge.as_deref().or_else(|| house.challenges.for_code(code));
+            let challenge = self.told.as_deref().or_else(|| house.challenges.for_code(code));
             explain(headers, code, self.retry_after, challenge);
+        } else if let Some(session) = self.told {
+            headers.insert(MCP_SESSION_ID, *session);
         }
         if let Some(quota) = &self.quota {
             edge::tell_quota(headers, quota, self.retry_after.unwrap_or_default());

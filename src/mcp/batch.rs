@@ -10,7 +10,7 @@ use super::{
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
     domain::{Principal, RequestId, Subject, Timestamp},
-    edge::{Headers, Record},
+    edge::Record,
     error::Code,
     house::{AnswerRoom, LARGE, Place},
     protocol::{Batch, Envelope, Id, WireError, render},
@@ -22,7 +22,7 @@ const MOST_TOGETHER: usize = 8 * 1024 * 1024;
 /// Answers a body that is an array: what its requests come to, in their order, once all of it is recorded.
 /// The messages run one after the other, and share the deadline of the request of HTTP.
 pub(super) async fn answer(mut exchange: Exchange<'_>, mut principal: Arc<Principal>, body: &[u8]) -> Answer {
-    let mut messages = match read(&exchange.headers, body) {
+    let mut messages = match read(&exchange, body) {
         Ok(batch) => batch.into_elements().peekable(),
         Err(refusal) => {
             let answer = exchange.nonsense(&principal, refusal, None).await;
@@ -82,9 +82,13 @@ fn id_of<'a>(message: &Message<'a>) -> Option<Id<'a>> {
 }
 
 /// The messages of a body, if it may hold several.
-fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
+fn read<'a>(exchange: &Exchange<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
     let batch = Batch::parse(body)?;
-    if era::legacy_revision(headers)?.has_batches() { Ok(batch) } else { Err(WireError::Batch.into()) }
+    if era::legacy_revision(&exchange.headers, exchange.agreed())?.has_batches() {
+        Ok(batch)
+    } else {
+        Err(WireError::Batch.into())
+    }
 }
 
 /// How much the answers of a batch weigh so far: they are held until all of them are there.
@@ -135,7 +139,7 @@ impl<'a> Exchange<'a> {
         // What is over a limit has no record but the limiter's, which names the request of HTTP.
         let visit = Visit { request: within, time, clock, ..self.visit };
         let new = Self::new(self.worker, (self.uri, self.all), visit, record);
-        Ok(Self { headers: self.headers.clone(), began: self.began, ..new })
+        Ok(Self { headers: self.headers.clone(), began: self.began, audience: self.audience, ..new })
     }
 
     /// The rungs that any other request passes before its body. A token that was revoked while the messages

@@ -16,7 +16,7 @@ use super::{
     exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
     refusal::Refusal,
-    rounds,
+    rounds, sessions,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
@@ -59,7 +59,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     }
     let (round, answers) = match asked.revision.is_modern() {
         true => rounds::open(exchange, &asked, &arguments)?,
-        // Without a session nothing can be asked.
+        // Answers come in the session, while the call waits.
         false => Default::default(),
     };
     if !entry.spec().hints.read_only && entry.check_arguments(&arguments).is_ok() {
@@ -67,11 +67,17 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let capabilities = if asked.revision.is_modern() { asked.params.meta.capabilities() } else { "{}" };
+    let capabilities = if asked.revision.is_modern() {
+        asked.params.meta.capabilities()
+    } else {
+        sessions::capabilities(exchange)
+    };
     let asking = Asking::new(capabilities, answers);
-    let call = Call::new(&permit).heard(exchange.progress).answered(&asking);
-    let ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
-    if let Shown::Question = ran.shown {
+    let call = Call::new(&permit).heard(exchange.progress()).answered(&asking);
+    let mut ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
+    if ran.is_question() && !asked.revision.is_modern() {
+        ran = Box::pin(sessions::rounds(exchange, &asked, (entry, &arguments), asking)).await?;
+    } else if ran.is_question() {
         let (questions, answers) = asking.into_parts();
         let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
         let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
@@ -84,7 +90,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
 }
 
 /// What running a tool came to, fit to be sent.
-struct Ran {
+pub(super) struct Ran {
     outcome: Outcome,
     shown: Shown,
     /// What of it is not shown.
@@ -108,7 +114,13 @@ enum Shown {
 }
 
 impl Ran {
-    fn failed(outcome: Outcome, error: &ToolError) -> Self {
+    /// Whether it has asked something.
+    pub(super) fn is_question(&self) -> bool {
+        matches!(self.shown, Shown::Question)
+    }
+
+    /// It has failed.
+    pub(super) fn failed(outcome: Outcome, error: &ToolError) -> Self {
         let (text, redacted) = hygiene::failure(&error.to_string());
         let shown = match error {
             ToolError::Arguments(_) => Shown::Unfit(text),
@@ -142,7 +154,7 @@ impl Ran {
 }
 
 /// Runs the tool under its deadline; a panic in it stays in it.
-async fn run(
+pub(super) async fn run(
     exchange: &Exchange<'_>,
     entry: &Entry,
     arguments: &Tree<'_>,
@@ -202,7 +214,11 @@ async fn run(
 }
 
 /// What a caller without the permission is told, and what the record says.
-fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
+pub(super) fn refuse(
+    exchange: &mut Exchange<'_>,
+    entry: &Entry,
+    (caller, denied): (&Principal, Denied),
+) -> Refusal {
     let house = exchange.house();
     let missing = exchange.lacks(&denied);
     match house.when_denied {

@@ -9,14 +9,13 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-use super::{answer::Answer, exchange::Exchange, refusal::Refusal};
+use super::{answer::Answer, audience::Audience, exchange::Exchange, refusal::Refusal};
 use crate::{
     actors::limiter::Visit,
     domain::{Principal, Rotated},
     edge::{Headers, Record},
     error::Code,
     house::{Errand, Worker},
-    tools::Progress,
 };
 
 /// An exchange with all that it needs when its connection is gone.
@@ -29,7 +28,7 @@ pub(super) struct Detached {
     rotated: Option<Rotated>,
     principal: Arc<Principal>,
     body: Bytes,
-    progress: Option<Rc<Progress>>,
+    audience: Option<Box<Audience>>,
     /// For one that goes on without its client.
     _errand: Option<Errand>,
 }
@@ -67,14 +66,14 @@ impl Detached {
             rotated,
             principal,
             body,
-            progress: None,
+            audience: None,
             _errand: errand,
         }
     }
 
-    /// The same, telling how far it is.
-    pub(super) fn telling(self, progress: Rc<Progress>) -> Self {
-        Self { progress: Some(progress), ..self }
+    /// The same, of which `audience` hears before its answer.
+    pub(super) fn before(self, audience: Audience) -> Self {
+        Self { audience: Some(Box::new(audience)), ..self }
     }
 
     /// Answers what stands in its body.
@@ -82,7 +81,7 @@ impl Detached {
         let mut exchange = Exchange::new(&self.worker, (&self.uri, &self.headers), self.visit, self.record);
         exchange.headers = Headers::of(&self.headers);
         exchange.rotated = self.rotated;
-        exchange.progress = self.progress.as_deref();
+        exchange.audience = self.audience.as_deref();
         exchange.finish(self.principal, &self.body).await
     }
 }

@@ -6,7 +6,7 @@ use super::{
     exchange::{Asked, Exchange},
     listen, prompts,
     refusal::Refusal,
-    resources, tools,
+    resources, sessions, tools,
 };
 use crate::{error::Code, protocol::Revision};
 
@@ -37,10 +37,16 @@ pub(super) enum Method {
     Initialize,
     /// Whether we are there; older revisions.
     Ping,
+    /// To be told of one resource; older revisions, in a session.
+    Subscribe,
+    /// Not to be told of it any more.
+    Unsubscribe,
+    /// How grave a log message must be to be told; older revisions, in a session.
+    SetLevel,
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 12] = [
+const METHODS: [Method; 15] = [
     Method::CallTool,
     Method::ListTools,
     Method::ReadResource,
@@ -53,11 +59,14 @@ const METHODS: [Method; 12] = [
     Method::Listen,
     Method::Initialize,
     Method::Ping,
+    Method::Subscribe,
+    Method::Unsubscribe,
+    Method::SetLevel,
 ];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 14] = [
+pub(crate) const METHOD_LABELS: [&str; 17] = [
     "tools/call",
     "tools/list",
     "resources/read",
@@ -70,6 +79,9 @@ pub(crate) const METHOD_LABELS: [&str; 14] = [
     "subscriptions/listen",
     "initialize",
     "ping",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "logging/setLevel",
     "other",
     "none",
 ];
@@ -97,7 +109,9 @@ impl Method {
             | Self::GetPrompt
             | Self::Complete => true,
             Self::Discover | Self::Listen => revision.is_modern(),
-            Self::Initialize | Self::Ping => !revision.is_modern(),
+            Self::Initialize | Self::Ping | Self::Subscribe | Self::Unsubscribe | Self::SetLevel => {
+                !revision.is_modern()
+            }
         }
     }
 
@@ -116,6 +130,9 @@ impl Method {
             Self::Listen => "subscriptions/listen",
             Self::Initialize => "initialize",
             Self::Ping => "ping",
+            Self::Subscribe => "resources/subscribe",
+            Self::Unsubscribe => "resources/unsubscribe",
+            Self::SetLevel => "logging/setLevel",
         }
     }
 
@@ -147,10 +164,16 @@ impl Method {
                 let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")
                 })?;
+                if house.services.sessions.is_some() {
+                    return Box::pin(sessions::introduce(exchange, &asked, offered)).await;
+                }
                 let agreed = house.views.introduction(offered);
                 Ok(Answer::ok(dress.result(id, agreed.as_bytes())))
             }
             Self::Ping => Ok(Answer::ok(dress.result(id, b""))),
+            Self::Subscribe => sessions::subscribe(exchange, &asked),
+            Self::Unsubscribe => sessions::unsubscribe(exchange, &asked),
+            Self::SetLevel => sessions::set_level(exchange, &asked),
         }
     }
 }

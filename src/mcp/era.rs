@@ -34,14 +34,18 @@ pub(super) struct Checked<'a> {
     pub(super) tool: Cow<'a, str>,
 }
 
-/// Checks a request (not a notification) of whatever era.
+/// Checks a request (not a notification) of whatever era; its session, if it came in one, has `agreed` on a revision.
 ///
 /// # Errors
 /// The first rung of the ladder that does not hold.
-pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Checked<'a>, Refusal> {
+pub(super) fn check<'a>(
+    envelope: &Envelope<'a>,
+    headers: &Headers<'_>,
+    agreed: Option<Revision>,
+) -> Result<Checked<'a>, Refusal> {
     let meta = &envelope.params.meta;
     if !meta.claims_version() {
-        return check_legacy(envelope, headers);
+        return check_legacy(envelope, headers, agreed);
     }
     if let Some(missing) = meta.first_problem() {
         let message = format!("missing or malformed _meta {missing}");
@@ -65,15 +69,23 @@ pub(super) fn check<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Resul
 ///
 /// # Errors
 /// Of an older era, and its header names none of ours (G9).
-pub(super) fn check_notification(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Result<(), Refusal> {
+pub(super) fn check_notification(
+    envelope: &Envelope<'_>,
+    headers: &Headers<'_>,
+    agreed: Option<Revision>,
+) -> Result<(), Refusal> {
     if envelope.params.meta.claims_version() || says_modern(headers) {
         return Ok(());
     }
-    legacy_revision(headers).map(drop)
+    legacy_revision(headers, agreed).map(drop)
 }
 
 /// A request whose body claims no revision is one of an older era, unless its headers say otherwise.
-fn check_legacy<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Checked<'a>, Refusal> {
+fn check_legacy<'a>(
+    envelope: &Envelope<'a>,
+    headers: &Headers<'_>,
+    agreed: Option<Revision>,
+) -> Result<Checked<'a>, Refusal> {
     if says_modern(headers) {
         return Err(if envelope.method == "initialize" {
             let message = "initialize belongs to revisions before the one in the header";
@@ -83,7 +95,7 @@ fn check_legacy<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Ch
             Refusal::new(Code::InvalidParams, message).with_bad_request()
         });
     }
-    let revision = legacy_revision(headers)?;
+    let revision = legacy_revision(headers, agreed)?;
     let tool = match (&*envelope.method, envelope.params.tool_name()) {
         ("tools/call", Some(name)) => name,
         ("tools/call", None) => return Err(nameless().in_revision(revision)),
@@ -93,17 +105,19 @@ fn check_legacy<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Ch
     Ok(Checked { revision, tool })
 }
 
-/// The revision of a message of an older era: what the header says, and without one the oldest (G9).
+/// The revision of a message of an older era: what its session has agreed on, else what the header says, and without
+/// one the oldest (G9).
 ///
 /// # Errors
 /// The header names none of ours; that is no request of ours, hence 400.
-pub(super) fn legacy_revision(headers: &Headers<'_>) -> Result<Revision, Refusal> {
+pub(super) fn legacy_revision(headers: &Headers<'_>, agreed: Option<Revision>) -> Result<Revision, Refusal> {
     let named = match headers.version {
-        Field::Absent => return Ok(Revision::March2025),
+        Field::Absent => return Ok(agreed.unwrap_or(Revision::March2025)),
         field => field.text().and_then(|name| Revision::legacy(name.trim_matches([' ', '\t']))),
     };
     let names = Revision::LEGACY.map(Revision::name).join(", ");
-    named.ok_or_else(|| {
+    // Some clients name another one of ours than they have agreed on.
+    named.map(|named| agreed.unwrap_or(named)).ok_or_else(|| {
         let message = format!("mcp-protocol-version must be one of {names}, or that of the body's _meta");
         Refusal::new(Code::InvalidRequest, message)
     })

@@ -1,13 +1,16 @@
 //! Server-sent events, as bytes (WHATWG HTML, 9.2): one JSON text each.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
 
-use crate::tools::Step;
+use crate::tools::{LogLine, Step};
 
 /// What is sent where nothing else is, so that nobody between takes the stream for dead.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// After how long a client may come back to a stream that has ended before its time.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// One event that holds `json`. JSON has line breaks between values only: with blanks in their place the event is
 /// one line, whatever it says.
@@ -19,7 +22,25 @@ pub(super) fn event(json: &[u8]) -> Bytes {
     out.into()
 }
 
-/// The event that tells of `step` to whoever has sent `token`, JSON text.
+/// The same under a name by which its stream can be come back to.
+pub(super) fn named(name: &str, json: &[u8]) -> Bytes {
+    let mut out = format!("id: {name}\n").into_bytes();
+    out.extend_from_slice(&event(json));
+    out.into()
+}
+
+/// The event that says nothing but its name, and after how long the client may come back.
+pub(super) fn first(name: &str) -> Bytes {
+    format!("id: {name}\nretry: {}\ndata: \n\n", RETRY.as_millis()).into()
+}
+
+/// The message that tells of a line of the log.
+pub(super) fn log(line: &LogLine) -> Bytes {
+    let params = serde_json::json!({ "level": line.level.name(), "data": line.text });
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{params}}}").into()
+}
+
+/// The message that tells of `step` to whoever has sent `token`, JSON text.
 pub(super) fn progress(token: &str, step: &Step) -> Bytes {
     let mut out = Vec::with_capacity(160);
     // Writing into a Vec cannot fail, here and below.
@@ -35,7 +56,7 @@ pub(super) fn progress(token: &str, step: &Step) -> Bytes {
         let _written = write!(out, ",\"message\":{}", serde_json::Value::from(message.as_str()));
     }
     out.extend_from_slice(b"}}");
-    event(&out)
+    out.into()
 }
 
 #[cfg(test)]
@@ -51,14 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_its_name_and_the_first_one_nothing_else() {
+        assert_eq!(named("3-1", b"{\n}"), "id: 3-1\ndata: { }\n\n");
+        assert_eq!(first("3-0"), "id: 3-0\nretry: 1000\ndata: \n\n");
+    }
+
+    #[test]
     fn progress_is_json_with_the_token_as_it_came() {
         let step = Step { done: 50.0, total: Some(100.5), message: Some("a \"b\"\n".into()) };
         let bytes = progress("\"t\"", &step);
-        let text = std::str::from_utf8(&bytes).unwrap().strip_prefix("data: ").unwrap();
-        let told: Value = serde_json::from_str(text).unwrap();
+        let told: Value = serde_json::from_slice(&bytes).unwrap();
         let params = json!({ "progressToken": "t", "progress": 50, "total": 100.5, "message": "a \"b\"\n" });
         assert_eq!(told, json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
         let far = Step { done: 1e300, total: None, message: None };
-        assert!(serde_json::from_slice::<Value>(&progress("7", &far)["data: ".len()..]).is_ok());
+        assert!(serde_json::from_slice::<Value>(&progress("7", &far)).is_ok());
     }
 }

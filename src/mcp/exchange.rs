@@ -10,11 +10,12 @@ use bytes::Bytes;
 
 use super::{
     answer::{Answer, closes},
-    batch,
+    audience::Audience,
     count::Count,
     dispatch::Method,
     era::{self, Checked},
     refusal::Refusal,
+    sessions,
     stream::{self, Heard},
 };
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
     error::{Code, Coded, Kind},
     house::{House, Worker},
     policy::{self, CallTool, Denied, Permit},
-    protocol::{self, Envelope, Id, Params, Revision},
-    tools::{Entry, Progress, clean_name},
+    protocol::{Envelope, Id, Params, Revision},
+    tools::{Entry, clean_name},
 };
 
 /// One request under way: what it is made of, and what will be written of it.
@@ -49,8 +50,8 @@ pub(super) struct Exchange<'a> {
     pub(super) count: Count<'a>,
     /// The successor that its key has.
     pub(super) rotated: Option<Rotated>,
-    /// Where a tool says how far it is, if the client hears of it.
-    pub(super) progress: Option<&'a Progress>,
+    /// Whoever hears of it before its answer.
+    pub(super) audience: Option<&'a Audience>,
 }
 
 /// A request of a known caller for a known method.
@@ -87,7 +88,7 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let (headers, began) = (Headers::default(), record.started());
         let count = Count::begin(&worker.house.metrics, began);
-        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, progress: None }
+        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, audience: None }
     }
 
     /// The house that serves it.
@@ -121,17 +122,6 @@ impl<'a> Exchange<'a> {
         Ok((principal, body.bytes))
     }
 
-    /// Answers what stands in the body of an older revision's request, and records it.
-    pub(super) async fn finish(mut self, principal: Arc<Principal>, body: &[u8]) -> Answer {
-        if protocol::begins_batch(body) {
-            return Box::pin(batch::answer(self, principal, body)).await;
-        }
-        match self.read(principal, body).await {
-            Ok(answer) => self.settle(answer).await,
-            Err(heard) => Box::pin(stream::answer(self, body, heard)).await,
-        }
-    }
-
     /// Answers the one message that a body is.
     ///
     /// # Errors
@@ -144,7 +134,7 @@ impl<'a> Exchange<'a> {
         match Envelope::parse(body) {
             Ok(envelope) => match stream::wanted(self, &envelope) {
                 None => Ok(self.message(principal, envelope).await),
-                Some(token) => Err(Heard { principal, token }),
+                Some(wants) => Err(Heard { principal, wants }),
             },
             Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, error.into(), id)).await),
         }
@@ -166,18 +156,26 @@ impl<'a> Exchange<'a> {
     /// Answers any other method. A client of an older revision that begins with GET must find the challenge
     /// first; a modern one knows better (§6.3, ruling 7).
     pub(super) async fn other_method(&mut self, method: &HttpMethod) -> Answer {
-        let refusal = self.admit_other(method).await.err();
-        self.refused(&refusal.unwrap_or_else(|| EdgeError::Method.into()), None)
+        let answer = match self.admit_other(method).await {
+            Ok(Some(principal)) if self.house().services.sessions.is_some() => {
+                sessions::other_method(self, &principal, method).await
+            }
+            Ok(_) => Err(EdgeError::Method.into()),
+            Err(refusal) => Err(refusal),
+        };
+        answer.unwrap_or_else(|refusal| self.refused(&refusal, None))
     }
 
-    async fn admit_other(&mut self, method: &HttpMethod) -> Result<(), Refusal> {
+    /// Who is calling, if it may be a client of an older revision.
+    async fn admit_other(&mut self, method: &HttpMethod) -> Result<Option<Arc<Principal>>, Refusal> {
         self.guard()?;
         if !era::may_be_legacy(method, &self.headers) {
-            return Ok(());
+            return Ok(None);
         }
         self.check_size()?;
         let principal = self.identify().await?;
-        self.charge(&principal, None).await.map(drop)
+        self.charge(&principal, None).await?;
+        Ok(Some(principal))
     }
 
     /// A refusal of this request.
@@ -273,7 +271,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes what this request costs its caller: the cost of `tool`, or one. What comes with success is to be
     /// held while the tool runs.
-    async fn charge(
+    pub(super) async fn charge(
         &self,
         principal: &Arc<Principal>,
         tool: Option<&'static str>,
@@ -342,8 +340,8 @@ impl<'a> Exchange<'a> {
         self.count.label(own.unwrap_or("other"));
         self.record.method(own, &envelope.method);
         let checked = match envelope.id {
-            Some(_) => era::check(&envelope, &self.headers).map(Some),
-            None => era::check_notification(&envelope, &self.headers).map(|()| None),
+            Some(_) => era::check(&envelope, &self.headers, self.agreed()).map(Some),
+            None => era::check_notification(&envelope, &self.headers, self.agreed()).map(|()| None),
         };
         let sought = match &checked {
             Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),

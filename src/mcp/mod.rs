@@ -1,6 +1,7 @@
 //! The MCP endpoint: from a request to the one path to a tool, and back.
 
 mod answer;
+mod audience;
 mod batch;
 mod call;
 mod completion;
@@ -19,8 +20,10 @@ mod prompts;
 mod refusal;
 mod resources;
 mod rounds;
+mod sessions;
 mod settle;
 mod stream;
+mod telling;
 mod tools;
 
 pub(crate) use dispatch::METHOD_LABELS;

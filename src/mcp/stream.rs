@@ -2,71 +2,94 @@
 //! answer being the last of them.
 //!
 //! It runs in a task of its own, under its deadlines, whether or not its client reads; of what it tells only the
-//! latest waits. In the modern era it ends with its connection (T14), in older ones it does not (G17).
+//! latest waits. In the modern era it ends with its connection (T14), in older ones it does not (G17). In a session
+//! what it tells is kept there, and can be come back to.
 
-use std::{
-    cell::RefCell, collections::VecDeque, convert::Infallible, pin::Pin, rc::Rc, sync::Arc, time::Duration,
-};
+use std::{cell::RefCell, convert::Infallible, pin::Pin, rc::Rc, sync::Arc};
 
 use actix_web::{
     body::{BodyStream, BoxBody},
-    rt::{self, task::JoinHandle},
+    rt,
 };
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use tokio::time::{Instant, sleep_until};
 
 use super::{
     answer::{Answer, Events},
+    audience::Audience,
     detached::Detached,
     era, events,
     exchange::Exchange,
-    refusal::Refusal,
+    sessions::{self, Place},
+    telling::{Running, Telling, Told},
 };
 use crate::{
-    domain::{Principal, RequestId},
+    domain::Principal,
     edge::Busy,
-    error::Code,
-    house::{OpenStream, Place},
-    protocol::Envelope,
-    tools::Progress,
+    house::OpenStream,
+    protocol::{Envelope, LogLevel},
+    tools::{Progress, Wanted},
 };
 
-/// Most notifications of one call in any second.
-const MOST_A_SECOND: usize = 10;
-/// Longest silence.
-const HEARTBEAT: Duration = Duration::from_secs(20);
-
-/// The token of the notifications that the client wants of this message, if it can be sent any.
-pub(super) fn wanted<'a>(exchange: &Exchange<'_>, envelope: &Envelope<'a>) -> Option<&'a str> {
-    let token = envelope.params.meta.progress_token()?;
-    let is_call = envelope.id.is_some() && envelope.method == "tools/call";
-    let may = is_call
-        && exchange.progress.is_none()
-        && envelope.params.meta.first_bad_option().is_none()
-        && exchange.headers.takes_events();
-    may.then_some(token)
+/// What the client of a call wants to be told before its answer.
+pub(super) struct Wants<'b> {
+    /// The request's id, JSON text.
+    id: &'b str,
+    /// The token of notifications of how far it is, JSON text.
+    token: Option<&'b str>,
+    /// From which level on it wants to see the log.
+    level: Option<LogLevel>,
 }
 
-/// Whoever wants to hear how far its call is.
+/// What the client wants to be told of this message before its answer, if it can be told anything.
+pub(super) fn wanted<'a>(exchange: &Exchange<'_>, envelope: &Envelope<'a>) -> Option<Wants<'a>> {
+    let meta = &envelope.params.meta;
+    let token = meta.progress_token();
+    let level = match exchange.session() {
+        Some(session) => Some(session.level()),
+        // Older revisions know no level of a request.
+        None => meta.log_level().filter(|_| meta.claims_version()),
+    };
+    if token.is_none() && level.is_none() {
+        return None;
+    }
+    let id = envelope.id?.as_json();
+    let may = envelope.method == "tools/call"
+        && exchange.progress().is_none()
+        && meta.first_bad_option().is_none()
+        && exchange.headers.takes_events();
+    may.then_some(Wants { id, token, level })
+}
+
+/// Whoever wants to hear of its call.
 pub(super) struct Heard<'b> {
     /// Who is calling.
     pub(super) principal: Arc<Principal>,
-    /// The token of the notifications, JSON text.
-    pub(super) token: &'b str,
+    /// What it wants to hear.
+    pub(super) wants: Wants<'b>,
 }
 
-/// Answers the call in `body`, telling how far it is.
+/// Answers the call in `body`, telling of it what is wanted.
 pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>) -> Answer {
-    let Heard { principal, token } = heard;
+    let Heard { principal, wants } = heard;
     let is_modern = era::says_modern(&exchange.headers);
     let errand = if is_modern { None } else { exchange.house().detached.begin() };
-    let (id, rotated, house) = (exchange.record.id(), exchange.rotated, exchange.house());
+    let (id, rotated, worker) = (exchange.record.id(), exchange.rotated, Rc::clone(exchange.worker));
     // Without a place for an errand it ends with its connection, which bounds it too.
     let is_cancelled = errand.is_none();
-    let (progress, stays) = (Rc::new(Progress::default()), Rc::new(Stays::default()));
+    let session = exchange.session().map(Arc::clone);
+    let place = if is_cancelled { None } else { Place::of(&exchange, &principal) };
+    let pauses = place.as_ref().is_some_and(Place::can_be_left);
+    let wanted = Wanted { steps: wants.token.is_some(), level: wants.level, pauses };
+    let (progress, stays) = (Rc::new(Progress::new(wanted)), Rc::new(Stays::default()));
+    let audience = Audience {
+        progress: Some(Rc::clone(&progress)),
+        session: session.clone(),
+        may_ask: place.is_some(),
+        said: Box::default(),
+    };
     let detached = Detached::of(exchange, (principal, Bytes::copy_from_slice(body)), errand);
-    let detached = detached.telling(Rc::clone(&progress));
+    let detached = detached.before(audience);
     let ends = Rc::clone(&stays);
     // On the heap: it holds what answers a message, which may be this function.
     let carried: Pin<Box<dyn Future<Output = Answer>>> = Box::pin(async move {
@@ -74,33 +97,44 @@ pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>
         ends.end();
         answer
     });
-    let mut running = Running { task: rt::spawn(carried), is_cancelled, id };
+    let task = rt::spawn(carried);
+    let within = session.map(|session| {
+        session.begin(wants.id, task.abort_handle());
+        (session, wants.id.into())
+    });
+    let mut running = Running { task, is_cancelled, id, within };
     tokio::select! {
         biased;
-        answer = running.ended() => return answer,
+        // A step that nobody heard of is of no use once there is an answer; a line of the log is.
+        () = progress.untold(), if wants.level.is_some() => {}
+        // Whoever has cancelled it is told nothing.
+        answer = running.ended() => return answer.unwrap_or_else(Answer::silence),
         () = progress.untold() => {}
     }
-    let open = house.streams.count(&house.metrics);
-    let telling = Telling {
-        running,
-        progress,
-        token: token.to_owned(),
-        told: VecDeque::with_capacity(MOST_A_SECOND),
-        beat: Instant::now() + HEARTBEAT,
-        last: None,
-        is_over: false,
-        places: Vec::new(),
-        _open: open,
+    let telling = Telling::new(running, progress, wants.token.map(Into::into));
+    let mut answer = match place {
+        Some(place) => sessions::told(&worker, place, telling),
+        None => told(worker.house.streams.count(&worker.house.metrics), telling, stays),
     };
-    let told = unfold(telling, |mut telling| async {
-        let event = telling.next().await?;
-        Some((Ok::<_, Infallible>(event), telling))
+    answer.rotated = rotated;
+    answer
+}
+
+/// The events of a call, for whoever has asked and nobody else.
+fn told(open: OpenStream, telling: Telling, stays: Rc<Stays>) -> Answer {
+    let told = unfold((telling, open), |(mut telling, open)| async move {
+        let event = loop {
+            match telling.next().await? {
+                Told::Message(json, _) => break events::event(&json),
+                Told::Beat => break events::KEEP_ALIVE,
+                Told::Pause => {}
+            }
+        };
+        Some((Ok::<_, Infallible>(event), (telling, open)))
     });
     let body = BoxBody::new(BodyStream::new(Box::pin(told)));
     let hold = move |busy| stays.hold(busy);
-    let mut answer = Answer::events(Events { body, hold: Box::new(hold) });
-    answer.rotated = rotated;
-    answer
+    Answer::events(Events { body, hold: Box::new(hold) })
 }
 
 /// Says that a handler runs on the connection for as long as the task does: whoever then does not read the answer
@@ -119,99 +153,4 @@ impl Stays {
     fn end(&self) {
         *self.0.borrow_mut() = (None, true);
     }
-}
-
-/// The task that answers.
-struct Running {
-    task: JoinHandle<Answer>,
-    /// Whether it ends with whoever waits for it.
-    is_cancelled: bool,
-    id: RequestId,
-}
-
-impl Running {
-    async fn ended(&mut self) -> Answer {
-        let ended = (&mut self.task).await;
-        // A panic has left its record when the task was dropped.
-        ended.unwrap_or_else(|_panic| {
-            Answer::refused(&Refusal::new(Code::Internal, "internal error"), None, self.id)
-        })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.is_cancelled {
-            self.task.abort();
-        }
-    }
-}
-
-/// What is told of a call that runs.
-struct Telling {
-    running: Running,
-    progress: Rc<Progress>,
-    /// JSON text.
-    token: String,
-    /// When the last notifications were sent.
-    told: VecDeque<Instant>,
-    /// When something must be sent again.
-    beat: Instant,
-    /// The answer, once there is one.
-    last: Option<Bytes>,
-    is_over: bool,
-    /// The places of what is large in it.
-    places: Vec<Place>,
-    _open: OpenStream,
-}
-
-impl Telling {
-    /// The next event; `None` after the answer.
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.is_over {
-            return None;
-        }
-        if self.last.is_none() {
-            let free_at = self.free_at();
-            tokio::select! {
-                biased;
-                mut answer = self.running.ended() => self.last = Some(events::event(&answer.take_body(&mut self.places))),
-                () = wait(free_at, &self.progress) => {}
-                () = sleep_until(self.beat) => {
-                    self.beat = Instant::now() + HEARTBEAT;
-                    return Some(events::KEEP_ALIVE);
-                }
-            }
-        }
-        // What was reached stands before the answer: none of it may come after.
-        if let Some(step) = self.progress.take() {
-            self.note();
-            return Some(events::progress(&self.token, &step));
-        }
-        self.is_over = self.last.is_some();
-        self.last.take()
-    }
-
-    /// When the next notification may be sent.
-    fn free_at(&self) -> Option<Instant> {
-        let oldest = self.told.front().filter(|_| self.told.len() >= MOST_A_SECOND)?;
-        Some(*oldest + Duration::from_secs(1))
-    }
-
-    fn note(&mut self) {
-        let now = Instant::now();
-        if self.told.len() >= MOST_A_SECOND {
-            self.told.pop_front();
-        }
-        self.told.push_back(now);
-        self.beat = now + HEARTBEAT;
-    }
-}
-
-/// Waits until there is something to tell, and it may be told.
-async fn wait(free_at: Option<Instant>, progress: &Progress) {
-    if let Some(free_at) = free_at {
-        sleep_until(free_at).await;
-    }
-    progress.untold().await;
 }

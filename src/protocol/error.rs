@@ -60,7 +60,7 @@ pub enum WireError {
     #[error("only requests of revision 2025-03-26 stand in batches")]
     Batch,
     /// Neither a request nor a notification.
-    #[error("a response was posted; this server asks nothing")]
+    #[error("a response was posted to which no question of this server belongs")]
     Response,
     /// No method, or one that is no text.
     #[error("method must be a string")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Revision, WireError,
+    LogLevel, Revision, WireError,
     object::{self, Shape},
     raw::Raw,
     reader::Reader,
@@ -12,10 +12,6 @@ use super::{
 
 /// Longest progress token, bytes as written.
 const MAX_TOKEN_BYTES: usize = 130;
-/// The log levels of RFC 5424 as the protocol names them.
-const LOG_LEVELS: [&str; 8] =
-    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-
 /// The members of `params` that any method of ours reads, unread but for their place.
 #[derive(Debug, Default)]
 pub struct Params<'a> {
@@ -148,6 +144,12 @@ impl<'a> Meta<'a> {
         self.progress_token.map(Raw::text)
     }
 
+    /// The least grave log message that the client wants to see; without one it wants none.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        let wanted = self.log_level?;
+        LogLevel::ALL.into_iter().find(|level| wanted.says(level.name()))
+    }
+
     /// The first required member that is missing or of another type, by its name (M2, M3).
     pub fn first_problem(&self) -> Option<&'static str> {
         let is_object = |raw: Option<Raw<'_>>| raw.is_some_and(Raw::is_object);
@@ -171,8 +173,7 @@ impl<'a> Meta<'a> {
         if !token_fits {
             return Some("progressToken");
         }
-        let known = |raw: Raw<'_>| LOG_LEVELS.iter().any(|level| raw.says(level));
-        if !self.log_level.is_none_or(known) {
+        if self.log_level.is_some() && self.log_level().is_none() {
             return Some("io.modelcontextprotocol/logLevel");
         }
         None

@@ -22,6 +22,7 @@ mod revocation;
 mod roles;
 mod schema;
 mod server;
+mod sessions;
 mod signing;
 mod store;
 mod telemetry;
@@ -47,6 +48,7 @@ pub use revocation::{OnStoreLoss, RevocationSettings};
 pub use roles::{PermissionsSettings, RoleSettings, Roles};
 pub use schema::{Key, keys};
 pub use server::{ServerSettings, TlsSettings};
+pub use sessions::SessionsSettings;
 pub use signing::KeySettings;
 pub use store::{RedisUrl, StoreSettings, StoreUrl};
 pub use telemetry::{LogFormat, TelemetrySettings};
@@ -104,6 +106,8 @@ pub struct Settings {
     pub limits: LimitsSettings,
     /// `[audit]`.
     pub audit: AuditSettings,
+    /// `[sessions]`.
+    pub sessions: SessionsSettings,
     /// `[tools]`.
     pub tools: ToolsSettings,
     /// `[telemetry]`.
@@ -152,6 +156,7 @@ impl Settings {
         self.jwt.check(report);
         self.revocation.check(report);
         self.limits.check(report);
+        self.sessions.check(report);
         self.tools.weather.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);

@@ -2,7 +2,7 @@
 
 use super::{
     admin, api_keys, audit, file_tools, jwt, kind::Kind, limits, nearest, policy, problem::printable,
-    revocation, roles, server, store, telemetry, tools,
+    revocation, roles, server, sessions, store, telemetry, tools,
 };
 
 /// One key that an operator can set.
@@ -60,6 +60,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         policy::KEYS,
         limits::KEYS,
         audit::KEYS,
+        sessions::KEYS,
         file_tools::KEYS,
         tools::KEYS,
         telemetry::KEYS,

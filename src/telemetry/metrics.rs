@@ -108,6 +108,7 @@ pub struct Metrics {
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
     clock_behind: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
+    sessions_open: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -162,6 +163,7 @@ impl Metrics {
             staleness: Gauge::default(),
             clock_behind: Gauge::default(),
             streams_open: Gauge::default(),
+            sessions_open: Gauge::default(),
             registry,
         };
         metrics.register();
@@ -189,6 +191,7 @@ impl Metrics {
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
         r.register("clock_behind_seconds", "How far the clock was put back", self.clock_behind.clone());
         r.register("streams_open", "Event streams open", self.streams_open.clone());
+        r.register("sessions_open", "Sessions of older revisions", self.sessions_open.clone());
         r.register("build_info", "This build", build);
     }
 
@@ -258,6 +261,11 @@ impl Metrics {
         self.streams_open.dec();
     }
 
+    /// How many sessions there are at this moment.
+    pub fn sessions(&self, open: usize) {
+        self.sessions_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
     /// What an actor looks like at this moment.
     pub fn actor(&self, name: &'static str, restarts: u64, depth: i64) {
         self.mailbox_depth.get_or_create(&[("actor", name)]).set(depth);
@@ -325,6 +333,7 @@ mod tests {
             "portcullis_revocation_staleness_seconds 1.5",
             "portcullis_clock_behind_seconds 0.5",
             "portcullis_streams_open 0",
+            "portcullis_sessions_open 0",
             "portcullis_build_info{version=\"0.1.0\"} 1",
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");

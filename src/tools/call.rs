@@ -3,7 +3,10 @@
 use std::ops::Deref;
 
 use super::{Asking, Progress};
-use crate::policy::{CallTool, Permit};
+use crate::{
+    policy::{CallTool, Permit},
+    protocol::LogLevel,
+};
 
 /// One call, for as long as its tool runs. It is its own [`Permit`]: `call.principal()` says who is calling.
 ///
@@ -48,6 +51,24 @@ impl<'a> Call<'a> {
     pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
         if let Some(progress) = self.progress {
             progress.tell(done, total, message);
+        }
+    }
+
+    /// Writes a line of the log that the client sees, for a person who looks for a fault; never a secret. Lines that
+    /// come faster than the client takes them are dropped.
+    ///
+    /// Never waits; does nothing if the client does not want to see it.
+    pub fn log(&self, level: LogLevel, text: &str) {
+        if let Some(progress) = self.progress {
+            progress.log(level, text);
+        }
+    }
+
+    /// Says that the call will take a while: a client that can come back for the answer need not hold its connection
+    /// meanwhile, and every other one notices nothing.
+    pub fn pause(&self) {
+        if let Some(progress) = self.progress {
+            progress.pause();
         }
     }
 

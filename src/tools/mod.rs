@@ -33,11 +33,11 @@ pub use builtin::{Parts, builtin};
 pub use call::Call;
 pub(crate) use error::clean_to;
 pub use error::{ToolError, clean, clean_name};
-pub use progress::{Progress, Step};
+pub use progress::{LogLine, Note, Progress, Step, Wanted};
 pub use registry::{Entry, Registry, RegistryError};
 pub use reply::{Beside, Produced, Reply, Shown, Written};
 pub use schema::{Schema, SchemaError};
 pub use spec::{Hints, Spec};
 pub use tool::{AnyTool, LocalFuture, Tool};
 
-pub use crate::protocol::{Content, Link, Resource, ResourceBody};
+pub use crate::protocol::{Content, Link, LogLevel, Resource, ResourceBody};

@@ -1,12 +1,19 @@
-//! How far one call is: what its tool has said last, until the client is told.
+//! What one call tells its client before it ends: how far it is, lines of its log, what it asks.
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     future::poll_fn,
     task::{Poll, Waker},
 };
 
-use super::{clean, hygiene};
+use super::{clean, clean_to, hygiene};
+use crate::protocol::LogLevel;
+
+/// Most lines of a log that wait to be told; what comes then is dropped.
+const MOST_LINES: usize = 64;
+/// Longest line of a log, characters.
+const LONGEST_LINE: usize = 1_024;
 
 /// One step, as it is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,30 +26,118 @@ pub struct Step {
     pub message: Option<String>,
 }
 
-/// The latest step of one call. There is never more than one that waits to be told, however fast a tool is and
-/// however slow its client.
-#[derive(Debug, Default)]
+/// One line of a call's log, fit to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// What it says.
+    pub text: String,
+}
+
+/// Something that a client is told while its call runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// How far it is.
+    Step(Step),
+    /// A line of its log.
+    Log(LogLine),
+    /// A request of ours, JSON text: the call waits for its answer.
+    Request(Box<str>),
+    /// That it will take a while: the client may go, and come back for the rest.
+    Pause,
+}
+
+/// What the client of a call wants to be told, and can be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// How far it is.
+    pub steps: bool,
+    /// Lines of its log that are at least as grave.
+    pub level: Option<LogLevel>,
+    /// Whether it can go and come back.
+    pub pauses: bool,
+}
+
+/// What one call tells. Of its steps never more than one waits to be told, however fast a tool is and however slow
+/// its client, and of its log no more than a few lines.
+#[derive(Debug)]
 pub struct Progress {
+    wanted: Wanted,
+    notes: RefCell<VecDeque<Note>>,
     reached: Cell<Option<f64>>,
     untold: RefCell<Option<Step>>,
     waits: RefCell<Option<Waker>>,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new(Wanted { steps: true, level: None, pauses: false })
+    }
+}
+
 impl Progress {
+    /// Of a call whose client wants to be told this.
+    pub fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            notes: RefCell::default(),
+            reached: Cell::default(),
+            untold: RefCell::default(),
+            waits: RefCell::default(),
+        }
+    }
+
+    /// Keeps a line of the log, if it is grave enough and there is room for it.
+    pub(super) fn log(&self, level: LogLevel, text: &str) {
+        if self.wanted.level.is_none_or(|least| level < least) || self.notes.borrow().len() >= MOST_LINES {
+            return;
+        }
+        let text = clean_to(&hygiene::failure(text).0, LONGEST_LINE);
+        self.note(Note::Log(LogLine { level, text }));
+    }
+
+    /// Lets the client go, if it can come back.
+    pub(super) fn pause(&self) {
+        if self.wanted.pauses && self.notes.borrow().len() < MOST_LINES {
+            self.note(Note::Pause);
+        }
+    }
+
+    /// Sends the client a request, JSON text.
+    pub fn request(&self, text: Box<str>) {
+        self.note(Note::Request(text));
+    }
+
+    fn note(&self, note: Note) {
+        self.notes.borrow_mut().push_back(note);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waits.take() {
+            waker.wake();
+        }
+    }
+
+    /// What is to be told next; it counts as told then.
+    pub fn next(&self) -> Option<Note> {
+        let note = self.notes.borrow_mut().pop_front();
+        note.or_else(|| self.take().map(Note::Step))
+    }
+
     /// Keeps a step to be told, if it is more than everything before: progress only rises, and a number that is
     /// none is no progress.
     pub(super) fn tell(&self, done: f64, total: Option<f64>, message: Option<&str>) {
         let rises = self.reached.get().is_none_or(|before| done > before);
-        if !done.is_finite() || !rises {
+        if !self.wanted.steps || !done.is_finite() || !rises {
             return;
         }
         self.reached.set(Some(done));
         let total = total.filter(|total| total.is_finite());
         let message = message.map(|text| clean(&hygiene::failure(text).0));
         *self.untold.borrow_mut() = Some(Step { done, total, message });
-        if let Some(waker) = self.waits.take() {
-            waker.wake();
-        }
+        self.wake();
     }
 
     /// The step that is not told yet; it counts as told then.
@@ -50,10 +145,20 @@ impl Progress {
         self.untold.take()
     }
 
-    /// Waits until there is a step to be told. One waits at a time.
+    /// Waits until there is something to be told. One waits at a time.
     pub async fn untold(&self) {
+        self.until(|| self.untold.borrow().is_some() || !self.notes.borrow().is_empty()).await;
+    }
+
+    /// Waits until there is something that the call itself waits for. One waits at a time.
+    pub async fn urgent(&self) {
+        let is_urgent = |note: &Note| matches!(note, Note::Request(_) | Note::Pause);
+        self.until(|| self.notes.borrow().iter().any(is_urgent)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
         poll_fn(|context| {
-            if self.untold.borrow().is_some() {
+            if is_so() {
                 return Poll::Ready(());
             }
             *self.waits.borrow_mut() = Some(context.waker().clone());
@@ -107,6 +212,26 @@ mod tests {
         progress.tell(0.0, None, None);
         assert_eq!(woken.0.load(std::sync::atomic::Ordering::SeqCst), 1);
         assert!(waits.as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn a_log_is_told_from_its_level_on_in_its_order_and_is_bounded() {
+        let wanted = Wanted { steps: false, level: Some(LogLevel::Notice), pauses: false };
+        let progress = Progress::new(wanted);
+        progress.log(LogLevel::Info, "not grave enough");
+        progress.tell(1.0, None, None);
+        progress.pause();
+        assert_eq!(progress.next(), None);
+        for n in 0..=MOST_LINES {
+            progress.log(LogLevel::Error, &format!("line {n} mcp_{}", "a".repeat(43)));
+        }
+        let told: Vec<_> = std::iter::from_fn(|| progress.next()).collect();
+        assert_eq!(told.len(), MOST_LINES);
+        let Note::Log(line) = &told[1] else { panic!("{told:?}") };
+        assert!(line.text.starts_with("line 1 [redacted"), "{line:?}");
+        let deaf = Progress::default();
+        deaf.log(LogLevel::Emergency, "nobody has asked for it");
+        assert_eq!(deaf.next(), None);
     }
 
     #[test]

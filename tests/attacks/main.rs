@@ -21,6 +21,7 @@ mod mcp;
 mod rates;
 mod reasons;
 mod review;
+mod sessions;
 mod signing;
 mod smuggling;
 mod streams;

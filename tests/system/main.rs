@@ -31,6 +31,7 @@ mod records;
 mod refusals;
 mod revocation;
 mod server;
+mod sessions;
 mod shortage;
 mod signing;
 mod slow;

@@ -85,6 +85,15 @@ impl Raw {
         tokio::time::timeout(PATIENCE, reading).await.expect("the server does not say it");
     }
 
+    /// The `length` bytes that follow the next `text`; passes over all before it.
+    pub(crate) async fn behind(&mut self, text: &[u8], length: usize) -> Vec<u8> {
+        self.holds(text).await;
+        while self.unread.len() < length {
+            assert!(self.more().await, "it ends behind {}", String::from_utf8_lossy(text));
+        }
+        self.unread.drain(..length).collect()
+    }
+
     /// The next answer, read to its end; `None` if the connection ends first.
     pub(crate) async fn reply(&mut self) -> Option<Reply> {
         let reading = tokio::time::timeout(PATIENCE, self.read()).await;

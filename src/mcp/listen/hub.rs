@@ -1,4 +1,4 @@
-//! The subscriptions of one worker, and the one task that looks after them for as long as there are any.
+//! The streams of one worker, and the one task that looks after them for as long as there are any.
 
 use std::{
     cell::RefCell,
@@ -13,7 +13,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use super::stream::{News, Stream};
+use super::{standing::Standing, stream::News};
 use crate::{
     domain::{Change, Timestamp},
     house::Worker,
@@ -26,16 +26,33 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const RENEWED_WITHIN: Duration = Duration::from_millis(500);
 
 thread_local! {
-    /// The subscriptions of this worker thread; `None` while nobody looks after them.
-    static STREAMS: RefCell<Option<Vec<Weak<Stream>>>> = const { RefCell::new(None) };
+    /// The streams of this worker thread; `None` while nobody looks after them.
+    static STREAMS: RefCell<Option<Vec<Weak<dyn Watched>>>> = const { RefCell::new(None) };
+}
+
+/// A stream, or whatever else goes on for as long as its caller may.
+pub(in crate::mcp) trait Watched {
+    /// Whose it is, and whether it may go on.
+    fn standing(&self) -> &Standing;
+
+    /// Keeps what `news` say; wakes nobody.
+    fn hear(&self, _: &News) {}
+
+    /// Its caller sees other tools than before.
+    fn sees_other_tools(&self) {}
+
+    /// Wakes whoever serves it if there is something to be done. `false` if nobody does it: then it is over.
+    fn wake(&self, clock: Instant) -> bool;
 }
 
 /// Looks after `stream` from now on.
-pub(super) fn add(worker: &Rc<Worker>, stream: &Rc<Stream>) {
+pub(in crate::mcp) fn add<W: Watched + 'static>(worker: &Rc<Worker>, stream: &Rc<W>) {
+    let stream: Weak<W> = Rc::downgrade(stream);
+    let stream: Weak<dyn Watched> = stream;
     STREAMS.with_borrow_mut(|streams| match streams {
-        Some(streams) => streams.push(Rc::downgrade(stream)),
+        Some(streams) => streams.push(stream),
         None => {
-            *streams = Some(vec![Rc::downgrade(stream)]);
+            *streams = Some(vec![stream]);
             // Listens from here on: what changes once the stream is acknowledged is told.
             let changes = worker.house.services.changes.listen();
             rt::spawn(look_after(Rc::clone(worker), changes));
@@ -50,7 +67,7 @@ async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
         looks.tick().await;
         let (now, clock) = (Timestamp::now(), Instant::now());
         let (news, house) = (drain(&mut changes), &worker.house);
-        let streams: Vec<Rc<Stream>> =
+        let streams: Vec<Rc<dyn Watched>> =
             STREAMS.with_borrow(|all| all.iter().flatten().filter_map(Weak::upgrade).collect());
         let mut doubted = Vec::new();
         for stream in &streams {
@@ -58,22 +75,31 @@ async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
                 stream.hear(&news);
             }
             if house.is_closing() {
-                stream.end();
-            } else if stream.needs_renewal(house, (now, clock)) {
+                stream.standing().end();
+            } else if stream.standing().needs_renewal(house, (now, clock)) {
                 doubted.push(stream);
             }
         }
         if !doubted.is_empty() {
             // All at once: of one whose credential takes long to be looked at, the others know nothing.
-            let renewed = join_all(doubted.iter().map(|stream| stream.renew(house, now)));
+            let renewed = join_all(doubted.iter().map(|stream| async {
+                if stream.standing().renew(house, now).await {
+                    stream.sees_other_tools();
+                }
+            }));
             let _late = tokio::time::timeout(RENEWED_WITHIN, renewed).await;
-            doubted.iter().for_each(|stream| stream.end_if_unproved());
+            doubted.iter().for_each(|stream| stream.standing().end_if_unproved());
         }
-        let lost: Vec<_> = streams.iter().filter(|stream| !stream.wake(clock)).map(Rc::as_ptr).collect();
+        let lost: Vec<_> = streams
+            .iter()
+            .filter(|stream| !stream.wake(clock))
+            .map(|lost| Rc::as_ptr(lost).cast::<()>())
+            .collect();
         drop(streams);
         let is_done = STREAMS.with_borrow_mut(|all| {
             let Some(streams) = all else { return true };
-            streams.retain(|stream| stream.strong_count() > 0 && !lost.contains(&stream.as_ptr()));
+            streams
+                .retain(|stream| stream.strong_count() > 0 && !lost.contains(&stream.as_ptr().cast::<()>()));
             if streams.is_empty() {
                 *all = None;
             }

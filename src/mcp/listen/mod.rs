@@ -7,21 +7,25 @@
 mod asked;
 mod body;
 mod hub;
+mod standing;
 mod stream;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use actix_web::body::BoxBody;
 use serde_json::json;
 
 use self::{asked::Wishes, body::Told, stream::Stream};
+pub(super) use self::{
+    hub::{Watched, add as watch},
+    standing::Standing,
+};
 use super::{
     answer::{Answer, Events},
     exchange::{Asked, Exchange},
     refusal::Refusal,
 };
 use crate::{
-    auth::{Credential, Proof},
     edge::Field,
     error::Code,
     house::{MOST_STREAMS_OF_ONE, NoPlace},
@@ -40,23 +44,20 @@ pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Ans
     if matches!(exchange.headers.accept, Field::One(_)) && !exchange.headers.takes_events() {
         return Err(Refusal::new(Code::NotAcceptable, "a subscription is answered with text/event-stream"));
     }
-    let credential = Credential::of(&exchange.headers, exchange.uri.query().unwrap_or_default())?;
-    let proof = Proof::of(credential, &exchange.worker.cache.borrow());
-    // It was verified a moment ago.
-    let proof = proof.ok_or_else(|| Refusal::new(Code::Overloaded, "the server is overloaded, try again"))?;
+    let standing = Standing::of(exchange, &asked.principal)?;
     let place = house.streams.take(&asked.principal.id, &house.metrics).map_err(no_place)?;
     let honoured = wishes.honoured(house, &asked.principal);
     exchange.record.detail(&json!({ "stream": honoured.to_value() }));
     let id = asked.id.as_json().into();
-    let epoch = exchange.visit.epoch;
-    let stream = Rc::new(Stream::new((id, honoured), (proof, Arc::clone(&asked.principal), epoch), place));
+    let stream = Rc::new(Stream::new((id, honoured), standing, place));
     hub::add(exchange.worker, &stream);
     let held = Rc::clone(&stream);
     let body = BoxBody::new(Told::new(stream, exchange.worker));
     Ok(Answer::events(Events { body, hold: Box::new(move |busy| held.hold(busy)) }))
 }
 
-fn no_place(why: NoPlace) -> Refusal {
+/// There is no place for another stream.
+pub(super) fn no_place(why: NoPlace) -> Refusal {
     let refusal = match why {
         NoPlace::OfOne => Refusal::new(
             Code::RateLimited,

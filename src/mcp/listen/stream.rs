@@ -2,18 +2,16 @@
 
 use std::{
     cell::{Cell, RefCell},
-    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
 
-use super::asked::{Flags, Wishes};
-use crate::{
-    auth::{Look, Proof},
-    domain::{Change, Principal, Timestamp},
-    edge::Busy,
-    house::{House, StreamPlace},
+use super::{
+    asked::{Flags, Wishes},
+    hub::Watched,
+    standing::Standing,
 };
+use crate::{domain::Change, edge::Busy, house::StreamPlace};
 
 /// Longest silence.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -26,12 +24,9 @@ pub(super) struct Stream {
     pub(super) id: Box<str>,
     /// What it is told of.
     pub(super) honoured: Wishes,
-    proof: RefCell<Option<Proof>>,
-    principal: RefCell<Arc<Principal>>,
-    epoch: Cell<u64>,
+    standing: Standing,
     due: Cell<Flags>,
     beats: Cell<bool>,
-    ends: Cell<bool>,
     /// When something was taken last, and since when something waits to be.
     taken: Cell<Instant>,
     waits: Cell<Option<Instant>>,
@@ -54,20 +49,13 @@ pub(super) enum Next {
 }
 
 impl Stream {
-    pub(super) fn new(
-        (id, honoured): (Box<str>, Wishes),
-        (proof, principal, epoch): (Proof, Arc<Principal>, u64),
-        place: StreamPlace,
-    ) -> Self {
+    pub(super) fn new((id, honoured): (Box<str>, Wishes), standing: Standing, place: StreamPlace) -> Self {
         Self {
             id,
             honoured,
-            proof: RefCell::new(Some(proof)),
-            principal: RefCell::new(principal),
-            epoch: Cell::new(epoch),
+            standing,
             due: Cell::default(),
             beats: Cell::default(),
-            ends: Cell::default(),
             taken: Cell::new(Instant::now()),
             waits: Cell::default(),
             waker: RefCell::default(),
@@ -84,7 +72,7 @@ impl Stream {
     pub(super) fn take(&self, waker: &Waker) -> Next {
         let next = if !self.due.get().is_empty() {
             Next::Changes(self.due.take())
-        } else if self.ends.get() {
+        } else if self.standing.has_ended() {
             Next::End
         } else if self.beats.take() {
             Next::Beat
@@ -97,64 +85,9 @@ impl Stream {
         next
     }
 
-    /// Keeps what `news` say; wakes nobody.
-    pub(super) fn hear(&self, news: &News) {
-        let mut due = self.due.get();
-        match news {
-            News::Everything => due = Flags::all_of(&self.honoured),
-            News::These(changes) => changes.iter().for_each(|change| due.add(&self.honoured.touched(change))),
-        }
-        self.due.set(due);
-    }
-
-    /// Ends it, once what is due is told.
-    pub(super) fn end(&self) {
-        self.ends.set(true);
-    }
-
-    /// Whether its credential has to be held against what has changed; ends it if it has ended.
-    pub(super) fn needs_renewal(&self, house: &House, at: (Timestamp, Instant)) -> bool {
-        let proof = self.proof.borrow();
-        match proof.as_ref().map(|proof| proof.holds(house.against(), self.epoch.get(), at)) {
-            Some(Look::Holds) => false,
-            Some(Look::Again) => true,
-            Some(Look::Over) | None => {
-                self.end();
-                false
-            }
-        }
-    }
-
-    /// Holds its credential against what has changed. Whoever may see other tools now is told so; whoever has
-    /// lost anything begins anew.
-    pub(super) async fn renew(&self, house: &House, now: Timestamp) {
-        // Read before the credential is looked at, so that a change in between is seen the next time.
-        let epoch = house.services.epoch.now();
-        let Some(mut proof) = self.proof.take() else { return };
-        let renewed = proof.renew(house.against(), now).await;
-        *self.proof.borrow_mut() = Some(proof);
-        let Ok(principal) = renewed else { return self.end() };
-        self.epoch.set(epoch);
-        let before = std::mem::replace(&mut *self.principal.borrow_mut(), Arc::clone(&principal));
-        let (had, has) = (before.permissions, principal.permissions);
-        if house.views.tools_differ(had, has) {
-            self.hear(&News::These(vec![Change::Tools]));
-        }
-        if had.intersection(has) != had {
-            self.end();
-        }
-    }
-
-    /// Ends it if the look at its credential did not come to an end.
-    pub(super) fn end_if_unproved(&self) {
-        if self.proof.borrow().is_none() {
-            self.end();
-        }
-    }
-
-    /// Wakes whoever sends it if there is something to send. `false` if nobody takes it: then it is over.
-    pub(super) fn wake(&self, clock: Instant) -> bool {
-        let has_news = !self.due.get().is_empty() || self.ends.get();
+    /// Wakes whoever sends it, if there is something to send. `false` if nobody takes it: then it is over.
+    fn wake_up(&self, clock: Instant) -> bool {
+        let has_news = !self.due.get().is_empty() || self.standing.has_ended();
         if !has_news && clock.saturating_duration_since(self.taken.get()) >= HEARTBEAT {
             self.beats.set(true);
         }
@@ -175,8 +108,31 @@ impl Stream {
     }
 }
 
+impl Watched for Stream {
+    fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    fn hear(&self, news: &News) {
+        let mut due = self.due.get();
+        match news {
+            News::Everything => due = Flags::all_of(&self.honoured),
+            News::These(changes) => changes.iter().for_each(|change| due.add(&self.honoured.touched(change))),
+        }
+        self.due.set(due);
+    }
+
+    fn sees_other_tools(&self) {
+        self.hear(&News::These(vec![Change::Tools]));
+    }
+
+    fn wake(&self, clock: Instant) -> bool {
+        self.wake_up(clock)
+    }
+}
+
 /// What has changed since the last look.
-pub(super) enum News {
+pub(in crate::mcp) enum News {
     /// So much that nobody can say.
     Everything,
     /// These.

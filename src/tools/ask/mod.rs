@@ -38,7 +38,7 @@ impl Ask {
         }
     }
 
-    const fn method(self) -> &'static str {
+    pub(crate) const fn method(self) -> &'static str {
         match self {
             Self::User => "elicitation/create",
             Self::Model => "sampling/createMessage",

@@ -16,6 +16,10 @@ pub(crate) struct Events {
     connection: Connection,
     unread: String,
     is_over: bool,
+    /// The name of the last event that had one.
+    pub(crate) last: Option<String>,
+    /// Whether the first event said nothing but its name.
+    pub(crate) is_primed: bool,
 }
 
 impl Events {
@@ -40,7 +44,7 @@ impl Events {
         ] {
             assert_eq!(head.header(name), Some(value), "{head:?}");
         }
-        Self { head, connection, unread: String::new(), is_over: false }
+        Self { head, connection, unread: String::new(), is_over: false, last: None, is_primed: false }
     }
 
     /// The next event's bytes; `None` once the stream has ended as it should, or its connection has.
@@ -67,7 +71,19 @@ impl Events {
             if block.starts_with(':') {
                 continue;
             }
-            let data = block.strip_prefix("data: ").unwrap_or_else(|| panic!("{block:?}"));
+            let (name, rest) = match block.strip_prefix("id: ") {
+                Some(named) => named.split_once('\n').map(|(name, rest)| (Some(name), rest)).unwrap(),
+                None => (None, &*block),
+            };
+            if let Some(rest) = rest.strip_prefix("retry: ") {
+                assert!(rest.ends_with("\ndata: \n\n") && self.last.is_none(), "{block:?}");
+                self.is_primed = true;
+            }
+            self.last = name.map(str::to_owned).or(self.last.take());
+            if rest.starts_with("retry: ") {
+                continue;
+            }
+            let data = rest.strip_prefix("data: ").unwrap_or_else(|| panic!("{block:?}"));
             assert_eq!(data.matches('\n').count(), 2, "an event is one line: {block:?}");
             return Some(serde_json::from_str(data).unwrap());
         }

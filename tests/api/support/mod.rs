@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod legacy;
 pub(crate) mod output;
 pub(crate) mod rpc;
+pub(crate) mod session;
 pub(crate) mod signing;
 pub(crate) mod tokens;
 pub(crate) mod tools;

@@ -1,0 +1,167 @@
+//! What is told of a call that runs, in the order in which its client hears it; the answer is the last of it.
+
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+
+use actix_web::rt::task::JoinHandle;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::{answer::Answer, events, refusal::Refusal};
+use crate::{
+    actors::sessions::Session,
+    domain::RequestId,
+    error::Code,
+    house::Place,
+    tools::{Note, Progress},
+};
+
+/// Most notifications of one call in any second.
+const MOST_A_SECOND: usize = 10;
+/// Longest silence.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// The task that answers.
+pub(super) struct Running {
+    pub(super) task: JoinHandle<Answer>,
+    /// Whether it ends with whoever waits for it.
+    pub(super) is_cancelled: bool,
+    pub(super) id: RequestId,
+    /// The session in which it can be cancelled, by the id that its client gave it, JSON text.
+    pub(super) within: Option<(Arc<Session>, Box<str>)>,
+}
+
+impl Running {
+    /// What it came to; `None` if its client has cancelled it.
+    pub(super) async fn ended(&mut self) -> Option<Answer> {
+        match (&mut self.task).await {
+            Ok(answer) => Some(answer),
+            Err(error) if error.is_cancelled() => None,
+            // A panic has left its record when the task was dropped.
+            Err(_panic) => {
+                Some(Answer::refused(&Refusal::new(Code::Internal, "internal error"), None, self.id))
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((session, id)) = &self.within {
+            session.done(id, &self.task.abort_handle());
+        }
+        if self.is_cancelled {
+            self.task.abort();
+        }
+    }
+}
+
+/// Something that is told.
+pub(super) enum Told {
+    /// A message, JSON text; one that must be heard, or one that need not be.
+    Message(Bytes, bool),
+    /// That there is nothing to tell.
+    Beat,
+    /// That it will take a while.
+    Pause,
+}
+
+/// What is told of a call that runs.
+pub(super) struct Telling {
+    running: Running,
+    progress: Rc<Progress>,
+    /// JSON text.
+    token: Option<Box<str>>,
+    /// When the last notifications were sent.
+    told: VecDeque<Instant>,
+    /// When something must be sent again.
+    beat: Instant,
+    /// The answer, once there is one.
+    last: Option<Bytes>,
+    is_over: bool,
+    /// The places of what is large in it.
+    pub(super) places: Vec<Place>,
+}
+
+impl Telling {
+    pub(super) fn new(running: Running, progress: Rc<Progress>, token: Option<Box<str>>) -> Self {
+        Self {
+            running,
+            progress,
+            token,
+            told: VecDeque::with_capacity(MOST_A_SECOND),
+            beat: Instant::now() + HEARTBEAT,
+            last: None,
+            is_over: false,
+            places: Vec::new(),
+        }
+    }
+
+    /// What is told next; `None` after the answer.
+    pub(super) async fn next(&mut self) -> Option<Told> {
+        if self.is_over {
+            return None;
+        }
+        if self.last.is_none() {
+            let free_at = self.free_at();
+            tokio::select! {
+                biased;
+                answer = self.running.ended() => match answer {
+                    Some(mut answer) => self.last = Some(answer.take_body(&mut self.places).into()),
+                    None => {
+                        self.is_over = true;
+                        return None;
+                    }
+                },
+                () = wait(free_at, &self.progress) => {}
+                () = sleep_until(self.beat) => {
+                    self.beat = Instant::now() + HEARTBEAT;
+                    return Some(Told::Beat);
+                }
+            }
+        }
+        // What was reached stands before the answer: none of it may come after.
+        if let Some(note) = self.progress.next() {
+            self.note();
+            return Some(self.of(note));
+        }
+        self.is_over = self.last.is_some();
+        self.last.take().map(|answer| Told::Message(answer, true))
+    }
+
+    fn of(&self, note: Note) -> Told {
+        match note {
+            Note::Step(step) => {
+                Told::Message(events::progress(self.token.as_deref().unwrap_or("0"), &step), false)
+            }
+            Note::Log(line) => Told::Message(events::log(&line), false),
+            Note::Request(text) => Told::Message(Bytes::from(text.into_string()), true),
+            Note::Pause => Told::Pause,
+        }
+    }
+
+    /// When the next notification may be sent.
+    fn free_at(&self) -> Option<Instant> {
+        let oldest = self.told.front().filter(|_| self.told.len() >= MOST_A_SECOND)?;
+        Some(*oldest + Duration::from_secs(1))
+    }
+
+    fn note(&mut self) {
+        let now = Instant::now();
+        if self.told.len() >= MOST_A_SECOND {
+            self.told.pop_front();
+        }
+        self.told.push_back(now);
+        self.beat = now + HEARTBEAT;
+    }
+}
+
+/// Waits until there is something to tell, and it may be told; what the call waits for itself waits for nothing.
+async fn wait(free_at: Option<Instant>, progress: &Progress) {
+    if let Some(free_at) = free_at {
+        tokio::select! {
+            () = sleep_until(free_at) => {}
+            () = progress.urgent() => {}
+        }
+    }
+    progress.untold().await;
+}
