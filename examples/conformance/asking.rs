@@ -32,6 +32,30 @@ impl Tool for WithProgress {
     }
 }
 
+/// Waits for nothing, and says on standard error when it begins and when it ends: no scenario's, but how the matrix of
+/// clients sees whether a call ends that its client has given up.
+struct Waits;
+
+struct Ended;
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        eprintln!("test_waits: ended");
+    }
+}
+
+impl Tool for Waits {
+    const SPEC: Spec = spec("test_waits", "Waits until its time is over.");
+    type Args = Nothing;
+    type Output = Shown;
+
+    async fn call(&self, _: Nothing, _: &Call<'_>) -> Result<Shown, ToolError> {
+        let _ended = Ended;
+        eprintln!("test_waits: begun");
+        std::future::pending().await
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 struct Named {
     /// Your name.
@@ -134,6 +158,7 @@ pub(super) fn fixtures() -> Vec<Box<dyn AnyTool>> {
     };
     vec![
         Box::new(WithProgress),
+        Box::new(Waits),
         asks(&ELICITATION, elicitation),
         asks(&SAMPLING, sampling),
         asks(&ROOTS, list_roots),

@@ -177,3 +177,18 @@ impl Method {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_counted_under_its_own_name() {
+        let mut names: Vec<_> = METHODS.iter().map(|method| method.name()).collect();
+        names.extend(["other", "none"]);
+        names.sort_unstable();
+        let mut labels = METHOD_LABELS.to_vec();
+        labels.sort_unstable();
+        assert_eq!(names, labels);
+    }
+}

@@ -118,6 +118,9 @@ pub fn produced(entry: &Entry, produced: Produced) -> Result<(Produced, Redacted
                 return Err(credential());
             }
             redacted.merge(found);
+            if let Some(spelled) = uri::spelled_out(uri) {
+                *uri = spelled;
+            }
         }
     }
     if content.iter().map(Content::size).sum::<usize>() > MAX_RESULT {

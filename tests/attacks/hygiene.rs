@@ -188,8 +188,8 @@ fn l14_a_uri_is_as_harmless_as_any_other_text_and_leads_where_it_led() {
     let point = |uri: &str| Rpc::call("points", json!({ "text": uri })).bearer(&token).send(&app);
     for (uri, shown) in [
         ("https://example.com/a?b=%20#c", "https://example.com/a?b=%20#c".to_owned()),
-        ("file:///São Paulo/\u{202e}txt.exe", "file:///São Paulo/%E2%80%AEtxt.exe".into()),
-        ("test://a/\u{1b}[2J\u{7f}\r\n", "test://a/%1B[2J%7F%0D%0A".into()),
+        ("file:///São Paulo/\u{202e}txt.exe", "file:///S%C3%A3o%20Paulo/%E2%80%AEtxt.exe".into()),
+        ("test://a/\u{1b}[2J\u{7f}\r\n", "test://a/%1B%5B2J%7F%0D%0A".into()),
         (
             &format!("https://example.com/?key={key}&x=1"),
             "https://example.com/?key=%5Bredacted%3A%20api%20key%5D&x=1".into(),

@@ -1,6 +1,6 @@
 // The TypeScript clients as `matrix` drives them: a line in says where to, a line out says what was seen.
 //
-// matrix_client.mjs NODE_FOLDER v1|v2 legacy|auto
+// matrix_client.mjs NODE_FOLDER v1|v2 legacy|auto, or NODE_FOLDER remote: v1 behind `mcp-remote`, a bridge over standard streams
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
@@ -9,10 +9,13 @@ import readline from 'node:readline';
 const [folder, version, mode] = process.argv.slice(2);
 const { resolve } = createRequire(path.join(path.resolve(folder), 'package.json'));
 const load = (name) => import(pathToFileURL(resolve(name)));
-const v1 = version === 'v1';
+const remote = version === 'remote';
+const v1 = version === 'v1' || remote;
 const { Client, StreamableHTTPClientTransport } = v1
   ? { ...(await load('@modelcontextprotocol/sdk/client/index.js')), ...(await load('@modelcontextprotocol/sdk/client/streamableHttp.js')) }
   : await load('@modelcontextprotocol/client');
+const { StdioClientTransport } = remote ? await load('@modelcontextprotocol/sdk/client/stdio.js') : {};
+const asks = v1 ? (await load('@modelcontextprotocol/sdk/types.js')).ElicitRequestSchema : 'elicitation/create';
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (what) => console.log(JSON.stringify(what));
@@ -52,13 +55,41 @@ async function second(client) {
   await attempt('revoked in between', weather(client));
 }
 
+async function third(client) {
+  let steps = 0;
+  const name = 'test_tool_with_progress';
+  const call = (params, options) => (v1 ? client.callTool(params, undefined, options) : client.callTool(params, options));
+  const done = await call({ name, arguments: {} }, { onprogress: () => { steps += 1; } });
+  say({ cell: 'progress', ok: JSON.stringify(done), steps });
+  await attempt('elicitation', () => call({ name: 'test_input_required_result_elicitation', arguments: {} }));
+  const stop = new AbortController();
+  const waiting = call({ name: 'test_waits', arguments: {} }, { signal: stop.signal }).catch(() => {});
+  await waitFor('begun');
+  stop.abort();
+  await waiting;
+  await waitFor('cancelled');
+}
+
+// Where the bridge keeps what it would know of logins, and a browser that nobody sees.
+function bridge({ url, headers }) {
+  const more = Object.entries(headers).flatMap(([name, value]) => ['--header', `${name}:${value}`]);
+  const script = path.join(path.resolve(folder), 'node_modules/mcp-remote/dist/proxy.js');
+  const env = { ...process.env, MCP_REMOTE_CONFIG_DIR: process.env.MATRIX_FOLDER, BROWSER: 'true' };
+  return new StdioClientTransport({ command: process.execPath, args: [script, url, ...more], env, stderr: 'pipe' });
+}
+
 const order = JSON.parse((await lines.next()).value);
-for (const [at, use] of [first, second].entries()) {
-  const options = v1 || mode === 'legacy' ? {} : { versionNegotiation: { mode } };
+for (const [at, use] of [first, second, third].entries()) {
+  const place = order[at];
+  if (!place) break;
+  const capabilities = { elicitation: {} };
+  const options = v1 || mode === 'legacy' ? { capabilities } : { capabilities, versionNegotiation: { mode } };
   const client = new Client({ name: `matrix-${version}`, version: '1' }, options);
-  const requestInit = { headers: order.headers[at] };
+  client.setRequestHandler(asks, async () => ({ action: 'accept', content: { name: 'Ada' } }));
   try {
-    await client.connect(new StreamableHTTPClientTransport(new URL(order.url), { requestInit }));
+    const requestInit = { headers: place.headers };
+    const over = remote ? bridge(place) : new StreamableHTTPClientTransport(new URL(place.url), { requestInit });
+    await Promise.race([client.connect(over), late(30_000)]);
     await use(client);
   } catch (error) {
     console.error(told(error));

@@ -1,6 +1,6 @@
-"""The official Python client as `matrix` drives it: a line in says where to, a line out says what was seen.
+"""The Python clients as `matrix` drives them: a line in says where to, a line out says what was seen.
 
-matrix_client.py auto|legacy
+matrix_client.py mcp|fastmcp auto|legacy
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import json
 import sys
 
 import httpx2
-from mcp import Client
+from mcp import Client, types
 from mcp.client.streamable_http import streamable_http_client
 
 
@@ -48,11 +48,42 @@ async def attempt(cell, doing):
     say(cell=cell, **({"error": str(result)} if getattr(result, "is_error", False) else {"ok": str(result)}))
 
 
-async def connected(url, headers, mode, use):
+def http(headers=None, **_):
     hooks = {"response": [note]}
-    async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(15), trust_env=False, event_hooks=hooks) as http:
-        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+    return httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(15), trust_env=False, event_hooks=hooks)
+
+
+async def official(url, headers, mode, use):
+    async def says(_, __):
+        return types.ElicitResult(action="accept", content={"name": "Ada"})
+
+    async with http(headers) as through:
+        over = streamable_http_client(url, http_client=through)
+        async with Client(over, mode=mode, elicitation_callback=says) as client:
             await use(client)
+
+
+class Fast:
+    """The same verbs, of the other client: an error that a tool tells is a result here too."""
+
+    def __init__(self, client):
+        self.client = client
+        self.list_tools, self.read_resource, self.get_prompt = client.list_tools, client.read_resource, client.get_prompt
+
+    def call_tool(self, name, arguments, progress_callback=None):
+        return self.client.call_tool(name, arguments, raise_on_error=False, progress_handler=progress_callback)
+
+
+async def fastmcp(url, headers, mode, use):
+    from fastmcp import Client as FastClient
+    from fastmcp.client.transports import StreamableHttpTransport
+
+    async def says(*_):
+        return {"name": "Ada"}
+
+    over = StreamableHttpTransport(url, headers=headers, httpx_client_factory=http)
+    async with FastClient(over, mode=mode, elicitation_handler=says) as client:
+        await use(Fast(client))
 
 
 async def wait_for(what):
@@ -77,11 +108,28 @@ async def second(client):
     await attempt("revoked in between", client.call_tool("get_weather", {"city": "Oslo"}))
 
 
+async def third(client):
+    steps = []
+
+    async def told_how_far(*step):
+        steps.append(step)
+
+    done = await client.call_tool("test_tool_with_progress", {}, progress_callback=told_how_far)
+    say(cell="progress", ok=str(done), steps=len(steps))
+    await attempt("elicitation", client.call_tool("test_input_required_result_elicitation", {}))
+    waiting = asyncio.ensure_future(client.call_tool("test_waits", {}))
+    await wait_for("begun")
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await wait_for("cancelled")
+
+
 async def main():
+    connected = {"mcp": official, "fastmcp": fastmcp}[sys.argv[1]]
     order = json.loads(sys.stdin.readline())
-    for headers, use in zip(order["headers"], (first, second)):
+    for place, use in zip(order, (first, second, third)):
         try:
-            await asyncio.wait_for(connected(order["url"], headers, sys.argv[1], use), 120)
+            await asyncio.wait_for(connected(place["url"], place["headers"], sys.argv[2], use), 120)
         except BaseException as exception:  # noqa: BLE001 - leaving may be refused too; the cells are said already
             print(told(exception), file=sys.stderr)
 

@@ -14,10 +14,18 @@ mod batch;
 mod credentials;
 mod driver;
 mod edge;
+mod events;
 mod json;
 mod log;
 mod mutator;
 mod path;
+mod sealed;
+/// The one file that writes events, which is nobody's business outside of the server.
+#[allow(dead_code, reason = "not all of it is used here")]
+#[path = "../../src/mcp/events.rs"]
+mod sse;
 #[allow(dead_code, reason = "shared with tests/api; not all of it is used here")]
 #[path = "../api/support/mod.rs"]
 mod support;
+/// Where that file looks for what it writes of.
+use portcullis::tools;

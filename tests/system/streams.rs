@@ -1,22 +1,37 @@
-//! A thousand idle subscriptions: what one takes, that all are told within a second, and that nothing is left.
+//! Idle subscriptions, a thousand or ten thousand: what one takes, that others notice nothing of them, that changes
+//! which nobody reads take no memory, and that all are told in the end.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
-use super::{home::Home, output, process, raw::Raw, server::Server};
+use rustix::process::{Resource, getrlimit};
 
-/// A tenth of what one server is meant to hold.
-const STREAMS: usize = 1_000;
+use super::{caller::Caller, home::Home, output, process, raw::Raw, server::Server, slow::raise_files};
+
 /// Streams of one principal.
 const OF_ONE: usize = 16;
 /// Most memory of one idle stream, connection included, KiB.
 const MOST_KIB: u64 = 24;
+/// Most memory that all changes together may add to one stream whose client reads nothing, KiB.
+const UNREAD_KIB: u64 = 2;
 /// How long they are all looked at while nothing happens.
 const IDLE: Duration = Duration::from_secs(3);
+/// So often something changes while nobody reads.
+const CHANGES: usize = 5;
+/// Calls whose typical time is looked at, and how often they may be made anew on a busy machine.
+const CALLS: (usize, usize) = (200, 3);
+
+/// How many streams there are: in the long version half of what one server is meant to hold.
+fn many() -> usize {
+    if output::full() { 10_000 } else { 1_000 }
+}
 
 fn listen(token: &str) -> Vec<u8> {
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
     let body = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{"toolsListChanged":true}},{meta}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{"toolsListChanged":true,"promptsListChanged":true}},{meta}}}}}"#
     );
     format!(
         "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
@@ -27,38 +42,89 @@ fn listen(token: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-#[tokio::test]
-async fn a_thousand_idle_streams_take_little_and_end_when_the_server_stops() {
-    let home = Home::for_load("idle_streams");
-    let server = Server::start(&home).await;
-    let mut tokens = Vec::new();
-    for n in 0..STREAMS.div_ceil(OF_ONE) {
-        tokens.push(home.token(&format!("listener{n}"), "user").await);
+/// The typical time of a call; every one must succeed.
+async fn typical(caller: &Caller) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..CALLS.1 {
+        let mut times = Vec::with_capacity(CALLS.0);
+        for _ in 0..CALLS.0 {
+            let answer = caller.weather("Oslo").await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            times.push(answer.took);
+        }
+        times.sort_unstable();
+        best = best.min(times[CALLS.0 / 2]);
     }
-    // What the first of all takes is no stream's own.
-    let mut first = Raw::open(server.address()).await;
-    first.send(&listen(&tokens[0])).await.unwrap();
-    first.holds(b"acknowledged").await;
-    let before = process::rss_kib(server.pid());
-    let mut streams = vec![first];
-    for n in 1..STREAMS {
+    best
+}
+
+/// Opens `count` streams, each acknowledged.
+async fn opened(server: &Server, tokens: &[String], count: usize) -> Vec<Raw> {
+    let mut streams = Vec::with_capacity(count);
+    for n in 0..count {
         let mut stream = Raw::open(server.address()).await;
         stream.send(&listen(&tokens[n / OF_ONE])).await.unwrap();
         stream.holds(b"acknowledged").await;
         streams.push(stream);
     }
-    let each = process::rss_kib(server.pid()).saturating_sub(before) / (STREAMS as u64 - 1);
-    assert!((server.metric("portcullis_streams_open").await - STREAMS as f64).abs() < 0.5);
+    streams
+}
+
+/// Has the prompts change, again and again; each change has come to the one who reads before the next one is made.
+async fn change_prompts(home: &Home, reader: &mut Raw) {
+    let folder = home.data_dir().parent().unwrap().join("settings/prompts");
+    fs::create_dir_all(&folder).unwrap();
+    for n in 0..CHANGES {
+        let text =
+            format!("about = \"Change {n}.\"\nneeds = \"weather:read\"\n[[messages]]\ntext = \"{n}\"\n");
+        // In one step, as an operator's editor does it: half a file would be refused.
+        let written = folder.join("new");
+        fs::write(&written, text).unwrap();
+        fs::rename(written, folder.join(format!("change{n}.toml"))).unwrap();
+        reader.holds(b"notifications/prompts/list_changed").await;
+    }
+}
+
+#[tokio::test]
+async fn many_idle_streams_take_little_disturb_nobody_and_are_told_in_the_end() {
+    raise_files();
+    let many = many();
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    assert!(files > many as u64 + 256, "{many} streams need `ulimit -Hn` above {files}");
+    let home = Home::for_load("idle_streams");
+    let server = Server::start(&home).await;
+    let mut tokens = Vec::new();
+    for n in 0..many.div_ceil(OF_ONE) {
+        tokens.push(home.token(&format!("listener{n}"), "user").await);
+    }
+    let (own, other) = (home.token("reader", "user").await, home.token("ada", "user").await);
+    let caller = server.caller(Some(&other));
+    let alone = typical(&caller).await;
+    // What the first of all takes is no stream's own.
+    let mut reader = opened(&server, &[own], 1).await.remove(0);
+    let before = process::rss_kib(server.pid());
+    let mut streams = opened(&server, &tokens, many).await;
+    let each = process::rss_kib(server.pid()).saturating_sub(before) / many as u64;
+    assert!((server.metric("portcullis_streams_open").await - (many + 1) as f64).abs() < 0.5);
     let (cpu, began) = (process::cpu(server.pid()), Instant::now());
     tokio::time::sleep(IDLE).await;
     let share = (process::cpu(server.pid()) - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    let beside = typical(&caller).await;
     output::figure(&format!(
-        "{STREAMS} idle streams: {each} KiB each, {:.1} % of a core together",
+        "{many} idle streams: {each} KiB each, {:.1} % of a core together; a call beside them {beside:?}, alone {alone:?}",
         share * 100.0
     ));
     assert!(each <= MOST_KIB, "{each} KiB each");
+    assert!(beside <= alone * 2 + Duration::from_millis(2), "{beside:?} beside them, {alone:?} alone");
+    let before = process::rss_kib(server.pid());
+    change_prompts(&home, &mut reader).await;
+    let grown = process::rss_kib(server.pid()).saturating_sub(before) / many as u64;
+    output::figure(&format!("{CHANGES} changes that {many} streams do not read: {grown} KiB each"));
+    assert!(grown <= UNREAD_KIB, "{grown} KiB each for what nobody reads");
+    assert_eq!(caller.weather("Oslo").await.unwrap().status, 200);
     server.stopped().await;
     for stream in &mut streams {
+        stream.holds(b"notifications/prompts/list_changed").await;
         stream.holds(b"\"resultType\":\"complete\"").await;
     }
 }

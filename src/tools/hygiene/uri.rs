@@ -12,6 +12,32 @@ pub(super) fn escape(c: char, out: &mut String) {
     }
 }
 
+/// `uri` with an escape for each character that no URI has (RFC 3986 §2), so that it leads where it led: clients that
+/// hold what they read against the schema would refuse the whole result. `None` if it has no such character.
+pub(super) fn spelled_out(uri: &str) -> Option<String> {
+    // Only a host may stand in brackets (§3.2.2).
+    let host = uri.find("://").map_or(0..0, |at| {
+        let begins = at + 3;
+        let ends = uri.get(begins..).and_then(|rest| rest.find(['/', '?', '#']));
+        begins..ends.map_or(uri.len(), |ends| begins + ends)
+    });
+    let fragment = uri.find('#');
+    let stays = |at: usize, c: char| match c {
+        '%' => uri.as_bytes().get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)),
+        '[' | ']' => host.contains(&at),
+        '#' => fragment == Some(at),
+        c => c.is_ascii_alphanumeric() || "-._~:/?@!$&'()*+,;=".contains(c),
+    };
+    if uri.char_indices().all(|(at, c)| stays(at, c)) {
+        return None;
+    }
+    let mut out = String::with_capacity(uri.len() + 32);
+    for (at, c) in uri.char_indices() {
+        if stays(at, c) { out.push(c) } else { escape(c, &mut out) }
+    }
+    Some(out)
+}
+
 /// Whether what looks like a credential shows once the escapes of `uri` are read, as whoever follows it does.
 pub(super) fn hides_one(uri: &str) -> bool {
     if !uri.contains('%') {
@@ -45,6 +71,23 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_uri_has_is_spelled_out_and_all_else_stays() {
+        for uri in ["https://[::1]:8/a?b=%20#c", "urn:a:b", "file:///a/b.txt", "test://x/(a)*'~@!,;=+$&"] {
+            assert_eq!(spelled_out(uri), None, "{uri}");
+        }
+        for (uri, shown) in [
+            ("file:///São Paulo", "file:///S%C3%A3o%20Paulo"),
+            ("test://x/%zz%4", "test://x/%25zz%254"),
+            ("test://[a]/[b]?[c]", "test://[a]/%5Bb%5D?%5Bc%5D"),
+            ("test://x#a#b", "test://x#a%23b"),
+            ("test://x/<\"{|}\\^`>", "test://x/%3C%22%7B%7C%7D%5C%5E%60%3E"),
+        ] {
+            assert_eq!(spelled_out(uri).as_deref(), Some(shown));
+            assert_eq!(spelled_out(shown), None, "once is enough");
+        }
+    }
 
     #[test]
     fn escapes_are_read_once_and_broken_ones_stay() {

@@ -35,6 +35,12 @@ impl Events {
     #[track_caller]
     pub(crate) fn on(mut connection: Connection) -> Self {
         let head = connection.head().expect("the connection ended without an answer");
+        Self::behind(connection, head)
+    }
+
+    /// The events that stand behind `head`.
+    #[track_caller]
+    fn behind(connection: Connection, head: Reply) -> Self {
         assert_eq!(head.status, 200, "{head:?}");
         for (name, value) in [
             ("content-type", "text/event-stream"),
@@ -85,7 +91,9 @@ impl Events {
             }
             let data = rest.strip_prefix("data: ").unwrap_or_else(|| panic!("{block:?}"));
             assert_eq!(data.matches('\n').count(), 2, "an event is one line: {block:?}");
-            return Some(serde_json::from_str(data).unwrap());
+            let message = serde_json::from_str(data).unwrap();
+            self.connection.heard(&message);
+            return Some(message);
         }
     }
 
@@ -121,6 +129,29 @@ impl Events {
     pub(crate) fn connection(self) -> Connection {
         self.connection
     }
+}
+
+/// What comes for `rpc`: the head, and its messages whether they come whole, as a batch or as events; of a stream that
+/// does not end by itself the first one.
+#[track_caller]
+pub(crate) fn exchange(app: &TestApp, rpc: &Rpc) -> (Reply, Vec<Value>) {
+    let mut connection = app.connect();
+    connection.send(rpc.bytes());
+    let head = connection.head().expect("the connection ended without an answer");
+    if head.header("content-type") == Some("text/event-stream") {
+        let mut events = Events::behind(connection, head.clone());
+        let is_endless = rpc.text().contains("subscriptions/listen");
+        return (head, if is_endless { events.next().into_iter().collect() } else { events.rest() });
+    }
+    let reply = connection.whole(head).expect("half an answer");
+    let messages = match reply.body.is_empty() {
+        true => Vec::new(),
+        false => match reply.json() {
+            Value::Array(all) => all,
+            one => vec![one],
+        },
+    };
+    (reply, messages)
 }
 
 /// A request to be told of `notifications`, known as `id`.

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::judge::Judge;
+
 /// Longest wait for anything on a socket: longer than every deadline of the server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -73,6 +75,7 @@ impl Reply {
 pub(crate) struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
+    judge: Judge,
 }
 
 impl Connection {
@@ -96,11 +99,12 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self { stream, unread: Vec::new(), judge: Judge::default() }
     }
 
     /// Sends bytes; whether the server took all of them is its own business.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.judge.sends(bytes.as_ref());
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
@@ -122,10 +126,17 @@ impl Connection {
 
     /// The next final reply; `None` if the connection ends first. `100 Continue` is passed over.
     pub(crate) fn try_reply(&mut self) -> Option<Reply> {
-        let mut reply = self.head()?;
+        let head = self.head()?;
+        self.whole(head)
+    }
+
+    /// The answer that begins with `head`, which is whole; `None` if the connection ends first.
+    pub(crate) fn whole(&mut self, head: Reply) -> Option<Reply> {
+        let mut reply = head;
         let length = reply.header("content-length").map_or(0, |text| text.parse().unwrap());
         assert!(reply.header("transfer-encoding").is_none(), "this answer is whole: {reply:?}");
         reply.body = self.bytes(length)?;
+        self.judge.hears(&reply);
         Some(reply)
     }
 
@@ -143,8 +154,15 @@ impl Connection {
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
                 .collect();
+            self.judge.is_answered();
             return Some(Reply { status, headers, body: Vec::new() });
         }
+    }
+
+    /// A message has come as an event of the answer that has begun.
+    #[track_caller]
+    pub(crate) fn heard(&self, message: &Value) {
+        self.judge.hears_message(message);
     }
 
     /// The next chunk of a chunked body; empty at its end, `None` if the connection ends first.
