@@ -1,4 +1,4 @@
-//! Server-sent events, as bytes (WHATWG HTML, 9.2): one JSON text each.
+//! How one JSON text after the other is told: as server-sent events (WHATWG HTML, 9.2), or as lines.
 
 use std::io::Write;
 
@@ -9,18 +9,62 @@ use crate::tools::Step;
 /// What is sent where nothing else is, so that nobody between takes the stream for dead.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
+/// How one JSON text is told from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Each is an event.
+    Events,
+    /// Each is a line.
+    Lines,
+}
+
+impl Framing {
+    /// `json` as one of several.
+    pub(super) fn frame(self, json: &[u8]) -> Bytes {
+        match self {
+            Self::Events => event(json),
+            Self::Lines => line(json),
+        }
+    }
+
+    /// What is sent where nothing else is. Nobody stands between us and whoever reads lines.
+    pub(super) fn keep_alive(self) -> Bytes {
+        match self {
+            Self::Events => KEEP_ALIVE,
+            Self::Lines => Bytes::new(),
+        }
+    }
+
+    /// What tells of `step` to whoever has sent `token`, JSON text.
+    pub(super) fn progress(self, token: &str, step: &Step) -> Bytes {
+        self.frame(&progress(token, step))
+    }
+}
+
+/// `json` as one line, whatever it says: line breaks stand in JSON between values only.
+pub(super) fn line(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + 1);
+    out.extend(json.iter().map(unbroken));
+    out.push(b'\n');
+    out.into()
+}
+
+fn unbroken(byte: &u8) -> u8 {
+    if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }
+}
+
 /// One event that holds `json`. JSON has line breaks between values only: with blanks in their place the event is
 /// one line, whatever it says.
 pub(super) fn event(json: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(json.len() + 8);
     out.extend_from_slice(b"data: ");
-    out.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    out.extend(json.iter().map(unbroken));
     out.extend_from_slice(b"\n\n");
     out.into()
 }
 
-/// The event that tells of `step` to whoever has sent `token`, JSON text.
-pub(super) fn progress(token: &str, step: &Step) -> Bytes {
+/// The notification of `step` for whoever has sent `token`, JSON text.
+fn progress(token: &str, step: &Step) -> Vec<u8> {
     let mut out = Vec::with_capacity(160);
     // Writing into a Vec cannot fail, here and below.
     let _written = write!(
@@ -35,7 +79,7 @@ pub(super) fn progress(token: &str, step: &Step) -> Bytes {
         let _written = write!(out, ",\"message\":{}", serde_json::Value::from(message.as_str()));
     }
     out.extend_from_slice(b"}}");
-    event(&out)
+    out
 }
 
 #[cfg(test)]
@@ -45,20 +89,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_one_line_whatever_it_says() {
+    fn an_event_or_line_is_one_line_whatever_it_says() {
         let hostile = "{\"a\":\n\r\"x\\n\\ndata: {}\"}";
-        assert_eq!(event(hostile.as_bytes()), "data: {\"a\":  \"x\\n\\ndata: {}\"}\n\n");
+        let whole = "{\"a\":  \"x\\n\\ndata: {}\"}";
+        assert_eq!(Framing::Events.frame(hostile.as_bytes()), format!("data: {whole}\n\n"));
+        assert_eq!(Framing::Lines.frame(hostile.as_bytes()), format!("{whole}\n"));
+        assert!(Framing::Lines.keep_alive().is_empty(), "a blank line is no message");
     }
 
     #[test]
     fn progress_is_json_with_the_token_as_it_came() {
         let step = Step { done: 50.0, total: Some(100.5), message: Some("a \"b\"\n".into()) };
-        let bytes = progress("\"t\"", &step);
+        let bytes = Framing::Events.progress("\"t\"", &step);
         let text = std::str::from_utf8(&bytes).unwrap().strip_prefix("data: ").unwrap();
         let told: Value = serde_json::from_str(text).unwrap();
         let params = json!({ "progressToken": "t", "progress": 50, "total": 100.5, "message": "a \"b\"\n" });
         assert_eq!(told, json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
         let far = Step { done: 1e300, total: None, message: None };
-        assert!(serde_json::from_slice::<Value>(&progress("7", &far)["data: ".len()..]).is_ok());
+        assert!(serde_json::from_slice::<Value>(&Framing::Lines.progress("7", &far)).is_ok());
     }
 }

@@ -14,14 +14,18 @@ mod exchange;
 mod guarded;
 mod large;
 mod listen;
+mod pace;
 mod page;
 mod prompts;
 mod refusal;
 mod resources;
 mod rounds;
 mod settle;
+mod stdio;
 mod stream;
 mod tools;
+mod via;
 
 pub(crate) use dispatch::METHOD_LABELS;
 pub(crate) use endpoint::routes;
+pub(crate) use stdio::Session;

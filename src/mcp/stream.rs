@@ -4,9 +4,7 @@
 //! It runs in a task of its own, under its deadlines, whether or not its client reads; of what it tells only the
 //! latest waits. In the modern era it ends with its connection (T14), in older ones it does not (G17).
 
-use std::{
-    cell::RefCell, collections::VecDeque, convert::Infallible, pin::Pin, rc::Rc, sync::Arc, time::Duration,
-};
+use std::{cell::RefCell, convert::Infallible, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
     body::{BodyStream, BoxBody},
@@ -19,8 +17,10 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     answer::{Answer, Events},
     detached::Detached,
-    era, events,
+    era,
+    events::{self, Framing},
     exchange::Exchange,
+    pace::{self, Pace},
     refusal::Refusal,
 };
 use crate::{
@@ -32,8 +32,6 @@ use crate::{
     tools::Progress,
 };
 
-/// Most notifications of one call in any second.
-const MOST_A_SECOND: usize = 10;
 /// Longest silence.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -85,7 +83,7 @@ pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>
         running,
         progress,
         token: token.to_owned(),
-        told: VecDeque::with_capacity(MOST_A_SECOND),
+        told: Pace::new(),
         beat: Instant::now() + HEARTBEAT,
         last: None,
         is_over: false,
@@ -154,7 +152,7 @@ struct Telling {
     /// JSON text.
     token: String,
     /// When the last notifications were sent.
-    told: VecDeque<Instant>,
+    told: Pace,
     /// When something must be sent again.
     beat: Instant,
     /// The answer, once there is one.
@@ -172,11 +170,11 @@ impl Telling {
             return None;
         }
         if self.last.is_none() {
-            let free_at = self.free_at();
+            let free_at = self.told.free_at();
             tokio::select! {
                 biased;
                 mut answer = self.running.ended() => self.last = Some(events::event(&answer.take_body(&mut self.places))),
-                () = wait(free_at, &self.progress) => {}
+                () = pace::due(free_at, &self.progress) => {}
                 () = sleep_until(self.beat) => {
                     self.beat = Instant::now() + HEARTBEAT;
                     return Some(events::KEEP_ALIVE);
@@ -186,32 +184,15 @@ impl Telling {
         // What was reached stands before the answer: none of it may come after.
         if let Some(step) = self.progress.take() {
             self.note();
-            return Some(events::progress(&self.token, &step));
+            return Some(Framing::Events.progress(&self.token, &step));
         }
         self.is_over = self.last.is_some();
         self.last.take()
     }
 
-    /// When the next notification may be sent.
-    fn free_at(&self) -> Option<Instant> {
-        let oldest = self.told.front().filter(|_| self.told.len() >= MOST_A_SECOND)?;
-        Some(*oldest + Duration::from_secs(1))
-    }
-
     fn note(&mut self) {
         let now = Instant::now();
-        if self.told.len() >= MOST_A_SECOND {
-            self.told.pop_front();
-        }
-        self.told.push_back(now);
+        self.told.note(now);
         self.beat = now + HEARTBEAT;
     }
-}
-
-/// Waits until there is something to tell, and it may be told.
-async fn wait(free_at: Option<Instant>, progress: &Progress) {
-    if let Some(free_at) = free_at {
-        sleep_until(free_at).await;
-    }
-    progress.untold().await;
 }

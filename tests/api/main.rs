@@ -41,6 +41,7 @@ mod resources;
 mod revocation;
 mod security_audit;
 mod signing;
+mod stdio;
 mod store_loss;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]

@@ -21,7 +21,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    auth::{Credential, Proof},
+    auth::Proof,
     edge::Field,
     error::Code,
     house::{MOST_STREAMS_OF_ONE, NoPlace},
@@ -40,8 +40,7 @@ pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Ans
     if matches!(exchange.headers.accept, Field::One(_)) && !exchange.headers.takes_events() {
         return Err(Refusal::new(Code::NotAcceptable, "a subscription is answered with text/event-stream"));
     }
-    let credential = Credential::of(&exchange.headers, exchange.uri.query().unwrap_or_default())?;
-    let proof = Proof::of(credential, &exchange.worker.cache.borrow());
+    let proof = Proof::of(exchange.credential()?, &exchange.worker.cache.borrow());
     // It was verified a moment ago.
     let proof = proof.ok_or_else(|| Refusal::new(Code::Overloaded, "the server is overloaded, try again"))?;
     let place = house.streams.take(&asked.principal.id, &house.metrics).map_err(no_place)?;
@@ -52,7 +51,7 @@ pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Ans
     let stream = Rc::new(Stream::new((id, honoured), (proof, Arc::clone(&asked.principal), epoch), place));
     hub::add(exchange.worker, &stream);
     let held = Rc::clone(&stream);
-    let body = BoxBody::new(Told::new(stream, exchange.worker));
+    let body = BoxBody::new(Told::new(stream, exchange.worker, exchange.framing()));
     Ok(Answer::events(Events { body, hold: Box::new(move |busy| held.hold(busy)) }))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod legacy;
+pub(crate) mod lines;
 pub(crate) mod output;
 pub(crate) mod rpc;
 pub(crate) mod signing;
