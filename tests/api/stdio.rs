@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::support::{
     SOON,
     app::TestApp,
-    lines::{Lines, cancelled, command, handshake, modern, plain},
+    lines::{Lines, cancelled, command, handshake, modern, plain, verifies},
     rpc::VERSION,
     tools::{self, Nothing},
     until,
@@ -67,7 +67,7 @@ fn a_local_client_is_served_in_the_modern_era_and_on_record_without_an_address()
     assert_eq!(missing.len(), 1);
     // The look before the first message is a use too.
     until("the count of uses", SOON, || app.key_now(kept.id).usage_count == 5);
-    app.does(&["audit", "verify"], "");
+    verifies(&app);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn the_end_of_the_input_lets_all_that_was_asked_be_answered() {
     let mut ids: Vec<_> = client.end().iter().map(|answer| answer["id"].as_i64().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..=200).collect::<Vec<_>>());
-    app.does(&["audit", "verify"], "");
+    verifies(&app);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_signal_stops_it_in_order() {
     );
     let stopped = app.records(Filter { event: Some("server.stopped".into()), ..Filter::default() });
     assert_eq!(stopped.len(), 1);
-    app.does(&["audit", "verify"], "");
+    verifies(&app);
 }
 
 #[test]

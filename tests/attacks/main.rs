@@ -23,6 +23,7 @@ mod reasons;
 mod review;
 mod signing;
 mod smuggling;
+mod stdio;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]

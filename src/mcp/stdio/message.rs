@@ -29,6 +29,7 @@ use crate::{
 };
 
 /// What a line is.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most are the largest")]
 enum Parsed<'b> {
     /// A request or a notification.
     One(Envelope<'b>),

@@ -230,6 +230,16 @@ pub(crate) fn cancelled(id: impl Into<Value>) -> Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })
 }
 
+/// Asserts that every log below the data directory of `app` checks out.
+#[track_caller]
+pub(crate) fn verifies(app: &TestApp) {
+    let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/settings");
+    let mut verb = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    verb.args(["audit", "verify", "--settings", settings]).env("PORTCULLIS__DATA_DIR", app.dir());
+    let done = verb.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// Takes the output away from a process that was just started, so that nobody reads it.
 pub(crate) fn unread(child: &mut Child) -> ChildStdout {
     child.stdout.take().unwrap()
