@@ -15,6 +15,7 @@ use super::{
     answer::Answer,
     exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
+    mirrored,
     refusal::Refusal,
     rounds,
 };
@@ -52,6 +53,9 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
     exchange.record.arguments(digest(&house.digest_key, arguments.text()));
+    if let Some(mirrors) = entry.mirrors() {
+        mirrored::check(exchange, mirrors, (&arguments, asked.revision))?;
+    }
     // The messages before it in a batch may have used up the time: then nothing is begun.
     if exchange.began.elapsed() >= house.limits.request_timeout {
         house.metrics.tool_call(entry.spec().name, Outcome::Timeout, Duration::ZERO);

@@ -14,6 +14,7 @@ mod exchange;
 mod guarded;
 mod large;
 mod listen;
+mod mirrored;
 mod pace;
 mod page;
 mod prompts;

@@ -28,6 +28,7 @@ mod limits;
 mod listen;
 mod lists;
 mod login;
+mod mirrored;
 mod own_tool;
 mod pages;
 mod prompts;
