@@ -62,7 +62,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         return Ran::failed(Outcome::Timeout, &ToolError::Timeout).answer(asked.id, dress);
     }
     let (round, answers) = match asked.revision.is_modern() {
-        true => rounds::open(exchange, &asked, &arguments)?,
+        true => rounds::open(exchange, &asked, rounds::of_tool(&asked, &arguments))?,
         // Without a session nothing can be asked.
         false => Default::default(),
     };
@@ -77,7 +77,8 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     let ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
     if let Shown::Question = ran.shown {
         let (questions, answers) = asking.into_parts();
-        let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
+        let about = rounds::of_tool(&asked, &arguments);
+        let answer = rounds::ask(exchange, &asked, about, (round, questions, answers))?;
         let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
         return answer.map_or_else(without, Ok);
     }
@@ -133,10 +134,7 @@ impl Ran {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
             Shown::Dumb(ask, text) if dress.revision.is_modern() => {
-                let required = json!({ ask.capability(): {} });
-                return Err(
-                    Refusal::new(Code::MissingCapability, text).with("requiredCapabilities", required)
-                );
+                return Err(rounds::lacks(ask, text));
             }
             Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
             Shown::Question => ToolError::Unanswered.to_string(),

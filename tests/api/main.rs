@@ -10,6 +10,7 @@
 mod accounts;
 mod api_keys;
 mod asking;
+mod asking_elsewhere;
 mod batches;
 mod calls;
 mod changes;
