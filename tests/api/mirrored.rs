@@ -90,9 +90,12 @@ fn start() -> TestApp {
     TestApp::with(super::support::app::without_limits, tools)
 }
 
+/// Headers beside the usual ones, without their common beginning.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// What a call of these arguments with these headers beside the usual ones comes to: its status, and the reason or the
 /// text.
-fn routed(app: &TestApp, arguments: &Value, headers: &[(&str, &str)]) -> (u16, String) {
+fn routed(app: &TestApp, arguments: &Value, headers: Headers<'_>) -> (u16, String) {
     let mut rpc = Rpc::call("routes", arguments.clone()).bearer(&app.token("ada", "user"));
     for (name, value) in headers {
         rpc = rpc.header(&format!("mcp-param-{name}"), *value);
@@ -117,7 +120,7 @@ fn what_is_repeated_as_it_is_passes_and_what_is_not_is_a_mismatch() {
     let tried = json!({ "region": "r", "dry": true });
     let tenant = |id: Value| json!({ "region": "r", "tenant": { "id": id } });
     let nobody = json!({ "region": "r", "tenant": null });
-    let passes: &[(&Value, &[(&str, &str)], &str)] = &[
+    let passes: &[(&Value, Headers<'_>, &str)] = &[
         (&oslo, &[("region", "oslo")], "oslo false false"),
         (&oslo, &[("REGION", "oslo")], "oslo false false"),
         (&oslo, &[("region", " \toslo ")], "oslo false false"),
@@ -134,7 +137,7 @@ fn what_is_repeated_as_it_is_passes_and_what_is_not_is_a_mismatch() {
     for (arguments, headers, said) in passes {
         assert_eq!(routed(&app, arguments, headers), (200, (*said).to_owned()), "{arguments} {headers:?}");
     }
-    let mismatches: &[(&Value, &[(&str, &str)])] = &[
+    let mismatches: &[(&Value, Headers<'_>)] = &[
         (&oslo, &[]),
         (&empty, &[]),
         (&oslo, &[("region", "Oslo")]),
