@@ -10,6 +10,7 @@ mod output;
 mod password;
 mod policy;
 mod serve;
+mod stdio;
 mod token;
 mod user;
 
@@ -48,6 +49,9 @@ enum Verb {
     /// Serve until a signal comes; this is also what no verb at all does.
     #[command(after_help = "Example:\n  portcullis serve --profile development")]
     Serve,
+    /// Serve the local client that starts this, over standard input and output, with the key in PORTCULLIS_API_KEY.
+    #[command(after_help = "Example:\n  PORTCULLIS_API_KEY=mcp_… portcullis stdio --profile production")]
+    Stdio,
     /// Load and check everything without serving; say every problem, then who may call what.
     #[command(after_help = "Example:\n  portcullis check --profile production --json")]
     Check(check::Check),
@@ -77,6 +81,7 @@ pub fn main() -> ExitCode {
     let context = Context { dir: cli.settings, profile: cli.profile, overrides: cli.overrides };
     let done = match cli.verb.unwrap_or(Verb::Serve) {
         Verb::Serve => serve::run(&context),
+        Verb::Stdio => stdio::run(&context),
         Verb::Check(check) => check.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Key(verb) => verb.run(&context),

@@ -1,4 +1,4 @@
-//! The fixtures that ask the client, tell it how far they are, or tell of changes.
+//! The fixtures that ask the client, tell it how far they are, tell of changes, or are repeated in headers.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -53,6 +53,26 @@ impl Tool for Waits {
         let _ended = Ended;
         eprintln!("test_waits: begun");
         std::future::pending().await
+    }
+}
+
+/// Shows an argument that clients repeat in a header.
+struct CustomHeader;
+
+#[derive(Deserialize, JsonSchema)]
+struct Repeated {
+    /// What stands in `Mcp-Param-Value` too.
+    #[schemars(extend("x-mcp-header" = "Value"))]
+    value: String,
+}
+
+impl Tool for CustomHeader {
+    const SPEC: Spec = spec("test_custom_header", "Shows an argument that is repeated in a header.");
+    type Args = Repeated;
+    type Output = Shown;
+
+    async fn call(&self, repeated: Repeated, _: &Call<'_>) -> Result<Shown, ToolError> {
+        Ok(Shown(shown(&repeated.value)))
     }
 }
 
@@ -159,6 +179,7 @@ pub(super) fn fixtures() -> Vec<Box<dyn AnyTool>> {
     vec![
         Box::new(WithProgress),
         Box::new(Waits),
+        Box::new(CustomHeader),
         asks(&ELICITATION, elicitation),
         asks(&SAMPLING, sampling),
         asks(&ROOTS, list_roots),

@@ -6,8 +6,10 @@ use portcullis::{
     policy::{GetPrompt, Permit, ReadResource},
     prompts::{Argument, Block, Message, Prompt, PromptSpec, Role, Values},
     resources::{Descriptor, Resource, ResourceBody, Source, SourceSpec, Suggestions, Template},
-    tools::{Content, LocalFuture, ToolError},
+    tools::{Call, Content, LocalFuture, Said, ToolError},
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{PERMISSION, PIXEL};
 
@@ -61,7 +63,7 @@ impl Source for Fixtures {
     fn read<'a>(
         &'a self,
         uri: &'a str,
-        _: &'a Permit<ReadResource>,
+        _: &'a Call<'a, ReadResource>,
     ) -> LocalFuture<'a, Result<Resource, ToolError>> {
         let id = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
         let (mime_type, body) = match (uri, id) {
@@ -92,6 +94,35 @@ fn text(text: &str) -> ResourceBody {
     ResourceBody::Text(text.to_owned())
 }
 
+/// A prompt that asks what it is for.
+struct Asking(PromptSpec);
+
+#[derive(Deserialize, JsonSchema)]
+struct UserContext {
+    /// What you are working on.
+    context: String,
+}
+
+impl Prompt for Asking {
+    fn spec(&self) -> &PromptSpec {
+        &self.0
+    }
+
+    fn get<'a>(
+        &'a self,
+        _: &'a Values,
+        call: &'a Call<'a, GetPrompt>,
+    ) -> LocalFuture<'a, Result<Vec<Message>, ToolError>> {
+        Box::pin(async {
+            let context = match call.elicit("user_context", "What context should the prompt use?")? {
+                Said::Accepted(UserContext { context }) => context,
+                Said::Declined | Said::Cancelled => "none".to_owned(),
+            };
+            Ok(vec![Message::user(format!("The context is: {context}"))])
+        })
+    }
+}
+
 /// A prompt with what it says.
 struct Fixture {
     spec: PromptSpec,
@@ -106,7 +137,7 @@ impl Prompt for Fixture {
     fn get<'a>(
         &'a self,
         values: &'a Values,
-        _: &'a Permit<GetPrompt>,
+        _: &'a Call<'a, GetPrompt>,
     ) -> LocalFuture<'a, Result<Vec<Message>, ToolError>> {
         let messages =
             (self.says)(values).into_iter().map(|block| Message { role: Role::User, block }).collect();
@@ -115,28 +146,32 @@ impl Prompt for Fixture {
 }
 
 fn prompt(name: &str, arguments: &[&str], says: fn(&Values) -> Vec<Block>) -> Arc<dyn Prompt> {
+    Arc::new(Fixture { spec: spec(name, arguments), says })
+}
+
+fn spec(name: &str, arguments: &[&str]) -> PromptSpec {
     let argument = |name: &&str| Argument {
         values: vec!["paris".to_owned(), "park".to_owned(), "party".to_owned()],
         ..Argument::required(name, "An argument.")
     };
-    let spec = PromptSpec {
+    PromptSpec {
         name: name.to_owned(),
         title: name.to_owned(),
         about: "A fixture.".to_owned(),
         needs: PERMISSION.to_owned(),
         arguments: arguments.iter().map(argument).collect(),
         icons: Vec::new(),
-    };
-    Arc::new(Fixture { spec, says })
+    }
 }
 
 fn said(text: impl Into<String>) -> Block {
     Block::Content(Content::Text(text.into()))
 }
 
-/// Every prompt of the suite that needs nobody's input.
+/// Every prompt of the suite.
 pub(super) fn prompts() -> Vec<Arc<dyn Prompt>> {
     vec![
+        Arc::new(Asking(spec("test_input_required_result_prompt", &[]))),
         prompt("test_simple_prompt", &[], |_| vec![said("This is a simple prompt for testing.")]),
         prompt("test_prompt_with_arguments", &["arg1", "arg2"], |values| {
             let (one, other) = (values.get("arg1"), values.get("arg2"));

@@ -58,6 +58,9 @@ pub enum AppError {
     /// The generated secret or key cannot be kept.
     #[error(transparent)]
     Generated(#[from] GeneratedError),
+    /// The API key that a local client was given opens nothing.
+    #[error("the API key opens nothing: {0}")]
+    NotAdmitted(String),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -145,6 +148,7 @@ impl AppError {
             }
             Self::Setting { key, .. } => (*key, "correct it"),
             Self::Bind { key, .. } => (*key, "choose a free port or stop what uses it"),
+            Self::NotAdmitted(_) => ("PORTCULLIS_API_KEY", "put an API key into it that is in force"),
             Self::Served(_) => ("data_dir", "stop the other server or choose another folder"),
             Self::File { .. } | Self::Audit(_) => ("data_dir", "let this user read and write there"),
             Self::NoSecret => ("jwt.secret", "set jwt.secret_file or the variable JWT_SECRET_KEY"),

@@ -1,6 +1,6 @@
 //! Starts, runs and drains the server.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, time::Duration};
 
 use actix_web::{
     dev::{Server as ActixServer, ServerHandle},
@@ -10,24 +10,19 @@ use zeroize::Zeroizing;
 
 use super::{
     AppError, bootstrap,
-    furnish::{Known, Secrets, house},
-    limits::limits,
     listeners::{admin_server, bind, main_server},
     lock::DataLock,
-    parts::{self, Additions, Opened},
+    open::Running,
+    parts::Additions,
     run_file::RunFile,
-    services::{Threads, services},
+    services::Threads,
     stop::{self, Signals},
-    stores,
-    watches::{self, Reading},
 };
 use crate::{
     actors::{changes::Changes, tokens::Tokens, users::Users},
     domain::{AuditEvent, EventCode, Outcome, Timestamp},
     house::House,
-    mcp,
     settings::Settings,
-    telemetry::Metrics,
     tools::AnyTool,
 };
 
@@ -69,29 +64,14 @@ pub async fn start_with(settings: &Settings, more: Additions) -> Result<Server, 
     let mcp_url = format!("{scheme}://{}/mcp", main.1);
     let admin_url = format!("http://{}", second.1);
 
-    let stores = stores::open_store(settings).await?;
-    let roles = parts::roles(settings)?;
-    let opened = Opened::all(settings, &stores).await?;
-    let registry = parts::registry(settings, (&stores, &opened), &roles, more.tools)?;
-    let resources = parts::resources(&opened, &roles, more.resources)?;
-    let prompts = Reading::begin(parts::prompts(settings, &roles, more.prompts))?;
-    let limits = limits(settings, &roles, &registry).map_err(AppError::Limits)?;
-    let mut threads = Threads::default();
-    let tools: Vec<&'static str> = registry.iter().map(|entry| entry.spec().name).collect();
-    let metrics = Arc::new(Metrics::new(&mcp::METHOD_LABELS, &tools, &stores.failures));
-    let services = services(settings, (&stores, &opened), &mut threads, (&metrics, &limits)).await?;
-    let makers = (services.users.hasher(), &services.audit);
-    let first_password = bootstrap::first_account(settings, (&stores, &roles), makers).await?;
-    let secrets = Secrets::of(&stores).await?;
-    let known = Known { roles, registry, resources, prompts: prompts.in_force.clone() };
-    prompts.watch(&threads.add(), &services);
-    watches::files(&threads.add(), opened.files.clone());
-    let house = house(settings, services, known, (metrics, secrets), &stores)?;
+    let Running { house, threads, stores } = Running::open(settings, more).await?;
+    let makers = (house.services.users.hasher(), &house.services.audit);
+    let first_password = bootstrap::first_account(settings, (&stores, &house.roles), makers).await?;
     let house = Data::new(house);
     let listeners = [main_server(settings, &house, main.0)?, admin_server(settings, &house, second.0)?];
     let run_file = RunFile::write(&settings.data_dir, &mcp_url, &admin_url)?;
     let mut started = AuditEvent::new(Timestamp::now(), EventCode::ServerStarted, Outcome::Ok);
-    started.detail = Some(started_detail(settings, &house.services.tokens).into());
+    started.detail = Some(started_detail(settings, &house.services.tokens, "http").into());
     house.services.audit.record(started).await?;
     let grace = settings.server.shutdown_grace;
     Ok(Server {
@@ -169,7 +149,8 @@ impl Server {
         }
         // Whatever ended the serving, this is the one way out.
         let impatient = signals.map(|signals| actix::spawn(signals.exit_at_the_next()));
-        let stopped = stop::in_order(&self.house, &self.handles, (self.grace, served.is_ok())).await;
+        let drain = stop::drain(&self.house, &self.handles, self.grace);
+        let stopped = stop::in_order(&self.house, drain, served.is_ok()).await;
         self.threads.stop();
         // A program that goes on without us handles its own signals.
         if let Some(impatient) = impatient {
@@ -208,7 +189,7 @@ async fn serve(
 }
 
 /// What an auditor wants to know of a start: among the rest, by which keys tokens hold from now on.
-fn started_detail(settings: &Settings, tokens: &Tokens) -> String {
+pub(super) fn started_detail(settings: &Settings, tokens: &Tokens, edge: &str) -> String {
     let keys = tokens.public_keys(Timestamp::now());
     let kids: Vec<_> = keys.iter().map(|key| &key["kid"]).collect();
     serde_json::json!({
@@ -216,6 +197,7 @@ fn started_detail(settings: &Settings, tokens: &Tokens) -> String {
         "profile": settings.profile.name(),
         "weakened": settings.weakenings(),
         "signing": { "algorithm": settings.jwt.algorithm.name(), "kids": kids },
+        "edge": edge,
     })
     .to_string()
 }

@@ -51,7 +51,7 @@ impl Signals {
     }
 }
 
-/// Takes nothing new, finishes what is in flight within `grace`, keeps what was counted and used up, and
+/// Takes nothing new, finishes what is in flight as `drain` does, keeps what was counted and used up, and
 /// writes and signs the end of the audit log: every step is taken, whatever became of the one before.
 /// `as_asked` is false if the server stops because it could not serve any more.
 ///
@@ -59,11 +59,11 @@ impl Signals {
 /// [`AuditError`]: the log has no signed end.
 pub(super) async fn in_order(
     house: &House,
-    listeners: &[ServerHandle; 2],
-    (grace, as_asked): (Duration, bool),
+    drain: impl Future<Output = ()>,
+    as_asked: bool,
 ) -> Result<(), AuditError> {
     house.closing.store(true, Ordering::Release);
-    drain(house, listeners, grace).await;
+    drain.await;
     let services = &house.services;
     services.limiter.close().await;
     // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
@@ -81,7 +81,7 @@ pub(super) async fn in_order(
 
 /// Stops both listeners gracefully; what is not done within `grace`, errands and requests together, is cut off then,
 /// and recorded as cancelled.
-async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
+pub(super) async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
     let began = Instant::now();
     // actix waits for connections only, and errands of whoever has hung up would end with their workers.
     let errands = async { tokio::join!(house.errands.finish(), house.detached.finish()) };

@@ -8,23 +8,11 @@ use super::{
     context::{Context, in_system},
     output,
 };
-use crate::{app, telemetry::logs};
+use crate::{app, settings::Settings, telemetry::logs};
 
 /// Serves until a signal comes.
 pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
-    let loaded = match context.load() {
-        Ok(loaded) => loaded,
-        Err(invalid) => {
-            output::complain(&format!("portcullis does not start; settings to change:\n{invalid}"));
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let settings = loaded.settings;
-    prepare_process();
-    logs::install(&settings.telemetry.log, settings.telemetry.format)?;
-    for warning in &loaded.warnings {
-        tracing::warn!(setting = %warning.key, problem = %warning.problem, fix = %warning.fix, "setting");
-    }
+    let Some(settings) = prepared(context)? else { return Ok(ExitCode::FAILURE) };
     in_system(async {
         let server = app::start(&settings, Vec::new()).await?;
         output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()))?;
@@ -34,6 +22,25 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         server.run().await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The settings, with this process made ready to serve by them; `None` if they cannot be served by, which has been said
+/// then.
+pub(super) fn prepared(context: &Context) -> anyhow::Result<Option<Settings>> {
+    let loaded = match context.load() {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            output::complain(&format!("portcullis does not start; settings to change:\n{invalid}"));
+            return Ok(None);
+        }
+    };
+    let settings = loaded.settings;
+    prepare_process();
+    logs::install(&settings.telemetry.log, settings.telemetry.format)?;
+    for warning in &loaded.warnings {
+        tracing::warn!(setting = %warning.key, problem = %warning.problem, fix = %warning.fix, "setting");
+    }
+    Ok(Some(settings))
 }
 
 /// Takes as many descriptors as the system gives, since each connection needs two, and leaves no core dump,

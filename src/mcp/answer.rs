@@ -150,6 +150,11 @@ impl Answer {
         std::mem::take(&mut self.body)
     }
 
+    /// Its body, its places, and what is told instead of a body.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Vec<Place>, Option<BoxBody>) {
+        (self.body, self.places, self.events.map(|events| events.body))
+    }
+
     /// Whether the caller was not let in, or not now: that is said in the status whatever the era.
     pub(super) fn turns_away(&self) -> bool {
         matches!(

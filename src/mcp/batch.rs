@@ -4,8 +4,14 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    answer::Answer, dispatch::Method, era, exchange::Exchange, large::no_room, refusal::Refusal,
+    answer::Answer,
+    dispatch::Method,
+    era::{self, Beside},
+    exchange::Exchange,
+    large::no_room,
+    refusal::Refusal,
     settle::unrecorded,
+    via::Via,
 };
 use crate::{
     actors::{audit::AuditError, limiter::Visit},
@@ -22,7 +28,7 @@ const MOST_TOGETHER: usize = 8 * 1024 * 1024;
 /// Answers a body that is an array: what its requests come to, in their order, once all of it is recorded.
 /// The messages run one after the other, and share the deadline of the request of HTTP.
 pub(super) async fn answer(mut exchange: Exchange<'_>, mut principal: Arc<Principal>, body: &[u8]) -> Answer {
-    let mut messages = match read(&exchange, body) {
+    let mut messages = match read(exchange.beside(), body) {
         Ok(batch) => batch.into_elements().peekable(),
         Err(refusal) => {
             let answer = exchange.nonsense(&principal, refusal, None).await;
@@ -82,13 +88,9 @@ fn id_of<'a>(message: &Message<'a>) -> Option<Id<'a>> {
 }
 
 /// The messages of a body, if it may hold several.
-fn read<'a>(exchange: &Exchange<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
+fn read<'a>(beside: Beside<'_>, body: &'a [u8]) -> Result<Batch<'a>, Refusal> {
     let batch = Batch::parse(body)?;
-    if era::legacy_revision(&exchange.headers, exchange.agreed())?.has_batches() {
-        Ok(batch)
-    } else {
-        Err(WireError::Batch.into())
-    }
+    if era::legacy_revision(beside)?.has_batches() { Ok(batch) } else { Err(WireError::Batch.into()) }
 }
 
 /// How much the answers of a batch weigh so far: they are held until all of them are there.
@@ -138,7 +140,7 @@ impl<'a> Exchange<'a> {
         record.within(within);
         // What is over a limit has no record but the limiter's, which names the request of HTTP.
         let visit = Visit { request: within, time, clock, ..self.visit };
-        let new = Self::new(self.worker, (self.uri, self.all), visit, record);
+        let new = Self::new(self.worker, self.via, visit, record);
         Ok(Self { headers: self.headers.clone(), began: self.began, audience: self.audience, ..new })
     }
 
@@ -148,7 +150,9 @@ impl<'a> Exchange<'a> {
         &mut self,
         (principal, load): (&mut Arc<Principal>, &mut Load),
     ) -> Result<(), Refusal> {
-        self.worker.turnstile.address(&self.visit).await?;
+        if let Via::Http(..) = self.via {
+            self.worker.turnstile.address(&self.visit).await?;
+        }
         *principal = self.admit_next_use().await?;
         load.has_room(&self.house().answers, &principal.id)
     }

@@ -15,6 +15,7 @@ use super::{
     answer::Answer,
     exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
+    mirrored,
     refusal::Refusal,
     rounds, sessions,
 };
@@ -52,13 +53,16 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
     exchange.record.arguments(digest(&house.digest_key, arguments.text()));
+    if let Some(mirrors) = entry.mirrors() {
+        mirrored::check(exchange, mirrors, (&arguments, asked.revision))?;
+    }
     // The messages before it in a batch may have used up the time: then nothing is begun.
     if exchange.began.elapsed() >= house.limits.request_timeout {
         house.metrics.tool_call(entry.spec().name, Outcome::Timeout, Duration::ZERO);
         return Ran::failed(Outcome::Timeout, &ToolError::Timeout).answer(asked.id, dress);
     }
     let (round, answers) = match asked.revision.is_modern() {
-        true => rounds::open(exchange, &asked, &arguments)?,
+        true => rounds::open(exchange, &asked, rounds::of_tool(&asked, &arguments))?,
         // Answers come in the session, while the call waits.
         false => Default::default(),
     };
@@ -79,7 +83,8 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         ran = Box::pin(sessions::rounds(exchange, &asked, (entry, &arguments), asking)).await?;
     } else if ran.is_question() {
         let (questions, answers) = asking.into_parts();
-        let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
+        let about = rounds::of_tool(&asked, &arguments);
+        let answer = rounds::ask(exchange, &asked, about, (round, questions, answers))?;
         let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
         return answer.map_or_else(without, Ok);
     }
@@ -141,10 +146,7 @@ impl Ran {
                 return Err(Refusal::new(Code::InvalidParams, text));
             }
             Shown::Dumb(ask, text) if dress.revision.is_modern() => {
-                let required = json!({ ask.capability(): {} });
-                return Err(
-                    Refusal::new(Code::MissingCapability, text).with("requiredCapabilities", required)
-                );
+                return Err(rounds::lacks(ask, text));
             }
             Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
             Shown::Question => ToolError::Unanswered.to_string(),

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-use super::{answer::Answer, audience::Audience, exchange::Exchange, refusal::Refusal};
+use super::{answer::Answer, audience::Audience, exchange::Exchange, refusal::Refusal, via::Via};
 use crate::{
     actors::limiter::Visit,
     domain::{Principal, Rotated},
@@ -53,13 +53,18 @@ impl Detached {
         (principal, body): (Arc<Principal>, Bytes),
         errand: Option<Errand>,
     ) -> Self {
-        let Exchange { worker, uri, all, visit, record, count, rotated, .. } = exchange;
+        let Exchange { worker, via, visit, record, count, rotated, .. } = exchange;
         count.leave();
         let Visit { request, time, clock, ip, epoch, .. } = visit;
+        let (uri, headers) = match via {
+            Via::Http(uri, headers) => (uri.clone(), headers.clone()),
+            // What comes as a line has no connection to be independent of.
+            Via::Line(_) => Default::default(),
+        };
         Self {
             worker: Rc::clone(worker),
-            uri: uri.clone(),
-            headers: all.clone(),
+            uri,
+            headers,
             // There is no other path to this endpoint.
             visit: Visit { request, time, clock, ip, epoch, path: "/mcp" },
             record,
@@ -78,7 +83,8 @@ impl Detached {
 
     /// Answers what stands in its body.
     pub(super) async fn carry_out(self) -> Answer {
-        let mut exchange = Exchange::new(&self.worker, (&self.uri, &self.headers), self.visit, self.record);
+        let via = Via::Http(&self.uri, &self.headers);
+        let mut exchange = Exchange::new(&self.worker, via, self.visit, self.record);
         exchange.headers = Headers::of(&self.headers);
         exchange.rotated = self.rotated;
         exchange.audience = self.audience.as_deref();

@@ -9,7 +9,9 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{answer::Answer, count::Count, detached, era, exchange::Exchange, settle::unrecorded, stream};
+use super::{
+    answer::Answer, count::Count, detached, era, exchange::Exchange, settle::unrecorded, stream, via::Via,
+};
 use crate::{
     actors::limiter::Visit,
     domain::{RequestId, Timestamp},
@@ -59,7 +61,7 @@ async fn exchange(
         path: request.path(),
         epoch: worker.house.services.epoch.now(),
     };
-    let mut exchange = Exchange::new(worker, (request.uri(), request.headers()), visit, record);
+    let mut exchange = Exchange::new(worker, Via::Http(request.uri(), request.headers()), visit, record);
     let answer = if let Err(over) = worker.turnstile.address(&visit).await {
         // Neither its headers nor its credential are looked at.
         exchange.record.describe(request.path(), Field::Absent, ip);

@@ -34,29 +34,48 @@ pub(super) struct Checked<'a> {
     pub(super) tool: Cow<'a, str>,
 }
 
-/// Checks a request (not a notification) of whatever era; its session, if it came in one, has `agreed` on a revision.
+/// What is said of a message beside its body.
+#[derive(Clone, Copy)]
+pub(super) enum Beside<'h> {
+    /// The headers of its request, and the revision that its session has agreed on, if it came in one.
+    Headers(&'h Headers<'h>, Option<Revision>),
+    /// Nothing, and there is nothing to mirror; a client of an older revision says once which one it speaks.
+    Agreed(Option<Revision>),
+}
+
+impl<'h> Beside<'h> {
+    fn headers(self) -> Option<&'h Headers<'h>> {
+        match self {
+            Self::Headers(headers, _) => Some(headers),
+            Self::Agreed(_) => None,
+        }
+    }
+
+    fn says_modern(self) -> bool {
+        self.headers().is_some_and(says_modern)
+    }
+}
+
+/// Checks a request (not a notification) of whatever era.
 ///
 /// # Errors
 /// The first rung of the ladder that does not hold.
-pub(super) fn check<'a>(
-    envelope: &Envelope<'a>,
-    headers: &Headers<'_>,
-    agreed: Option<Revision>,
-) -> Result<Checked<'a>, Refusal> {
+pub(super) fn check<'a>(envelope: &Envelope<'a>, beside: Beside<'_>) -> Result<Checked<'a>, Refusal> {
     let meta = &envelope.params.meta;
     if !meta.claims_version() {
-        return check_legacy(envelope, headers, agreed);
+        return check_legacy(envelope, beside);
     }
+    let headers = beside.headers();
     if let Some(missing) = meta.first_problem() {
         let message = format!("missing or malformed _meta {missing}");
         return Err(Refusal::new(Code::InvalidParams, message).with_bad_request());
     }
     let claimed = meta.version().unwrap_or_default();
-    mirrors("mcp-protocol-version", headers.version, &claimed, Plain)?;
+    headers.map_or(Ok(()), |all| mirrors("mcp-protocol-version", all.version, &claimed, Plain))?;
     if claimed != MODERN {
         return Err(unsupported(&claimed));
     }
-    mirrors("mcp-method", headers.method, &envelope.method, Plain)?;
+    headers.map_or(Ok(()), |all| mirrors("mcp-method", all.method, &envelope.method, Plain))?;
     let (revision, tool) = (Revision::July2026, tool_of(envelope, headers)?);
     check_name(envelope, headers)?;
     if Method::find(&envelope.method, revision).is_some() {
@@ -69,24 +88,16 @@ pub(super) fn check<'a>(
 ///
 /// # Errors
 /// Of an older era, and its header names none of ours (G9).
-pub(super) fn check_notification(
-    envelope: &Envelope<'_>,
-    headers: &Headers<'_>,
-    agreed: Option<Revision>,
-) -> Result<(), Refusal> {
-    if envelope.params.meta.claims_version() || says_modern(headers) {
+pub(super) fn check_notification(envelope: &Envelope<'_>, beside: Beside<'_>) -> Result<(), Refusal> {
+    if envelope.params.meta.claims_version() || beside.says_modern() {
         return Ok(());
     }
-    legacy_revision(headers, agreed).map(drop)
+    legacy_revision(beside).map(drop)
 }
 
 /// A request whose body claims no revision is one of an older era, unless its headers say otherwise.
-fn check_legacy<'a>(
-    envelope: &Envelope<'a>,
-    headers: &Headers<'_>,
-    agreed: Option<Revision>,
-) -> Result<Checked<'a>, Refusal> {
-    if says_modern(headers) {
+fn check_legacy<'a>(envelope: &Envelope<'a>, beside: Beside<'_>) -> Result<Checked<'a>, Refusal> {
+    if beside.says_modern() {
         return Err(if envelope.method == "initialize" {
             let message = "initialize belongs to revisions before the one in the header";
             Refusal::new(Code::HeaderMismatch, message)
@@ -95,7 +106,7 @@ fn check_legacy<'a>(
             Refusal::new(Code::InvalidParams, message).with_bad_request()
         });
     }
-    let revision = legacy_revision(headers, agreed)?;
+    let revision = legacy_revision(beside)?;
     let tool = match (&*envelope.method, envelope.params.tool_name()) {
         ("tools/call", Some(name)) => name,
         ("tools/call", None) => return Err(nameless().in_revision(revision)),
@@ -105,12 +116,16 @@ fn check_legacy<'a>(
     Ok(Checked { revision, tool })
 }
 
-/// The revision of a message of an older era: what its session has agreed on, else what the header says, and without
-/// one the oldest (G9).
+/// The revision of a message of an older era: what was agreed on, else what the header says, and without either the
+/// oldest (G9).
 ///
 /// # Errors
 /// The header names none of ours; that is no request of ours, hence 400.
-pub(super) fn legacy_revision(headers: &Headers<'_>, agreed: Option<Revision>) -> Result<Revision, Refusal> {
+pub(super) fn legacy_revision(beside: Beside<'_>) -> Result<Revision, Refusal> {
+    let (headers, agreed) = match beside {
+        Beside::Headers(headers, agreed) => (headers, agreed),
+        Beside::Agreed(revision) => return Ok(revision.unwrap_or(Revision::March2025)),
+    };
     let named = match headers.version {
         Field::Absent => return Ok(agreed.unwrap_or(Revision::March2025)),
         field => field.text().and_then(|name| Revision::legacy(name.trim_matches([' ', '\t']))),
@@ -137,26 +152,26 @@ fn nameless() -> Refusal {
 }
 
 /// The tool of a call, mirrored in its header.
-fn tool_of<'a>(envelope: &Envelope<'a>, headers: &Headers<'_>) -> Result<Cow<'a, str>, Refusal> {
+fn tool_of<'a>(envelope: &Envelope<'a>, headers: Option<&Headers<'_>>) -> Result<Cow<'a, str>, Refusal> {
     if envelope.method != "tools/call" {
         return Ok(Cow::Borrowed(""));
     }
     let Some(name) = envelope.params.tool_name() else {
         return Err(nameless());
     };
-    mirrors("mcp-name", headers.name, &name, Encoded)?;
+    headers.map_or(Ok(()), |all| mirrors("mcp-name", all.name, &name, Encoded))?;
     Ok(name)
 }
 
 /// What a request for a prompt or a resource names is mirrored as the name of a tool is (H3).
-fn check_name(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Result<(), Refusal> {
+fn check_name(envelope: &Envelope<'_>, headers: Option<&Headers<'_>>) -> Result<(), Refusal> {
     let (named, what) = match &*envelope.method {
         "prompts/get" => (envelope.params.tool_name(), "params.name must be a string"),
         "resources/read" => (envelope.params.resource_uri(), "params.uri must be a string"),
         _ => return Ok(()),
     };
     let named = named.ok_or_else(|| Refusal::new(Code::InvalidParams, what))?;
-    mirrors("mcp-name", headers.name, &named, Encoded)
+    headers.map_or(Ok(()), |all| mirrors("mcp-name", all.name, &named, Encoded))
 }
 
 /// Names the modern revision alone: a client that is told of the one it has just claimed would ask again (D6).

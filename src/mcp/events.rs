@@ -1,4 +1,4 @@
-//! Server-sent events, as bytes (WHATWG HTML, 9.2): one JSON text each.
+//! How one JSON text after the other is told: as server-sent events (WHATWG HTML, 9.2), or as lines.
 
 use std::{io::Write, time::Duration};
 
@@ -11,13 +11,51 @@ pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// After how long a client may come back to a stream that has ended before its time.
 const RETRY: Duration = Duration::from_secs(1);
+/// How one JSON text is told from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Each is an event.
+    Events,
+    /// Each is a line.
+    Lines,
+}
+
+impl Framing {
+    /// `json` as one of several.
+    pub(super) fn frame(self, json: &[u8]) -> Bytes {
+        match self {
+            Self::Events => event(json),
+            Self::Lines => line(json),
+        }
+    }
+
+    /// What is sent where nothing else is. Nobody stands between us and whoever reads lines.
+    pub(super) fn keep_alive(self) -> Bytes {
+        match self {
+            Self::Events => KEEP_ALIVE,
+            Self::Lines => Bytes::new(),
+        }
+    }
+}
+
+/// `json` as one line, whatever it says: line breaks stand in JSON between values only.
+pub(super) fn line(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + 1);
+    out.extend(json.iter().map(unbroken));
+    out.push(b'\n');
+    out.into()
+}
+
+fn unbroken(byte: &u8) -> u8 {
+    if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }
+}
 
 /// One event that holds `json`. JSON has line breaks between values only: with blanks in their place the event is
 /// one line, whatever it says.
 pub(super) fn event(json: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(json.len() + 8);
     out.extend_from_slice(b"data: ");
-    out.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    out.extend(json.iter().map(unbroken));
     out.extend_from_slice(b"\n\n");
     out.into()
 }
@@ -66,9 +104,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_one_line_whatever_it_says() {
+    fn an_event_or_line_is_one_line_whatever_it_says() {
         let hostile = "{\"a\":\n\r\"x\\n\\ndata: {}\"}";
-        assert_eq!(event(hostile.as_bytes()), "data: {\"a\":  \"x\\n\\ndata: {}\"}\n\n");
+        let whole = "{\"a\":  \"x\\n\\ndata: {}\"}";
+        assert_eq!(Framing::Events.frame(hostile.as_bytes()), format!("data: {whole}\n\n"));
+        assert_eq!(Framing::Lines.frame(hostile.as_bytes()), format!("{whole}\n"));
+        assert!(Framing::Lines.keep_alive().is_empty(), "a blank line is no message");
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
 
-use actix_web::{
-    dev::Payload,
-    http::{Method as HttpMethod, Uri, header::HeaderMap},
-};
+use actix_web::{dev::Payload, http::Method as HttpMethod};
 use bytes::Bytes;
 
 use super::{
@@ -17,6 +14,7 @@ use super::{
     refusal::Refusal,
     sessions,
     stream::{self, Heard},
+    via::Via,
 };
 use crate::{
     actors::limiter::{InFlight, Visit},
@@ -34,11 +32,9 @@ use crate::{
 pub(super) struct Exchange<'a> {
     /// The worker that serves it.
     pub(super) worker: &'a Rc<Worker>,
-    /// What it asks for.
-    pub(super) uri: &'a Uri,
-    /// All of its headers.
-    pub(super) all: &'a HeaderMap,
-    /// Its headers, as far as they decide anything.
+    /// The edge by which it came in.
+    pub(super) via: Via<'a>,
+    /// Its headers, as far as they decide anything; none beside HTTP.
     pub(super) headers: Headers<'a>,
     /// The same as far as limits are concerned.
     pub(super) visit: Visit<'a>,
@@ -80,15 +76,10 @@ pub(super) struct Sought<'a> {
 
 impl<'a> Exchange<'a> {
     /// One that has just begun, of which nothing has been looked at.
-    pub(super) fn new(
-        worker: &'a Rc<Worker>,
-        (uri, all): (&'a Uri, &'a HeaderMap),
-        visit: Visit<'a>,
-        record: Record,
-    ) -> Self {
+    pub(super) fn new(worker: &'a Rc<Worker>, via: Via<'a>, visit: Visit<'a>, record: Record) -> Self {
         let (headers, began) = (Headers::default(), record.started());
         let count = Count::begin(&worker.house.metrics, began);
-        Self { worker, uri, all, headers, visit, record, began, count, rotated: None, audience: None }
+        Self { worker, via, headers, visit, record, began, count, rotated: None, audience: None }
     }
 
     /// The house that serves it.
@@ -227,14 +218,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The rung that every method of HTTP must pass.
-    fn guard(&self) -> Result<(), EdgeError> {
-        if self.house().is_closing() {
-            return Err(EdgeError::Closing);
-        }
-        self.house().guard.check(&self.headers, self.uri)
-    }
-
     /// The rung of the headers' size: behind the method, before anything is made of them.
     fn check_size(&self) -> Result<(), EdgeError> {
         if self.headers.bytes > edge::MAX_HEADER_BYTES { Err(EdgeError::Headers) } else { Ok(()) }
@@ -244,7 +227,7 @@ impl<'a> Exchange<'a> {
     ///
     /// Where many have failed, only a credential that this worker has verified is looked at: whoever shares
     /// an address with a flood of bad ones goes on, and no flood is verified.
-    async fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
+    pub(super) async fn identify(&mut self) -> Result<Arc<Principal>, Refusal> {
         let turnstile = &self.worker.turnstile;
         if turnstile.has_failed_often(&self.visit) && !self.needs_no_look() {
             turnstile.may_try(&self.visit)?;
@@ -265,8 +248,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether there is nothing to verify: no credential, or one that this worker has verified before.
     fn needs_no_look(&self) -> bool {
-        let credential = Credential::of(&self.headers, self.uri.query().unwrap_or_default());
-        credential.map_or(true, |credential| self.worker.cache.borrow().knows(credential))
+        self.credential().map_or(true, |credential| self.worker.cache.borrow().knows(credential))
     }
 
     /// Takes what this request costs its caller: the cost of `tool`, or one. What comes with success is to be
@@ -285,7 +267,7 @@ impl<'a> Exchange<'a> {
         again: bool,
     ) -> Result<Authenticated, Refusal> {
         let (house, started) = (self.house(), clock);
-        let credential = Credential::of(&self.headers, self.uri.query().unwrap_or_default());
+        let credential = self.credential();
         let kind = credential.as_ref().map_or("none", Credential::kind);
         let address = house.proxies.proven(self.record.address());
         let at = At { now, clock, address, again };
@@ -340,8 +322,8 @@ impl<'a> Exchange<'a> {
         self.count.label(own.unwrap_or("other"));
         self.record.method(own, &envelope.method);
         let checked = match envelope.id {
-            Some(_) => era::check(&envelope, &self.headers, self.agreed()).map(Some),
-            None => era::check_notification(&envelope, &self.headers, self.agreed()).map(|()| None),
+            Some(_) => era::check(&envelope, self.beside()).map(Some),
+            None => era::check_notification(&envelope, self.beside()).map(|()| None),
         };
         let sought = match &checked {
             Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),

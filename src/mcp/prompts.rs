@@ -8,11 +8,13 @@ use serde_json::json;
 use super::{
     answer::Answer,
     call,
+    dispatch::Method,
     exchange::{Asked, Exchange},
     guarded::guarded,
     page::{self, LIST_TTL_MS, View},
     refusal::Refusal,
     resources,
+    rounds::{self, About},
 };
 use crate::{
     domain::Principal,
@@ -21,7 +23,7 @@ use crate::{
     policy::{self, GetPrompt},
     prompts::{Block, Message, Values},
     protocol::{Content, Revision, Tree},
-    tools::{ToolError, clean_name, hygiene},
+    tools::{Asking, Call, ToolError, clean_name, hygiene},
 };
 
 /// Most messages of one prompt.
@@ -50,22 +52,28 @@ pub(super) fn list(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer,
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn get(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
     let name = asked.params.tool_name();
     let name = name.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.name must be a string"))?;
     let set = exchange.house().prompts.now();
     let entry = set.find(&name).ok_or_else(|| unknown(&name))?;
     let permit =
         exchange.permit::<GetPrompt>(&asked.principal, entry.needs()).ok_or_else(|| unknown(&name))?;
-    let arguments = asked.params.arguments.map_or_else(|| Tree::of_text("{}"), Ok)?;
+    let arguments = asked.params.arguments.take().map_or_else(|| Tree::of_text("{}"), Ok)?;
     arguments.check_members()?;
     exchange.record.arguments(call::digest(&exchange.house().digest_key, arguments.text()));
     let spec = entry.prompt().spec();
     exchange.record.detail(&json!({ "prompt": spec.name }));
     let values = Values::check(&spec.arguments, said(&arguments)?);
     let values = values.map_err(|wrong| Refusal::new(Code::InvalidParams, wrong))?;
-    let getting = entry.prompt().get(&values, &permit);
+    let about = About { method: Method::GetPrompt, name: &spec.name, arguments: Some(&arguments) };
+    let (round, asking) = rounds::begin(exchange, &asked, about)?;
+    let call = Call::new(&permit).answered(&asking);
+    let getting = entry.prompt().get(&values, &call);
     let messages = guarded(exchange, (&spec.name, entry.prompt().deadline()), getting).await?;
+    if let Err(error @ (ToolError::Unanswered | ToolError::CannotAsk(_))) = &messages {
+        return rounds::go_on(exchange, (&asked, about), (round, asking), error);
+    }
     let messages = messages.map_err(|error| match error {
         ToolError::NotFound(text) | ToolError::Arguments(text) | ToolError::Refused(text) => {
             Refusal::new(Code::InvalidParams, hygiene::failure(&text).0)
@@ -116,7 +124,10 @@ async fn said_in(
 ) -> Result<(String, Option<Place>), Refusal> {
     let (block, place) = match message.block {
         Block::Embedded(uri) => {
-            let (entry, resource) = resources::fetch(exchange, caller, &uri).await?;
+            // What is only embedded asks nobody: its questions would be told from those of the prompt by nothing.
+            let fetched = resources::fetch(exchange, caller, &uri, &Asking::default()).await?;
+            let (entry, resource) =
+                fetched.map_err(|error| Refusal::new(Code::InvalidParams, error.to_string()))?;
             let size = (resource.size(), entry.spec().verbatim);
             let make = move || Content::Resource(resource).json(revision);
             resources::embedded(exchange, caller, size, make).await?

@@ -8,11 +8,13 @@ use serde_json::json;
 use super::{
     answer::Answer,
     call,
+    dispatch::Method,
     exchange::{Asked, Exchange},
     guarded::guarded,
     large,
     page::{self, LIST_TTL_MS, PAGE, View},
     refusal::Refusal,
+    rounds::{self, About},
 };
 use crate::{
     domain::Principal,
@@ -21,7 +23,7 @@ use crate::{
     policy::{self, ReadResource},
     protocol::Raw,
     resources::{Entry, Resource},
-    tools::{ToolError, clean_to, hygiene},
+    tools::{Asking, Call, ToolError, clean_to, hygiene},
 };
 
 /// Longest URI that is looked at, bytes: the longest path, every byte of it escaped.
@@ -97,7 +99,12 @@ pub(super) async fn read(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     let uri = uri.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.uri must be a string"))?;
     let raw = asked.params.uri.map_or("", Raw::text);
     exchange.record.arguments(call::digest(&exchange.house().digest_key, raw));
-    let (entry, resource) = fetch(exchange, &asked.principal, &uri).await?;
+    let about = About { method: Method::ReadResource, name: &uri, arguments: None };
+    let (round, asking) = rounds::begin(exchange, &asked, about)?;
+    let (entry, resource) = match fetch(exchange, &asked.principal, &uri, &asking).await? {
+        Ok(fetched) => fetched,
+        Err(error) => return rounds::go_on(exchange, (&asked, about), (round, asking), &error),
+    };
     let size = (resource.size(), entry.spec().verbatim);
     let (text, place) = embedded(exchange, &asked.principal, size, move || resource.json()).await?;
     let end = if asked.revision.is_modern() { ",\"ttlMs\":0,\"cacheScope\":\"private\"" } else { "" };
@@ -106,7 +113,8 @@ pub(super) async fn read(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Resul
     Ok(Answer::ok(dress.result(asked.id, members.as_bytes())).in_places(place))
 }
 
-/// The resource of `uri`, if `caller` may read it; nothing of it has been made harmless.
+/// The resource of `uri`, if `caller` may read it; nothing of it has been made harmless. Or the error that says that it
+/// takes an answer of the client, or a client that can be asked.
 ///
 /// # Errors
 /// [`Refusal`], the same for what it may not read and what is not there.
@@ -114,13 +122,16 @@ pub(super) async fn fetch<'a>(
     exchange: &mut Exchange<'a>,
     caller: &Arc<Principal>,
     uri: &str,
-) -> Result<(&'a Entry, Resource), Refusal> {
+    asking: &Asking<'_>,
+) -> Result<Result<(&'a Entry, Resource), ToolError>, Refusal> {
     let entry = exchange.house().resources.of(uri).filter(|_| uri.len() <= MAX_URI);
     let entry = entry.ok_or_else(|| unknown(uri))?;
     let permit = exchange.permit::<ReadResource>(caller, entry.needs()).ok_or_else(|| unknown(uri))?;
-    let reading = entry.source().read(uri, &permit);
+    let call = Call::new(&permit).answered(asking);
+    let reading = entry.source().read(uri, &call);
     match guarded(exchange, (entry.spec().prefix, entry.spec().deadline), reading).await? {
-        Ok(resource) => Ok((entry, resource)),
+        Ok(resource) => Ok(Ok((entry, resource))),
+        Err(error @ (ToolError::Unanswered | ToolError::CannotAsk(_))) => Ok(Err(error)),
         Err(ToolError::NotFound(_) | ToolError::Arguments(_)) => Err(unknown(uri)),
         Err(ToolError::Refused(text)) => {
             let (text, _) = hygiene::failure(&text);

@@ -1,4 +1,5 @@
-//! The rounds of a call that asks (MRTR): what was asked and answered travels with the client, sealed.
+//! The rounds of a call that asks (MRTR), and of a request for a prompt or a resource: what was asked and answered
+//! travels with the client, sealed.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     answer::Answer,
+    dispatch::Method,
     exchange::{Asked, Exchange},
     refusal::Refusal,
 };
@@ -16,7 +18,7 @@ use crate::{
     error::Code,
     house::{House, Spend},
     protocol::{Raw, Tree},
-    tools::{Answers, Question},
+    tools::{Answers, Ask, Asking, Question, ToolError},
 };
 
 /// How often one call may ask before it has to do without; clients stop at about ten.
@@ -46,6 +48,66 @@ pub(super) struct Round {
     number: u8,
 }
 
+/// What a state is good for beside its caller.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    /// What is done.
+    pub(super) method: Method,
+    /// With what: the name of a tool or a prompt, or the URI of a resource.
+    pub(super) name: &'a str,
+    /// How.
+    pub(super) arguments: Option<&'a Tree<'a>>,
+}
+
+/// A call of a tool.
+pub(super) fn of_tool<'a>(asked: &'a Asked<'_>, arguments: &'a Tree<'_>) -> About<'a> {
+    About { method: Method::CallTool, name: &asked.tool, arguments: Some(arguments) }
+}
+
+/// What the client can be asked and has answered so far, where that is no tool's to ask.
+///
+/// # Errors
+/// Those of [`open`].
+pub(super) fn begin<'a>(
+    exchange: &Exchange<'_>,
+    asked: &Asked<'a>,
+    about: About<'_>,
+) -> Result<(Round, Asking<'a>), Refusal> {
+    if !asked.revision.is_modern() {
+        return Ok((Round::default(), Asking::new("{}", Answers::none())));
+    }
+    let (round, answers) = open(exchange, asked, about)?;
+    Ok((round, Asking::new(asked.params.meta.capabilities(), answers)))
+}
+
+/// The answer where a prompt or a source does not go on for `error`, which is about asking.
+///
+/// # Errors
+/// [`Refusal`]: the client cannot be asked, or has been asked often enough.
+pub(super) fn go_on(
+    exchange: &mut Exchange<'_>,
+    (asked, about): (&Asked<'_>, About<'_>),
+    (round, asking): (Round, Asking<'_>),
+    error: &ToolError,
+) -> Result<Answer, Refusal> {
+    let text = error.to_string();
+    match error {
+        ToolError::Unanswered => {
+            let (questions, answers) = asking.into_parts();
+            let answer = ask(exchange, asked, about, (round, questions, answers))?;
+            answer.ok_or_else(|| Refusal::new(Code::InvalidParams, text))
+        }
+        ToolError::CannotAsk(ask) if asked.revision.is_modern() => Err(lacks(*ask, text)),
+        _ => Err(Refusal::new(Code::InvalidParams, text)),
+    }
+}
+
+/// The client has not declared what it takes to be asked.
+pub(super) fn lacks(ask: Ask, text: String) -> Refusal {
+    let required = json!({ ask.capability(): {} });
+    Refusal::new(Code::MissingCapability, text).with("requiredCapabilities", required)
+}
+
 /// Reads what the client has answered so far; a state that counts once is used up by that.
 ///
 /// # Errors
@@ -53,10 +115,10 @@ pub(super) struct Round {
 pub(super) fn open(
     exchange: &Exchange<'_>,
     asked: &Asked<'_>,
-    arguments: &Tree<'_>,
+    about: About<'_>,
 ) -> Result<(Round, Answers), Refusal> {
     let state = match asked.params.request_state {
-        Some(state) => Some(unseal(exchange, asked, (arguments, state)).ok_or_else(invalid)?),
+        Some(state) => Some(unseal(exchange, asked, (about, state)).ok_or_else(invalid)?),
         None => None,
     };
     let (mut answers, mut known, mut number) = (Answers::none(), Vec::new(), 0);
@@ -79,7 +141,7 @@ pub(super) fn open(
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
     asked: &Asked<'_>,
-    arguments: &Tree<'_>,
+    about: About<'_>,
     (round, questions, answers): (Round, Vec<Question>, Answers),
 ) -> Result<Option<Answer>, Refusal> {
     let house = exchange.house();
@@ -95,7 +157,7 @@ pub(super) fn ask(
         once: is_once.then(|| (house.spent.process(), format!("{:x}", rand::random::<u128>()))),
     };
     let text = serde_json::to_vec(&state).unwrap_or_default();
-    let sealed = house.state_seal.seal(&bound(asked, arguments), &text);
+    let sealed = house.state_seal.seal(&bound(asked, about), &text);
     let sealed = sealed.ok_or_else(|| Refusal::new(Code::Internal, "internal error"))?;
     if sealed.len() > MAX_SEALED {
         return Ok(None);
@@ -110,12 +172,8 @@ pub(super) fn ask(
     Ok(Some(Answer::ok(dress.input_required(asked.id, members.as_bytes()))))
 }
 
-fn unseal(
-    exchange: &Exchange<'_>,
-    asked: &Asked<'_>,
-    (arguments, state): (&Tree<'_>, Raw<'_>),
-) -> Option<State> {
-    let state = exchange.house().state_seal.open(&bound(asked, arguments), &state.string()?)?;
+fn unseal(exchange: &Exchange<'_>, asked: &Asked<'_>, (about, state): (About<'_>, Raw<'_>)) -> Option<State> {
+    let state = exchange.house().state_seal.open(&bound(asked, about), &state.string()?)?;
     let state: State = serde_json::from_slice(&state).ok()?;
     (exchange.record.time() < Timestamp::from_secs(state.until)).then_some(state)
 }
@@ -139,12 +197,12 @@ fn invalid() -> Refusal {
     Refusal::new(Code::InvalidParams, "Invalid requestState")
 }
 
-/// What a state is good for: this caller, this method, this tool with these arguments, however they are written.
-fn bound(asked: &Asked<'_>, arguments: &Tree<'_>) -> Vec<u8> {
+/// What a state is good for: this caller, this method, this name with these arguments, however they are written.
+fn bound(asked: &Asked<'_>, about: About<'_>) -> Vec<u8> {
     let mut digest = Sha256::new();
     // The names of members stand in the order of the alphabet in a `Value`.
-    let arguments = arguments.root().to_value().to_string();
-    for part in [asked.principal.id.as_str(), "tools/call", &asked.tool, &arguments] {
+    let arguments = about.arguments.map(|tree| tree.root().to_value().to_string()).unwrap_or_default();
+    for part in [asked.principal.id.as_str(), about.method.name(), about.name, &arguments] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

@@ -1,12 +1,17 @@
 //! What is told of a call that runs, in the order in which its client hears it; the answer is the last of it.
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::rt::task::JoinHandle;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::{answer::Answer, events, refusal::Refusal};
+use super::{
+    answer::Answer,
+    events,
+    pace::{self, Pace},
+    refusal::Refusal,
+};
 use crate::{
     actors::sessions::Session,
     domain::RequestId,
@@ -15,8 +20,6 @@ use crate::{
     tools::{Note, Progress},
 };
 
-/// Most notifications of one call in any second.
-const MOST_A_SECOND: usize = 10;
 /// Longest silence.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -72,7 +75,7 @@ pub(super) struct Telling {
     /// JSON text.
     token: Option<Box<str>>,
     /// When the last notifications were sent.
-    told: VecDeque<Instant>,
+    told: Pace,
     /// When something must be sent again.
     beat: Instant,
     /// The answer, once there is one.
@@ -88,7 +91,7 @@ impl Telling {
             running,
             progress,
             token,
-            told: VecDeque::with_capacity(MOST_A_SECOND),
+            told: Pace::new(),
             beat: Instant::now() + HEARTBEAT,
             last: None,
             is_over: false,
@@ -102,7 +105,7 @@ impl Telling {
             return None;
         }
         if self.last.is_none() {
-            let free_at = self.free_at();
+            let free_at = self.told.free_at();
             tokio::select! {
                 biased;
                 answer = self.running.ended() => match answer {
@@ -112,7 +115,7 @@ impl Telling {
                         return None;
                     }
                 },
-                () = wait(free_at, &self.progress) => {}
+                () = pace::due(free_at, &self.progress) => {}
                 () = sleep_until(self.beat) => {
                     self.beat = Instant::now() + HEARTBEAT;
                     return Some(Told::Beat);
@@ -139,29 +142,9 @@ impl Telling {
         }
     }
 
-    /// When the next notification may be sent.
-    fn free_at(&self) -> Option<Instant> {
-        let oldest = self.told.front().filter(|_| self.told.len() >= MOST_A_SECOND)?;
-        Some(*oldest + Duration::from_secs(1))
-    }
-
     fn note(&mut self) {
         let now = Instant::now();
-        if self.told.len() >= MOST_A_SECOND {
-            self.told.pop_front();
-        }
-        self.told.push_back(now);
+        self.told.note(now);
         self.beat = now + HEARTBEAT;
     }
-}
-
-/// Waits until there is something to tell, and it may be told; what the call waits for itself waits for nothing.
-async fn wait(free_at: Option<Instant>, progress: &Progress) {
-    if let Some(free_at) = free_at {
-        tokio::select! {
-            () = sleep_until(free_at) => {}
-            () = progress.urgent() => {}
-        }
-    }
-    progress.untold().await;
 }

@@ -8,15 +8,15 @@ use crate::{
 };
 
 /// Calling one tool.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct CallTool;
 
 /// Reading resources of one source, and seeing which there are.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct ReadResource;
 
 /// Getting one prompt.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct GetPrompt;
 
 /// Proof that a caller may do `D`; only [`decide`] makes one.

@@ -9,10 +9,10 @@ use super::{
     spec::MAX_VALUE,
 };
 use crate::{
-    policy::{GetPrompt, Permit},
+    policy::GetPrompt,
     protocol::{Content, Icon},
     settings::Problem,
-    tools::{LocalFuture, ToolError},
+    tools::{Call, LocalFuture, ToolError},
 };
 
 /// Longest file, bytes.
@@ -148,7 +148,7 @@ impl Prompt for FilePrompt {
     fn get<'a>(
         &'a self,
         values: &'a Values,
-        _: &'a Permit<GetPrompt>,
+        _: &'a Call<'a, GetPrompt>,
     ) -> LocalFuture<'a, Result<Vec<Message>, ToolError>> {
         let message = |line: &Line| Message {
             role: line.role,
@@ -191,7 +191,7 @@ resource = "file:///{path}"
         assert_eq!(spec.arguments[0].offers, Some(("file:///{+path}".into(), "path".into())));
         assert_eq!((spec.arguments[0].required, spec.arguments[0].max_length), (true, 1_000));
         let values = Values::check(&spec.arguments, [("path".into(), "a {path}.txt".into())]).unwrap();
-        let messages = prompt.get(&values, &permit_for_tests()).await.unwrap();
+        let messages = prompt.get(&values, &Call::new(&permit_for_tests())).await.unwrap();
         let said = Block::Content(Content::Text("About a {path}.txt: {braces}".into()));
         let embedded = Block::Embedded("file:///a%20%7Bpath%7D.txt".into());
         let roles: Vec<_> = messages.iter().map(|message| message.role).collect();

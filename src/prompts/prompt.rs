@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{PromptSpec, spec::Argument};
 use crate::{
-    policy::{GetPrompt, Permit},
+    policy::GetPrompt,
     protocol::Content,
-    tools::{LocalFuture, ToolError, clean_to},
+    tools::{Call, LocalFuture, ToolError, clean_to},
 };
 
 /// Who says a message.
@@ -100,11 +100,12 @@ pub trait Prompt: Send + Sync + 'static {
         Duration::from_secs(5)
     }
 
-    /// Its messages with these values. `permit` proves that the caller may have it, and says who it is.
+    /// Its messages with these values. `call` proves that the caller may have it, says who it is, and asks it what else
+    /// there is to know, as a tool does.
     fn get<'a>(
         &'a self,
         values: &'a Values,
-        permit: &'a Permit<GetPrompt>,
+        call: &'a Call<'a, GetPrompt>,
     ) -> LocalFuture<'a, Result<Vec<Message>, ToolError>>;
 }
 

@@ -6,7 +6,7 @@ use super::{Descriptor, Resource, ResourceBody, Source, SourceSpec, Suggestions,
 use crate::{
     policy::{Permit, ReadResource},
     tools::{
-        LocalFuture, ToolError,
+        Call, LocalFuture, ToolError,
         get_security_audit::{RANGES, Reviewer, review},
     },
 };
@@ -60,7 +60,7 @@ impl Source for AuditViews {
     fn read<'a>(
         &'a self,
         uri: &'a str,
-        _: &'a Permit<ReadResource>,
+        _: &'a Call<'a, ReadResource>,
     ) -> LocalFuture<'a, Result<Resource, ToolError>> {
         Box::pin(async move {
             let range = uri.strip_prefix(PREFIX).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::{
     domain::Timestamp,
     policy::{Permit, ReadResource},
     tools::{
-        LocalFuture, ToolError,
+        Call, LocalFuture, ToolError,
         files::{FILE_PREFIX, Files, Found, path_of, uri_of},
     },
 };
@@ -55,7 +55,7 @@ impl Source for FileResources {
     fn read<'a>(
         &'a self,
         uri: &'a str,
-        _: &'a Permit<ReadResource>,
+        _: &'a Call<'a, ReadResource>,
     ) -> LocalFuture<'a, Result<Resource, ToolError>> {
         Box::pin(async move {
             let path = path_of(uri).ok_or_else(|| ToolError::NotFound("it is no file's".into()))?;

@@ -161,7 +161,7 @@ mod tests {
     use crate::{
         policy::{Permit, ReadResource},
         resources::{Descriptor, Resource},
-        tools::{LocalFuture, ToolError},
+        tools::{Call, LocalFuture, ToolError},
     };
 
     struct Nothing(SourceSpec);
@@ -183,7 +183,7 @@ mod tests {
         fn read<'a>(
             &'a self,
             _: &'a str,
-            _: &'a Permit<ReadResource>,
+            _: &'a Call<'a, ReadResource>,
         ) -> LocalFuture<'a, Result<Resource, ToolError>> {
             Box::pin(async { Err(ToolError::NotFound("nothing".into())) })
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Descriptor, Resource};
 use crate::{
     policy::{Permit, ReadResource},
-    tools::{LocalFuture, ToolError},
+    tools::{Call, LocalFuture, ToolError},
 };
 
 /// Fixed facts about one source.
@@ -93,11 +93,13 @@ pub trait Source: Send + Sync + 'static {
         permit: &'a Permit<ReadResource>,
     ) -> LocalFuture<'a, Result<(Vec<Descriptor>, bool), ToolError>>;
 
-    /// The resource of `uri`, which begins with the prefix and holds what nobody has checked.
+    /// The resource of `uri`, which begins with the prefix and holds what nobody has checked. `call` proves that the
+    /// caller may read it, and asks it what else there is to know, as a tool does; where the resource is embedded in a
+    /// prompt nobody can be asked.
     fn read<'a>(
         &'a self,
         uri: &'a str,
-        permit: &'a Permit<ReadResource>,
+        call: &'a Call<'a, ReadResource>,
     ) -> LocalFuture<'a, Result<Resource, ToolError>>;
 
     /// Values for a variable of one of its templates that begin with `beginning`.

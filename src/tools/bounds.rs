@@ -101,9 +101,7 @@ impl<'s> Survey<'s> {
         }
         let Some(object) = schema.as_object() else { return Ok(()) };
         // `$id` would move the base of every `$ref` below it; `$dynamicRef` depends on the way taken.
-        for unsupported in
-            ["x-mcp-header", "$id", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "dependencies"]
-        {
+        for unsupported in ["$id", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "dependencies"] {
             if object.contains_key(unsupported) {
                 return Err(BoundsError::Unsupported(unsupported));
             }
@@ -283,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn header_mirroring_is_refused_wherever_a_schema_stands_but_not_as_a_property() {
-        let annotated = json!({ "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } });
-        assert_eq!(check(&annotated), Err(BoundsError::Unsupported("x-mcp-header")));
-        assert_eq!(check(&json!({ "properties": { "x-mcp-header": {} } })), Ok(()));
+    fn what_moves_references_is_refused_wherever_a_schema_stands_but_not_as_a_property() {
+        let moved = json!({ "properties": { "region": { "type": "string", "$id": "elsewhere" } } });
+        assert_eq!(check(&moved), Err(BoundsError::Unsupported("$id")));
+        assert_eq!(check(&json!({ "properties": { "$id": {} } })), Ok(()));
     }
 }

@@ -1,4 +1,5 @@
-//! One call as its tool sees it: whose it is, what can be told while it runs, and what the client can be asked.
+//! One call as its tool sees it (or one request as its prompt or source does): whose it is, what can be told while it
+//! runs, and what the client can be asked.
 
 use std::ops::Deref;
 
@@ -8,27 +9,28 @@ use crate::{
     protocol::LogLevel,
 };
 
-/// One call, for as long as its tool runs. It is its own [`Permit`]: `call.principal()` says who is calling.
+/// One call, for as long as its tool runs; or, with another deed `D`, one request for a prompt or a resource. It is its
+/// own [`Permit`]: `call.principal()` says who is calling.
 ///
 /// A tool that tells and asks nothing pays nothing for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
-    permit: &'a Permit<CallTool>,
+pub struct Call<'a, D = CallTool> {
+    permit: &'a Permit<D>,
     progress: Option<&'a Progress>,
     asking: Option<&'a Asking<'a>>,
 }
 
-impl Deref for Call<'_> {
-    type Target = Permit<CallTool>;
+impl<D> Deref for Call<'_, D> {
+    type Target = Permit<D>;
 
-    fn deref(&self) -> &Permit<CallTool> {
+    fn deref(&self) -> &Permit<D> {
         self.permit
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a, D> Call<'a, D> {
     /// A call of which nobody wants to hear before it ends, by a client that can be asked nothing.
-    pub fn new(permit: &'a Permit<CallTool>) -> Self {
+    pub fn new(permit: &'a Permit<D>) -> Self {
         Self { permit, progress: None, asking: None }
     }
 

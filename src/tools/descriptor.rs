@@ -10,29 +10,45 @@ use crate::protocol::Revision;
 #[derive(Debug)]
 pub(super) struct Descriptors {
     whole: Box<RawValue>,
+    /// For the older revisions that know both, where it differs: they have no headers that repeat arguments.
+    older: Option<Box<RawValue>>,
     /// For the revision that knows neither titles nor structured results.
     plain: Box<RawValue>,
 }
 
 impl Descriptors {
-    pub(super) fn new(spec: &Spec, input: &Schema, output: Option<&Schema>) -> serde_json::Result<Self> {
+    /// Of a tool whose arguments have this schema, and the other one in older revisions if that differs.
+    pub(super) fn new(
+        spec: &Spec,
+        (input, older): (&str, Option<&str>),
+        output: Option<&Schema>,
+    ) -> serde_json::Result<Self> {
         let whole = Descriptor {
             name: spec.name,
             title: Some(spec.title),
             description: spec.about,
-            input_schema: serde_json::from_str(input.text())?,
+            input_schema: serde_json::from_str(input)?,
             output_schema: output.map(|output| serde_json::from_str(output.text())).transpose()?,
             annotations: Annotations { title: spec.title, hints: spec.hints },
         };
-        let plain = Descriptor { title: None, output_schema: None, ..whole };
+        let titled = match older {
+            Some(older) => Descriptor { input_schema: serde_json::from_str(older)?, ..whole },
+            None => whole,
+        };
+        let plain = Descriptor { title: None, output_schema: None, ..titled };
         Ok(Self {
             whole: serde_json::value::to_raw_value(&whole)?,
+            older: older.map(|_| serde_json::value::to_raw_value(&titled)).transpose()?,
             plain: serde_json::value::to_raw_value(&plain)?,
         })
     }
 
     pub(super) fn of(&self, revision: Revision) -> &str {
-        if revision.has_structure() { self.whole.get() } else { self.plain.get() }
+        match &self.older {
+            _ if !revision.has_structure() => self.plain.get(),
+            Some(older) if !revision.is_modern() => older.get(),
+            _ => self.whole.get(),
+        }
     }
 }
 

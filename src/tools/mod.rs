@@ -16,6 +16,7 @@ pub mod hygiene;
 mod instance;
 pub mod list_files;
 pub mod list_users;
+pub mod mirrored;
 mod progress;
 pub mod read_file;
 mod registry;

@@ -6,6 +6,7 @@ use super::{
     AnyTool, Call, Produced, Schema, SchemaError, Spec, ToolError, argument,
     descriptor::Descriptors,
     hygiene::{self, Redacted},
+    mirrored::{self, Mirror, MirrorError},
 };
 use crate::{
     domain::{Catalogue, Permission},
@@ -60,6 +61,7 @@ pub struct Entry {
     descriptors: Descriptors,
     input: Schema,
     output: Option<Schema>,
+    mirrors: Option<Box<[Mirror]>>,
 }
 
 impl Entry {
@@ -79,9 +81,15 @@ impl Entry {
         let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
         let input = tool.input().map_err(faulty("input"))?;
         let output = tool.output().map_err(faulty("output"))?;
-        let descriptors = Descriptors::new(spec, &input, output.as_ref())
+        let mirrors = mirrored::of_schema(input.value()).map_err(|error| faulty("input")(error.into()))?;
+        let in_result = output.as_ref().map(|output| mirrored::of_schema(output.value()));
+        if !matches!(in_result, None | Some(Ok(None))) {
+            return Err(faulty("output")(MirrorError::Place.into()));
+        }
+        let older = mirrors.as_ref().map(|_| mirrored::without(input.value()).to_string());
+        let descriptors = Descriptors::new(spec, (input.text(), older.as_deref()), output.as_ref())
             .map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
-        Ok(Self { tool, spec, needs, descriptors, input, output })
+        Ok(Self { tool, spec, needs, descriptors, input, output, mirrors })
     }
 
     /// Fixed facts about the tool.
@@ -107,6 +115,11 @@ impl Entry {
     /// The schema of its arguments.
     pub fn input(&self) -> &Schema {
         &self.input
+    }
+
+    /// Its arguments that clients repeat in headers, if it has any.
+    pub fn mirrors(&self) -> Option<&[Mirror]> {
+        self.mirrors.as_deref()
     }
 
     /// The schema of its structured result, if it has one.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     bounds::{self, BoundsError},
     instance::Instance,
+    mirrored::MirrorError,
 };
 use crate::protocol::Tree;
 
@@ -109,6 +110,11 @@ impl Schema {
         self.validator.iter_errors(instance.root())
     }
 
+    /// The schema as a value.
+    pub(super) fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// The part of the schema at that JSON pointer.
     pub(super) fn part(&self, pointer: &str) -> Option<&Value> {
         self.value.pointer(pointer)
@@ -170,6 +176,9 @@ pub enum SchemaError {
     /// Too large, too costly or not self-contained.
     #[error(transparent)]
     Bounds(#[from] BoundsError),
+    /// Annotations of headers that clients refuse.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorError),
     /// Not a valid schema.
     #[error("does not compile: {0}")]
     Invalid(String),

@@ -10,6 +10,7 @@
 mod accounts;
 mod api_keys;
 mod asking;
+mod asking_elsewhere;
 mod batches;
 mod calls;
 mod changes;
@@ -30,6 +31,7 @@ mod limits;
 mod listen;
 mod lists;
 mod login;
+mod mirrored;
 #[allow(dead_code, reason = "shared with tests/store_contract.rs; neither uses all of it")]
 #[path = "../nodes/mod.rs"]
 mod nodes;
@@ -49,6 +51,7 @@ mod sessions;
 mod sessions_ask;
 mod sessions_resume;
 mod signing;
+mod stdio;
 mod store_loss;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]

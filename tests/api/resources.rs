@@ -6,7 +6,7 @@ use portcullis::{
     app::Additions,
     policy::{Permit, ReadResource},
     resources::{Descriptor, Resource, ResourceBody, Source, SourceSpec, Template},
-    tools::{LocalFuture, ToolError},
+    tools::{Call, LocalFuture, ToolError},
 };
 use serde_json::{Value, json};
 
@@ -331,7 +331,7 @@ impl Source for Strange {
     fn read<'a>(
         &'a self,
         uri: &'a str,
-        _: &'a Permit<ReadResource>,
+        _: &'a Call<'a, ReadResource>,
     ) -> LocalFuture<'a, Result<Resource, ToolError>> {
         Box::pin(async move {
             let text = match uri {

@@ -24,6 +24,7 @@ mod review;
 mod sessions;
 mod signing;
 mod smuggling;
+mod stdio;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]

@@ -13,6 +13,7 @@ use crate::{
         audit::{Filter, Record, query, verify},
         limiter::Visit,
     },
+    app::stores,
     domain::{ApiKey, RequestId},
     store,
 };

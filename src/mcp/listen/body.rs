@@ -18,13 +18,14 @@ use super::{
 };
 use crate::{
     house::{House, Worker},
-    mcp::events,
+    mcp::events::Framing,
 };
 
 /// The events of one subscription: the acknowledgement first, a result last.
 pub(super) struct Told {
     stream: Rc<Stream>,
     house: Arc<House>,
+    framing: Framing,
     place: Stage,
 }
 
@@ -36,8 +37,8 @@ enum Stage {
 }
 
 impl Told {
-    pub(super) fn new(stream: Rc<Stream>, worker: &Rc<Worker>) -> Self {
-        Self { stream, house: Arc::clone(&worker.house), place: Stage::Begins }
+    pub(super) fn new(stream: Rc<Stream>, worker: &Rc<Worker>, framing: Framing) -> Self {
+        Self { stream, house: Arc::clone(&worker.house), framing, place: Stage::Begins }
     }
 
     /// A notification of this subscription with `params`, an object.
@@ -51,7 +52,7 @@ impl Told {
              {{\"io.modelcontextprotocol/subscriptionId\":{}}}}}}}",
             self.stream.id
         );
-        out.extend_from_slice(&events::event(text.as_bytes()));
+        out.extend_from_slice(&self.framing.frame(text.as_bytes()));
     }
 
     fn acknowledgement(&self) -> Bytes {
@@ -84,7 +85,7 @@ impl Told {
         let (id, stamp) = (&self.stream.id, self.house.views.stamp_with(&self.stream.id));
         let text =
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",{stamp}}}}}");
-        events::event(text.as_bytes())
+        self.framing.frame(text.as_bytes())
     }
 }
 
@@ -109,7 +110,7 @@ impl MessageBody for Told {
         };
         let bytes = match next {
             Next::Nothing => return Poll::Pending,
-            Next::Beat => events::KEEP_ALIVE,
+            Next::Beat => self.framing.keep_alive(),
             Next::Changes(flags) => self.changes(flags),
             Next::End => {
                 self.place = Stage::Over;

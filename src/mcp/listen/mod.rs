@@ -52,7 +52,7 @@ pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Ans
     let stream = Rc::new(Stream::new((id, honoured), standing, place));
     hub::add(exchange.worker, &stream);
     let held = Rc::clone(&stream);
-    let body = BoxBody::new(Told::new(stream, exchange.worker));
+    let body = BoxBody::new(Told::new(stream, exchange.worker, exchange.framing()));
     Ok(Answer::events(Events { body, hold: Box::new(move |busy| held.hold(busy)) }))
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    auth::{Credential, Look, Proof},
+    auth::{Look, Proof},
     domain::{Principal, Timestamp},
     error::Code,
     house::House,
@@ -28,7 +28,7 @@ impl Standing {
     /// # Errors
     /// [`Refusal`]: its credential is not known any more, though it was verified a moment ago.
     pub(in crate::mcp) fn of(exchange: &Exchange<'_>, principal: &Arc<Principal>) -> Result<Self, Refusal> {
-        let credential = Credential::of(&exchange.headers, exchange.uri.query().unwrap_or_default())?;
+        let credential = exchange.credential()?;
         let proof = Proof::of(credential, &exchange.worker.cache.borrow());
         let busy = || Refusal::new(Code::Overloaded, "the server is overloaded, try again");
         Ok(Self {

@@ -103,6 +103,8 @@ impl Stream {
         if !is_read {
             // The connection ends as any other on which nothing happens.
             *self.held.borrow_mut() = (None, None);
+            // On an edge that goes on without being read, whoever reads again is told that this is over.
+            self.standing.end();
         }
         is_read
     }

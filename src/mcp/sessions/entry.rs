@@ -143,7 +143,7 @@ pub(super) fn of_header(
     exchange: &Exchange<'_>,
     principal: &Arc<Principal>,
 ) -> Result<Option<Arc<Session>>, Refusal> {
-    let mut named = exchange.all.get_all(MCP_SESSION_ID);
+    let mut named = exchange.named(&MCP_SESSION_ID);
     let Some(name) = named.next() else { return Ok(None) };
     if named.next().is_some() {
         let refusal = Refusal::new(Code::InvalidRequest, "mcp-session-id stands twice");

@@ -14,7 +14,13 @@ use crate::{
     domain::Principal,
     edge::Field,
     error::Code,
-    mcp::{answer::Answer, era, exchange::Exchange, listen::no_place, refusal::Refusal},
+    mcp::{
+        answer::Answer,
+        era::{self, Beside},
+        exchange::Exchange,
+        listen::no_place,
+        refusal::Refusal,
+    },
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -30,7 +36,7 @@ pub(in crate::mcp) async fn other_method(
 ) -> Result<Answer, Refusal> {
     let session = of_header(exchange, principal)?.ok_or_else(nameless)?;
     let legacy = |refusal: Refusal| Refusal { is_legacy: true, ..refusal };
-    era::legacy_revision(&exchange.headers, Some(session.revision())).map_err(legacy)?;
+    era::legacy_revision(Beside::Headers(&exchange.headers, Some(session.revision()))).map_err(legacy)?;
     if *method == HttpMethod::DELETE {
         if let Some(sessions) = &exchange.house().services.sessions {
             sessions.end(&session).await?;
@@ -41,7 +47,7 @@ pub(in crate::mcp) async fn other_method(
     if matches!(exchange.headers.accept, Field::One(_)) && !exchange.headers.takes_events() {
         return Err(Refusal::new(Code::NotAcceptable, "a stream is answered with text/event-stream"));
     }
-    let (line, after) = match exchange.all.get(LAST_EVENT_ID) {
+    let (line, after) = match exchange.named(&LAST_EVENT_ID).next() {
         None => (COMMON, None),
         Some(name) => {
             let (line, number) = name.to_str().ok().and_then(event_of).ok_or_else(gone)?;

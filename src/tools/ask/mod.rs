@@ -139,7 +139,7 @@ struct Confirmation {
     confirmed: bool,
 }
 
-impl Call<'_> {
+impl<D> Call<'_, D> {
     /// Whether the client has said that it can answer this.
     pub fn can_ask(&self, ask: Ask) -> bool {
         self.asking().is_some_and(|asking| asking.can_be_asked(ask))

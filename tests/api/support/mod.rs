@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod judge;
 pub(crate) mod keys;
 pub(crate) mod legacy;
+pub(crate) mod lines;
 pub(crate) mod methods;
 pub(crate) mod output;
 pub(crate) mod rpc;
