@@ -7,6 +7,8 @@
 mod asking;
 #[path = "conformance/catalogue.rs"]
 mod catalogue;
+#[path = "conformance/tasks.rs"]
+mod tasks;
 
 use std::{path::Path, time::Duration};
 
@@ -152,6 +154,7 @@ fn fixtures() -> Vec<Box<dyn AnyTool>> {
         Box::new(Fixture { spec: &DIALECT, answer: |_| Ok(Vec::new()), schema: Some(SCHEMA) }),
     ];
     all.extend(asking::fixtures());
+    all.extend(tasks::fixtures());
     all
 }
 
@@ -162,6 +165,8 @@ fn settings(data_dir: &Path, port: u16) -> Result<Settings, Box<dyn std::error::
     settings.admin.port = 0;
     settings.permissions.extra = vec![PERMISSION.to_owned()];
     let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
+    (settings.tasks.max_running_of_one, settings.tasks.max_kept_of_one) = (100, 10_000);
+    settings.tasks.poll_interval = Duration::from_millis(200);
     (settings.limits.default, settings.limits.ip, settings.limits.failures) = (most, most, most);
     for role in settings.roles.values_mut() {
         (role.capacity, role.refill_per_second) = (None, None);

@@ -10,5 +10,6 @@ mod identity;
 pub mod kit;
 pub mod limiter;
 pub mod recent;
+pub mod tasks;
 pub mod tokens;
 pub mod users;

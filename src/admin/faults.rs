@@ -22,6 +22,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
         "insight" => services.insight.fault()?,
+        "tasks" => services.tasks.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }
     let mut answer = HttpResponse::Accepted();

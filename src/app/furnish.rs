@@ -11,7 +11,7 @@ use crate::{
     auth::{Challenges, Grants, grants::Lives},
     domain::Seal,
     edge::{Guard, HostRule, Proxies},
-    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, Views},
+    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, TaskRules, Views},
     oauth,
     policy::Roles,
     prompts::Prompts,
@@ -90,7 +90,7 @@ pub(super) fn house(
     Ok(House {
         grants: Grants::new(actors, roles.clone(), stores, lives),
         services,
-        views: Views::new(&settings.server.name, &registry),
+        views: Views::new(&settings.server.name, &registry).offering_tasks(settings.tasks.enabled),
         guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),
         proxies: Proxies::new(settings.server.trusted_proxies.clone()),
         challenges: challenges.ok_or_else(|| wrong("server.public_url", "cannot stand in a header"))?,
@@ -99,6 +99,11 @@ pub(super) fn house(
             max_body: settings.server.max_body,
             request_timeout: settings.server.request_timeout,
         },
+        tasks: settings.tasks.enabled.then_some(TaskRules {
+            poll_interval: settings.tasks.poll_interval,
+            max_result: settings.tasks.max_result,
+            max_run: settings.tasks.max_run,
+        }),
         when_denied: settings.policy.denied.into(),
         digest_key: digest_state(&secrets.digests)?,
         cursors: Seal::new(&secrets.cursors, "cursors")

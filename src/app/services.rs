@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
+use sha2::{Digest, Sha256};
 
 use super::{AppError, keys, parts::Opened};
 use crate::{
@@ -12,12 +13,13 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
+        tasks::{Tasks, TasksConfig},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
     house::Services,
     settings::Settings,
-    store::Stores,
+    store::{Stores, TaskRoom},
     telemetry::Metrics,
 };
 
@@ -77,9 +79,30 @@ pub(super) async fn services(
     };
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
+    let recorded = (audit.lane(), metrics);
+    let tasks = Tasks::start(&threads.add(), (tasks_config(settings), runner(settings)), stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
     let (insight, changes) = (insight.clone(), opened.changes.clone());
-    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, epoch, changes })
+    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, tasks, epoch, changes })
+}
+
+/// How long tasks of these settings live, and how many there may be.
+fn tasks_config(settings: &Settings) -> TasksConfig {
+    let tasks = &settings.tasks;
+    let places = |most: u64| usize::try_from(most).unwrap_or(usize::MAX);
+    TasksConfig {
+        max_run: tasks.max_run,
+        ttl: tasks.ttl,
+        running: (places(tasks.max_running_of_one), places(tasks.max_running)),
+        room: TaskRoom { of_one: tasks.max_kept_of_one, of_all: tasks.max_kept },
+    }
+}
+
+/// What the store knows this server by: whoever has its data directory is the only one of that name.
+fn runner(settings: &Settings) -> String {
+    let place = settings.data_dir.canonicalize().unwrap_or_else(|_| settings.data_dir.clone());
+    let digest = Sha256::digest(place.as_os_str().as_encoded_bytes());
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How the audit log of these settings is kept.

@@ -11,7 +11,7 @@ use crate::{
     domain::{PermissionSet, Principal},
     policy::{self, CallTool},
     protocol::{Dress, Revision, SUPPORTED},
-    tools::Registry,
+    tools::{Registry, TASKS_EXTENSION},
 };
 
 /// Most lists that are kept; there are never more than sets of permissions in use.
@@ -66,6 +66,17 @@ impl Views {
             generation: generation(registry),
             lists: Default::default(),
         }
+    }
+
+    /// The same, saying that a tool may answer with a task; the modern era alone knows that.
+    #[must_use]
+    pub fn offering_tasks(mut self, are_offered: bool) -> Self {
+        if are_offered {
+            let extensions = format!("{{\"extensions\":{{\"{TASKS_EXTENSION}\":{{}}}},");
+            let more = CAPABILITIES.replacen('{', &extensions, 1);
+            self.discover = self.discover.replacen(CAPABILITIES, &more, 1);
+        }
+        self
     }
 
     /// What tells the tools of this server from those of another: the same on every replica of one build and

@@ -16,7 +16,7 @@ use super::{
     exchange::{Asked, Exchange, Sought},
     large::{self, Rendered},
     refusal::Refusal,
-    rounds,
+    rounds, tasks,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
@@ -48,6 +48,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     exchange.record.tool(entry.spec().name);
     let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
+    tasks::refuse_unless_known(exchange, entry, &asked)?;
     let dress = house.views.dress(asked.revision);
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
@@ -70,7 +71,12 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     let capabilities = if asked.revision.is_modern() { asked.params.meta.capabilities() } else { "{}" };
     let asking = Asking::new(capabilities, answers);
     let call = Call::new(&permit).heard(exchange.progress).answered(&asking);
+    let call = call.offering_tasks(tasks::are_offered(exchange, entry, asked.revision));
     let ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
+    if let Shown::Deferred = ran.shown {
+        let (_, answers) = asking.into_parts();
+        return Box::pin(tasks::begin(exchange, &asked, (entry, arguments.text(), answers))).await;
+    }
     if let Shown::Question = ran.shown {
         let (questions, answers) = asking.into_parts();
         let answer = rounds::ask(exchange, &asked, &arguments, (round, questions, answers))?;
@@ -103,6 +109,8 @@ enum Shown {
     Failed(String),
     /// What it has asked.
     Question,
+    /// That it goes on as a task.
+    Deferred,
     /// What it has to ask, and cannot.
     Dumb(Ask, String),
 }
@@ -135,7 +143,7 @@ impl Ran {
                 );
             }
             Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
-            Shown::Question => ToolError::Unanswered.to_string(),
+            Shown::Question | Shown::Deferred => ToolError::Unanswered.to_string(),
         };
         Ok(Answer::failure(dress.tool_failure(id, &text), self.outcome))
     }
@@ -175,6 +183,10 @@ async fn run(
             Ok((Shown::Produced(produced), redacted))
         }),
     };
+    if matches!(ended, Ok(Err(ToolError::Deferred))) {
+        // It is counted where it runs.
+        return Ok(Ran { outcome: Outcome::Ok, shown: Shown::Deferred, redacted: Redacted::default() });
+    }
     let (outcome, ran) = match ended {
         Ok(Ok((shown, redacted))) => (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, shown, redacted })),
         Ok(Err(ToolError::Output)) | Err(_) => {
@@ -202,7 +214,7 @@ async fn run(
 }
 
 /// What a caller without the permission is told, and what the record says.
-fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
+pub(super) fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
     let house = exchange.house();
     let missing = exchange.lacks(&denied);
     match house.when_denied {

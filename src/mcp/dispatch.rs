@@ -6,7 +6,7 @@ use super::{
     exchange::{Asked, Exchange},
     listen, prompts,
     refusal::Refusal,
-    resources, tools,
+    resources, tasks, tools,
 };
 use crate::{error::Code, protocol::Revision};
 
@@ -33,6 +33,12 @@ pub(super) enum Method {
     Discover,
     /// A stream of what changes; modern.
     Listen,
+    /// How far a task is; modern.
+    GetTask,
+    /// Answers to what a task asks; modern.
+    UpdateTask,
+    /// The end of a task that nobody wants any more; modern.
+    CancelTask,
     /// The handshake of older revisions.
     Initialize,
     /// Whether we are there; older revisions.
@@ -40,7 +46,7 @@ pub(super) enum Method {
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 12] = [
+const METHODS: [Method; 15] = [
     Method::CallTool,
     Method::ListTools,
     Method::ReadResource,
@@ -51,13 +57,16 @@ const METHODS: [Method; 12] = [
     Method::Complete,
     Method::Discover,
     Method::Listen,
+    Method::GetTask,
+    Method::UpdateTask,
+    Method::CancelTask,
     Method::Initialize,
     Method::Ping,
 ];
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 14] = [
+pub(crate) const METHOD_LABELS: [&str; 17] = [
     "tools/call",
     "tools/list",
     "resources/read",
@@ -68,6 +77,9 @@ pub(crate) const METHOD_LABELS: [&str; 14] = [
     "completion/complete",
     "server/discover",
     "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
     "initialize",
     "ping",
     "other",
@@ -96,7 +108,9 @@ impl Method {
             | Self::ListPrompts
             | Self::GetPrompt
             | Self::Complete => true,
-            Self::Discover | Self::Listen => revision.is_modern(),
+            Self::Discover | Self::Listen | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
+                revision.is_modern()
+            }
             Self::Initialize | Self::Ping => !revision.is_modern(),
         }
     }
@@ -114,6 +128,9 @@ impl Method {
             Self::Complete => "completion/complete",
             Self::Discover => "server/discover",
             Self::Listen => "subscriptions/listen",
+            Self::GetTask => "tasks/get",
+            Self::UpdateTask => "tasks/update",
+            Self::CancelTask => "tasks/cancel",
             Self::Initialize => "initialize",
             Self::Ping => "ping",
         }
@@ -143,6 +160,9 @@ impl Method {
             Self::Complete => Box::pin(completion::complete(exchange, asked)).await,
             Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
             Self::Listen => listen::open(exchange, &asked),
+            Self::GetTask => Box::pin(tasks::get(exchange, asked)).await,
+            Self::UpdateTask => Box::pin(tasks::update(exchange, asked)).await,
+            Self::CancelTask => Box::pin(tasks::cancel(exchange, asked)).await,
             Self::Initialize => {
                 let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")

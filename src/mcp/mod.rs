@@ -21,6 +21,7 @@ mod resources;
 mod rounds;
 mod settle;
 mod stream;
+mod tasks;
 mod tools;
 
 pub(crate) use dispatch::METHOD_LABELS;

@@ -41,6 +41,8 @@ pub struct Params<'a> {
     pub reference: Option<Raw<'a>>,
     /// `argument` of a completion: which one, and as far as it is written.
     pub argument: Option<Raw<'a>>,
+    /// `taskId` of a task.
+    pub task_id: Option<Raw<'a>>,
 }
 
 impl<'a> Shape<'a> for Params<'a> {
@@ -56,6 +58,7 @@ impl<'a> Shape<'a> for Params<'a> {
         "uri",
         "ref",
         "argument",
+        "taskId",
     ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
@@ -70,7 +73,8 @@ impl<'a> Shape<'a> for Params<'a> {
             7 => self.notifications = Some(reader.value()?),
             8 => self.uri = Some(reader.value()?),
             9 => self.reference = Some(reader.value()?),
-            _ => self.argument = Some(reader.value()?),
+            10 => self.argument = Some(reader.value()?),
+            _ => self.task_id = Some(reader.value()?),
         }
         Ok(())
     }
@@ -85,6 +89,11 @@ impl<'a> Params<'a> {
     /// The resource's URI, if it is text.
     pub fn resource_uri(&self) -> Option<Cow<'a, str>> {
         self.uri.and_then(Raw::string)
+    }
+
+    /// The task's id, if it is text.
+    pub fn task(&self) -> Option<Cow<'a, str>> {
+        self.task_id.and_then(Raw::string)
     }
 
     /// The revision that a handshake of older revisions is offered, if what it asks for is text.

@@ -24,6 +24,7 @@ mod schema;
 mod server;
 mod signing;
 mod store;
+mod tasks;
 mod telemetry;
 mod tools;
 mod units;
@@ -49,6 +50,7 @@ pub use schema::{Key, keys};
 pub use server::{ServerSettings, TlsSettings};
 pub use signing::KeySettings;
 pub use store::{StoreSettings, StoreUrl};
+pub use tasks::TasksSettings;
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
 
@@ -106,6 +108,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// `[tools]`.
     pub tools: ToolsSettings,
+    /// `[tasks]`.
+    pub tasks: TasksSettings,
     /// `[telemetry]`.
     pub telemetry: TelemetrySettings,
 }
@@ -153,6 +157,7 @@ impl Settings {
         self.revocation.check(report);
         self.limits.check(report);
         self.tools.weather.check(report);
+        self.tasks.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);
         let overlap = main.host == second.host || main.host.is_unspecified() || second.host.is_unspecified();

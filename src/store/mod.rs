@@ -14,6 +14,7 @@ mod reports;
 mod revocations;
 mod rings;
 mod sqlite;
+mod tasks;
 mod users;
 
 use std::{fmt, pin::Pin, sync::Arc};
@@ -26,6 +27,7 @@ pub use quota::{Level, Quota};
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
+pub use tasks::{EndedTask, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks};
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
 
 use crate::telemetry::StoreFailures;
@@ -54,13 +56,15 @@ pub struct Stores {
     pub reports: Arc<dyn Reports>,
     /// Secrets that all processes on this store share.
     pub rings: Arc<dyn Rings>,
+    /// Calls that go on after their answer.
+    pub tasks: Arc<dyn Tasks>,
     /// How often it did not do as asked: counted by those who ask.
     pub failures: StoreFailures,
 }
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + 'static>(
+    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + Tasks + 'static>(
         backend: B,
     ) -> Self {
         let backend = Arc::new(backend);
@@ -72,7 +76,8 @@ impl Stores {
             families: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             reports: Arc::<B>::clone(&backend),
-            rings: backend,
+            rings: Arc::<B>::clone(&backend),
+            tasks: backend,
             failures: StoreFailures::default(),
         }
     }

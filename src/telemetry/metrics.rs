@@ -108,6 +108,8 @@ pub struct Metrics {
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
     clock_behind: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
+    tasks_running: Gauge,
+    tasks_ended: Family<Labels<1>, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -162,6 +164,8 @@ impl Metrics {
             staleness: Gauge::default(),
             clock_behind: Gauge::default(),
             streams_open: Gauge::default(),
+            tasks_running: Gauge::default(),
+            tasks_ended: Family::default(),
             registry,
         };
         metrics.register();
@@ -189,6 +193,8 @@ impl Metrics {
         r.register("revocation_staleness_seconds", "Age of the last complete look", self.staleness.clone());
         r.register("clock_behind_seconds", "How far the clock was put back", self.clock_behind.clone());
         r.register("streams_open", "Event streams open", self.streams_open.clone());
+        r.register("tasks_running", "Tasks that have not ended", self.tasks_running.clone());
+        r.register("tasks", "Tasks that have ended", self.tasks_ended.clone());
         r.register("build_info", "This build", build);
     }
 
@@ -256,6 +262,16 @@ impl Metrics {
     /// An event stream has ended.
     pub fn stream_closed(&self) {
         self.streams_open.dec();
+    }
+
+    /// So many tasks run.
+    pub fn tasks_running(&self, running: usize) {
+        self.tasks_running.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
+    /// A task has ended: `completed`, `failed` or `cancelled`.
+    pub fn task_ended(&self, status: &'static str) {
+        self.tasks_ended.get_or_create(&[("status", status)]).inc();
     }
 
     /// What an actor looks like at this moment.

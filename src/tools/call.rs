@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{Asking, Progress};
+use super::{Asking, Progress, ToolError};
 use crate::policy::{CallTool, Permit};
 
 /// One call, for as long as its tool runs. It is its own [`Permit`]: `call.principal()` says who is calling.
@@ -13,6 +13,18 @@ pub struct Call<'a> {
     permit: &'a Permit<CallTool>,
     progress: Option<&'a Progress>,
     asking: Option<&'a Asking<'a>>,
+    tasks: Tasks,
+}
+
+/// Whether a call may go on as a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tasks {
+    /// It may not.
+    None,
+    /// It may, if the client knows tasks.
+    Offered,
+    /// It is one.
+    Inside,
 }
 
 impl Deref for Call<'_> {
@@ -26,7 +38,7 @@ impl Deref for Call<'_> {
 impl<'a> Call<'a> {
     /// A call of which nobody wants to hear before it ends, by a client that can be asked nothing.
     pub fn new(permit: &'a Permit<CallTool>) -> Self {
-        Self { permit, progress: None, asking: None }
+        Self { permit, progress: None, asking: None, tasks: Tasks::None }
     }
 
     /// The same for a client that wants to hear how far it is.
@@ -39,6 +51,34 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn answered(self, asking: &'a Asking<'a>) -> Self {
         Self { asking: Some(asking), ..self }
+    }
+
+    /// The same where the call may go on as a task, if the client knows tasks.
+    #[must_use]
+    pub fn offering_tasks(self, is_offered: bool) -> Self {
+        Self { tasks: if is_offered { Tasks::Offered } else { Tasks::None }, ..self }
+    }
+
+    /// The same within a task.
+    #[must_use]
+    pub fn within_task(self) -> Self {
+        Self { tasks: Tasks::Inside, ..self }
+    }
+
+    /// Has the call go on as a task where that is possible: the client is told so at once, and the tool is run anew
+    /// from its beginning, with the answers it has, and told `true` here. `false` if it has to be done as it is.
+    ///
+    /// Call it before anything is changed, and only in a tool whose [`Tool::TASK`](super::Tool::TASK) says that it
+    /// may: elsewhere it gives `false`.
+    ///
+    /// # Errors
+    /// [`ToolError::Deferred`], to be passed on.
+    pub fn as_task(&self) -> Result<bool, ToolError> {
+        match self.tasks {
+            Tasks::Inside => Ok(true),
+            Tasks::Offered if self.asking.is_some_and(Asking::knows_tasks) => Err(ToolError::Deferred),
+            Tasks::Offered | Tasks::None => Ok(false),
+        }
     }
 
     /// Says how far the call is: `done` of `total`, in whatever unit, and what it does now. Only what is more

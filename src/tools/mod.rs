@@ -27,7 +27,7 @@ mod tool;
 pub mod weather;
 pub mod write_file;
 
-pub use ask::{Answers, Ask, Asking, Question, Root, Said};
+pub use ask::{Answers, Ask, Asking, Question, Root, Said, TASKS_EXTENSION, declares_tasks};
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
 pub use call::Call;
@@ -37,7 +37,7 @@ pub use progress::{Progress, Step};
 pub use registry::{Entry, Registry, RegistryError};
 pub use reply::{Beside, Produced, Reply, Shown, Written};
 pub use schema::{Schema, SchemaError};
-pub use spec::{Hints, Spec};
+pub use spec::{Hints, InTask, Spec};
 pub use tool::{AnyTool, LocalFuture, Tool};
 
 pub use crate::protocol::{Content, Link, Resource, ResourceBody};

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::{
-    AnyTool, Call, Produced, Schema, SchemaError, Spec, ToolError, argument,
+    AnyTool, Call, InTask, Produced, Schema, SchemaError, Spec, ToolError, argument,
     descriptor::Descriptors,
     hygiene::{self, Redacted},
 };
@@ -57,6 +57,7 @@ pub struct Entry {
     tool: Box<dyn AnyTool>,
     spec: &'static Spec,
     needs: Permission,
+    in_task: InTask,
     descriptors: Descriptors,
     input: Schema,
     output: Option<Schema>,
@@ -76,12 +77,16 @@ impl Entry {
             permission: spec.needs,
             nearest: nearest(spec.needs, catalogue),
         })?;
+        let in_task = tool.in_task();
+        if in_task.most() == Some(Duration::ZERO) {
+            return Err(RegistryError::Zero(spec.name));
+        }
         let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
         let input = tool.input().map_err(faulty("input"))?;
         let output = tool.output().map_err(faulty("output"))?;
         let descriptors = Descriptors::new(spec, &input, output.as_ref())
             .map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
-        Ok(Self { tool, spec, needs, descriptors, input, output })
+        Ok(Self { tool, spec, needs, in_task, descriptors, input, output })
     }
 
     /// Fixed facts about the tool.
@@ -92,6 +97,11 @@ impl Entry {
     /// Whether credentials in its result are left alone.
     pub fn is_verbatim(&self) -> bool {
         self.tool.is_verbatim()
+    }
+
+    /// Whether it may go on as a task.
+    pub fn in_task(&self) -> InTask {
+        self.in_task
     }
 
     /// What a caller needs.
@@ -129,13 +139,26 @@ impl Entry {
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
     pub async fn begin(&self, arguments: &Tree<'_>, call: &Call<'_>) -> Result<Produced, ToolError> {
+        self.begin_within(self.spec.deadline, arguments, call).await
+    }
+
+    /// The same under another deadline.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin).
+    pub async fn begin_within(
+        &self,
+        deadline: Duration,
+        arguments: &Tree<'_>,
+        call: &Call<'_>,
+    ) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
         let mut running = self.tool.call(arguments.text(), call);
         // Many tools are done at once, and need no timer.
         match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,
             Poll::Pending => {
-                tokio::time::timeout(self.spec.deadline, running).await.unwrap_or(Err(ToolError::Timeout))
+                tokio::time::timeout(deadline, running).await.unwrap_or(Err(ToolError::Timeout))
             }
         }
     }

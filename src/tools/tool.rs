@@ -5,7 +5,7 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{Call, Produced, Reply, Schema, SchemaError, Spec, ToolError};
+use super::{Call, InTask, Produced, Reply, Schema, SchemaError, Spec, ToolError};
 
 /// A future that stays on its worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -59,6 +59,8 @@ pub trait Tool: Send + Sync + 'static {
     /// writes back. What looks like a credential is then not replaced; invisible characters are escapes of
     /// the same value all the same.
     const VERBATIM: bool = false;
+    /// Whether it may go on as a task.
+    const TASK: InTask = InTask::Never;
     /// Arguments; their JSON Schema is published and enforced before [`Tool::call`] runs.
     type Args: DeserializeOwned + JsonSchema;
     /// The structured result; its JSON Schema is published and enforced afterwards. A tool that shows text,
@@ -90,6 +92,11 @@ pub trait AnyTool: Send + Sync {
         false
     }
 
+    /// Whether it may go on as a task.
+    fn in_task(&self) -> InTask {
+        InTask::Never
+    }
+
     /// The schema of its arguments, compiled.
     ///
     /// # Errors
@@ -113,6 +120,10 @@ impl<T: Tool> AnyTool for T {
 
     fn is_verbatim(&self) -> bool {
         T::VERBATIM
+    }
+
+    fn in_task(&self) -> InTask {
+        T::TASK
     }
 
     fn input(&self) -> Result<Schema, SchemaError> {

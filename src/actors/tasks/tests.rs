@@ -1,0 +1,1 @@
+//! Boards, lives and ends of tasks.
