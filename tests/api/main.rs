@@ -46,5 +46,7 @@ mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
 mod surroundings;
+mod tasks;
+mod tasks_end;
 mod tls;
 mod users_cli;

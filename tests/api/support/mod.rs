@@ -9,6 +9,7 @@ pub(crate) mod legacy;
 pub(crate) mod output;
 pub(crate) mod rpc;
 pub(crate) mod signing;
+pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 
