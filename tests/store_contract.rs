@@ -9,6 +9,8 @@ mod families;
 mod keys;
 #[path = "store_contract/reports.rs"]
 mod reports;
+#[path = "store_contract/tasks.rs"]
+mod tasks;
 
 use std::{
     collections::BTreeSet,
