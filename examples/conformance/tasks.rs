@@ -117,7 +117,8 @@ impl Tool for ConfirmDelete {
     async fn call(&self, args: Deleted, call: &Call<'_>) -> Result<Shown, ToolError> {
         call.as_task()?;
         let said = call.elicit::<Confirmed>("confirm", "Delete the file?")?;
-        let did = if matches!(said, Said::Accepted(Confirmed { confirm: true })) { "deleted" } else { "kept" };
+        let did =
+            if matches!(said, Said::Accepted(Confirmed { confirm: true })) { "deleted" } else { "kept" };
         Ok(shown(format!("{did} {}", args.filename)))
     }
 }
@@ -140,7 +141,8 @@ impl Tool for MultiInput {
 
     async fn call(&self, _: Nothing, call: &Call<'_>) -> Result<Shown, ToolError> {
         call.as_task()?;
-        let (one, other) = (call.elicit::<Named>("first", "First?"), call.elicit::<Named>("second", "Second?"));
+        let (one, other) =
+            (call.elicit::<Named>("first", "First?"), call.elicit::<Named>("second", "Second?"));
         let names = [one?, other?].map(|said| match said {
             Said::Accepted(Named { name }) => name,
             Said::Declined | Said::Cancelled => "nobody".to_owned(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
-use sha2::{Digest, Sha256};
 
 use super::{AppError, keys, parts::Opened};
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
         epoch::Epoch,
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
-        tasks::{Tasks, TasksConfig},
+        tasks::{Runner, Tasks, TasksConfig},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
@@ -80,7 +79,9 @@ pub(super) async fn services(
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let recorded = (audit.lane(), metrics);
-    let tasks = Tasks::start(&threads.add(), (tasks_config(settings), runner(settings)), stores, recorded).await?;
+    let runner =
+        Runner::claim(&settings.data_dir).map_err(AppError::file(settings.data_dir.join("tasks")))?;
+    let tasks = Tasks::start(&threads.add(), (tasks_config(settings), runner), stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
     let (insight, changes) = (insight.clone(), opened.changes.clone());
     Ok(Services { tokens, users, keys, audit, insight, feed, limiter, tasks, epoch, changes })
@@ -96,13 +97,6 @@ fn tasks_config(settings: &Settings) -> TasksConfig {
         running: (places(tasks.max_running_of_one), places(tasks.max_running)),
         room: TaskRoom { of_one: tasks.max_kept_of_one, of_all: tasks.max_kept },
     }
-}
-
-/// What the store knows this server by: whoever has its data directory is the only one of that name.
-fn runner(settings: &Settings) -> String {
-    let place = settings.data_dir.canonicalize().unwrap_or_else(|_| settings.data_dir.clone());
-    let digest = Sha256::digest(place.as_os_str().as_encoded_bytes());
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How the audit log of these settings is kept.

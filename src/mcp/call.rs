@@ -214,7 +214,11 @@ async fn run(
 }
 
 /// What a caller without the permission is told, and what the record says.
-pub(super) fn refuse(exchange: &mut Exchange<'_>, entry: &Entry, (caller, denied): (&Principal, Denied)) -> Refusal {
+pub(super) fn refuse(
+    exchange: &mut Exchange<'_>,
+    entry: &Entry,
+    (caller, denied): (&Principal, Denied),
+) -> Refusal {
     let house = exchange.house();
     let missing = exchange.lacks(&denied);
     match house.when_denied {

@@ -139,7 +139,9 @@ fn check_name(envelope: &Envelope<'_>, headers: &Headers<'_>) -> Result<(), Refu
     let (named, what) = match &*envelope.method {
         "prompts/get" => (envelope.params.tool_name(), "params.name must be a string"),
         "resources/read" => (envelope.params.resource_uri(), "params.uri must be a string"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => (envelope.params.task(), "params.taskId must be a string"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => {
+            (envelope.params.task(), "params.taskId must be a string")
+        }
         _ => return Ok(()),
     };
     let named = named.ok_or_else(|| Refusal::new(Code::InvalidParams, what))?;

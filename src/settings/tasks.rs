@@ -40,7 +40,11 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Whole(1, 100_000),
         "Tasks of one principal that run at once, 1 to 100000.",
     ),
-    Key::new("tasks.max_kept", Kind::Whole(1, 1_000_000), "Tasks that are kept at once, ended or not, 1 to 1000000."),
+    Key::new(
+        "tasks.max_kept",
+        Kind::Whole(1, 1_000_000),
+        "Tasks that are kept at once, ended or not, 1 to 1000000.",
+    ),
     Key::new(
         "tasks.max_kept_of_one",
         Kind::Whole(1, 1_000_000),

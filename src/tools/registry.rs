@@ -157,9 +157,7 @@ impl Entry {
         // Many tools are done at once, and need no timer.
         match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,
-            Poll::Pending => {
-                tokio::time::timeout(deadline, running).await.unwrap_or(Err(ToolError::Timeout))
-            }
+            Poll::Pending => tokio::time::timeout(deadline, running).await.unwrap_or(Err(ToolError::Timeout)),
         }
     }
 

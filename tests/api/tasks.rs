@@ -73,7 +73,8 @@ fn a_client_that_does_not_say_that_it_knows_tasks_sees_none() {
     assert_eq!((&result["resultType"], texts(&result)), (&json!("complete"), vec!["done"]));
 
     let id = begun(&app, &token, "job");
-    let unknowing = |rpc: Rpc| rpc.meta(|meta| meta["io.modelcontextprotocol/clientCapabilities"] = json!({}));
+    let unknowing =
+        |rpc: Rpc| rpc.meta(|meta| meta["io.modelcontextprotocol/clientCapabilities"] = json!({}));
     for rpc in [
         Rpc::call("only_task", json!({})),
         unknowing(about("tasks/get", &id)),
@@ -188,7 +189,8 @@ fn a_task_that_cannot_ask_fails_with_what_is_missing_and_one_that_asks_without_e
         let task = got(&app, &token, &id);
         if let Some(requests) = task["inputRequests"].as_object() {
             asked += 1;
-            let nonsense: serde_json::Map<_, _> = requests.keys().map(|key| (key.clone(), json!(1))).collect();
+            let nonsense: serde_json::Map<_, _> =
+                requests.keys().map(|key| (key.clone(), json!(1))).collect();
             update(&id, Value::Object(nonsense)).bearer(&token).send(&app).result();
         }
         task["status"] == "completed"

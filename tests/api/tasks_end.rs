@@ -62,10 +62,8 @@ fn a_task_does_not_outlive_the_credential_that_it_was_begun_with() {
     let (key, made) = app.key("ada", &["files:read"]);
     let bob = app.token("bob", "user");
     let by_key = knowing(Rpc::call("job", json!({}))).key(&key).send(&app).result();
-    let tasks = [
-        (begun(&app, &token, "job"), &other),
-        (by_key["taskId"].as_str().unwrap().to_owned(), &other),
-    ];
+    let tasks =
+        [(begun(&app, &token, "job"), &other), (by_key["taskId"].as_str().unwrap().to_owned(), &other)];
     let (lives, of_bob) = (begun(&app, &kept, "job"), begun(&app, &bob, "job"));
     until("all of them run", SOON, || watched.begun() == 4);
     block_on(app.tokens.revoke(RevocationTarget::Jti(jti), Duration::from_secs(600))).unwrap();
@@ -111,7 +109,10 @@ fn what_breaks_in_a_task_stays_in_it() {
     let token = app.token("ada", "user");
     let id = begun(&app, &token, "breaks");
     let failed = awaited(&app, &token, &id, "failed");
-    assert_eq!((&failed["error"]["code"], &failed["error"]["message"]), (&json!(-32603), &json!("internal error")));
+    assert_eq!(
+        (&failed["error"]["code"], &failed["error"]["message"]),
+        (&json!(-32603), &json!("internal error"))
+    );
     assert!(!failed.to_string().contains("on purpose"));
     assert_eq!(app.awaited("task.ended", "failed", SOON).tool.as_deref(), Some("breaks"));
     let next = begun(&app, &token, "only_task");
@@ -126,7 +127,9 @@ fn tasks_go_on_when_their_actor_panics_and_others_begin_soon_again() {
     let id = begun(&app, &token, "job");
     until("it runs", SOON, || watched.begun() == 1);
     app.fault("tasks");
-    until("it is there again", SOON, || app.metric("portcullis_actor_restarts_total{actor=\"tasks\"}") == 1.0);
+    until("it is there again", SOON, || {
+        app.metric("portcullis_actor_restarts_total{actor=\"tasks\"}") == 1.0
+    });
     until("and ready", SOON, || app.is_ready());
     let other = begun(&app, &token, "only_task");
     awaited(&app, &token, &other, "completed");
@@ -137,7 +140,10 @@ fn tasks_go_on_when_their_actor_panics_and_others_begin_soon_again() {
 #[test]
 fn without_the_store_no_task_begins() {
     let (watched, tools) = tools();
-    let app = TestApp::with(|settings| settings.revocation.on_store_loss = portcullis::settings::OnStoreLoss::UnsafeAllow, tools);
+    let app = TestApp::with(
+        |settings| settings.revocation.on_store_loss = portcullis::settings::OnStoreLoss::UnsafeAllow,
+        tools,
+    );
     let token = app.token("ada", "user");
     Rpc::weather().bearer(&token).send(&app).result();
     let (file, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
@@ -156,7 +162,8 @@ fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that
     let (watched, tools) = tools();
     let mut app = TestApp::with(|settings| settings.server.shutdown_grace = Duration::from_secs(2), tools);
     let token = app.token("ada", "user");
-    let (one, other, asks) = (begun(&app, &token, "job"), begun(&app, &token, "job"), begun(&app, &token, "asker"));
+    let (one, other, asks) =
+        (begun(&app, &token, "job"), begun(&app, &token, "job"), begun(&app, &token, "asker"));
     awaited(&app, &token, &asks, "input_required");
     until("they run", SOON, || watched.begun() == 2);
     app.stop_begins();
@@ -168,7 +175,8 @@ fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that
     about("tasks/get", &one).bearer(&token).send(&app).refused(200, -32602, "invalid_params");
     let mut ended: Vec<_> = [&one, &other, &asks].map(|id| kept(&app, id)).into();
     ended.sort_unstable();
-    let stopped = "the server stopped before the task had ended; whether it has changed anything is not known";
+    let stopped =
+        "the server stopped before the task had ended; whether it has changed anything is not known";
     assert_eq!(ended, ["", stopped, stopped], "one has ended by itself");
     let records = app.records(Filter { event: Some("task.ended".into()), ..Filter::default() });
     assert_eq!(records.len(), 3);
@@ -215,7 +223,8 @@ fn a_task_of_a_server_that_was_killed_has_failed_after_the_next_start() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let line = lines.find_map(|line| line.unwrap().strip_prefix("SERVES ").map(str::to_owned)).expect("it serves");
+    let line =
+        lines.find_map(|line| line.unwrap().strip_prefix("SERVES ").map(str::to_owned)).expect("it serves");
     let (url, token) = line.split_once(' ').unwrap();
     output::secret(token);
     let address = url.trim_start_matches("http://").trim_end_matches("/mcp").parse().unwrap();
@@ -236,7 +245,11 @@ fn a_task_of_a_server_that_was_killed_has_failed_after_the_next_start() {
     let token = app.token("ada", "user");
     for id in &ids[..2] {
         let failed = got(&app, &token, id);
-        assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!(-31503)), "{failed}");
+        assert_eq!(
+            (&failed["status"], &failed["error"]["code"]),
+            (&json!("failed"), &json!(-31503)),
+            "{failed}"
+        );
         assert!(failed["statusMessage"].as_str().unwrap().contains("was not resumed"));
     }
     assert_eq!(got(&app, &token, &ids[2])["result"]["content"][0]["text"], "x".repeat(2_000));

@@ -24,7 +24,7 @@ mod review;
 mod signing;
 mod smuggling;
 mod streams;
-mod tasks;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]
 mod support;
+mod tasks;

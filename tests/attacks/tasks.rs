@@ -22,7 +22,8 @@ fn m16_a_task_of_somebody_else_is_one_that_does_not_exist() {
     let (watched, tools) = tools();
     let app = TestApp::with(without_limits, tools);
     let (ada, eve) = (app.token("ada", "user"), app.token("eve", "admin"));
-    let (runs, asks, done) = (begun(&app, &ada, "job"), begun(&app, &ada, "asker"), begun(&app, &ada, "only_task"));
+    let (runs, asks, done) =
+        (begun(&app, &ada, "job"), begun(&app, &ada, "asker"), begun(&app, &ada, "only_task"));
     let before = awaited(&app, &ada, &asks, "input_required");
     let result = awaited(&app, &ada, &done, "completed");
     let yes = json!({ "one": { "action": "cancel" }, "two": { "action": "cancel" } });
@@ -75,11 +76,11 @@ fn m16_guessed_and_bent_ids_of_tasks_open_nothing() {
         -32020,
         "header_mismatch",
     );
-    about("tasks/get", &id).edit(|body| body["params"]["taskId"] = json!(7)).bearer(&ada).on(&mut connection).refused(
-        200,
-        -32602,
-        "invalid_params",
-    );
+    about("tasks/get", &id)
+        .edit(|body| body["params"]["taskId"] = json!(7))
+        .bearer(&ada)
+        .on(&mut connection)
+        .refused(200, -32602, "invalid_params");
     // An id is found in no record and no log of the server, only what it is known by.
     let records = app.records(portcullis::actors::audit::Filter::default());
     assert!(records.iter().any(|record| record.event == "task.ended"));
@@ -115,5 +116,5 @@ fn m16_a_flood_of_guesses_and_of_tasks_is_limited_and_keeps_nobody_else_out() {
         about("tasks/get", &id).bearer(&token).send(&limited).status
     });
     let guesses: Vec<u16> = guesses.collect();
-    assert_eq!(guesses.iter().filter(|status| **status == 429).count() >= 20, true, "{guesses:?}");
+    assert!(guesses.iter().filter(|status| **status == 429).count() >= 20, "{guesses:?}");
 }

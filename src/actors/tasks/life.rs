@@ -57,11 +57,7 @@ pub(super) async fn live(shared: Arc<Shared>, Begin { digest, new, told }: Begin
     shared.leave(&digest);
 }
 
-fn row_of(
-    shared: &Shared,
-    (digest, new): (Digest, &NewTask),
-    (now, most): (Timestamp, Duration),
-) -> TaskRow {
+fn row_of(shared: &Shared, (digest, new): (Digest, &NewTask), (now, most): (Timestamp, Duration)) -> TaskRow {
     TaskRow {
         digest,
         owner: new.principal.id.clone(),
@@ -88,7 +84,7 @@ async fn keep(
     })?;
     let kept = shared.stores.tasks.create_task(row, shared.config.room).await;
     match shared.stores.failures.note("tasks.create_task", kept) {
-        Ok(TaskMade::Kept) => return Ok((view, slot)),
+        Ok(TaskMade::Kept) => Ok((view, slot)),
         refused => {
             shared.leave(&row.digest);
             Err(match refused {
@@ -128,14 +124,14 @@ async fn run(
 
 /// The end of what the server's own end has cut off.
 pub(super) fn closing() -> Ending {
-    let message = "the server stopped before the task had ended; whether it has changed anything is not known";
+    let message =
+        "the server stopped before the task had ended; whether it has changed anything is not known";
     Ending::failed(Outcome::Failed, (code::UNAVAILABLE, message, "shutting_down"))
 }
 
 /// The end of what was running when its server went away without a word.
 pub(super) fn lost() -> Ending {
-    let message =
-        "the server ended before the task had; it was not resumed, and whether it has changed anything is not known";
+    let message = "the server ended before the task had; it was not resumed, and whether it has changed anything is not known";
     Ending::failed(Outcome::Failed, (code::UNAVAILABLE, message, "shutting_down"))
 }
 

@@ -13,11 +13,13 @@ mod board;
 mod error;
 mod life;
 mod messages;
+mod runner;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use std::{
+    fs::File,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +38,7 @@ pub use self::{
     board::{Answered, Stop},
     error::TasksError,
     messages::{NewTask, Work},
+    runner::Runner,
     view::{Ending, Question, State, View, status},
 };
 use super::{
@@ -68,6 +71,8 @@ pub struct TasksConfig {
 struct Shared {
     config: TasksConfig,
     runner: String,
+    /// Says for as long as it is held that the runner lives.
+    _lock: File,
     board: Mutex<Board>,
     left: Notify,
     closing: AtomicBool,
@@ -96,26 +101,33 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Ends what `runner` has left unfinished and starts the actor on `arbiter`, a thread of its own. Ends are recorded
-    /// on `lane` and counted in `metrics`. No two that run at once are called the same.
+    /// Ends what those have left unfinished who are gone and starts the actor on `arbiter`, a thread of its own, as
+    /// `runner`. Ends are recorded on `lane` and counted in `metrics`.
     ///
     /// # Errors
     /// [`TasksError::Store`]: nobody could say any more of what was left that it runs no longer.
     pub async fn start(
         arbiter: &ArbiterHandle,
-        (config, runner): (TasksConfig, String),
+        (config, runner): (TasksConfig, Runner),
         stores: &Stores,
         (lane, metrics): (Lane, &Arc<Metrics>),
     ) -> Result<Self, TasksError> {
-        let lost = life::lost();
-        let ended = stores.tasks.end_tasks_of(&runner, lost.at(Timestamp::now())).await?;
+        let (lost, mut ended) = (life::lost().at(Timestamp::now()), 0);
+        for gone in &runner.gone {
+            ended += stores.tasks.end_tasks_of(gone, lost.clone()).await?;
+        }
+        let (runner, lock) = runner.settle();
         if ended > 0 {
-            tracing::warn!(tasks = ended, "tasks of the server that ran before have not ended: they are failed now");
+            tracing::warn!(
+                tasks = ended,
+                "tasks of the server that ran before have not ended: they are failed now"
+            );
         }
         let (of_one, of_all) = config.running;
         let shared = Arc::new(Shared {
             config,
             runner,
+            _lock: lock,
             board: Mutex::new(Board::new(of_one, of_all)),
             left: Notify::new(),
             closing: AtomicBool::new(false),
@@ -124,8 +136,7 @@ impl Tasks {
             metrics: Arc::clone(metrics),
         });
         let state = Arc::clone(&shared);
-        let build =
-            move |life| Ok::<_, ActorError>(TasksActor { shared: Arc::clone(&state), _life: life });
+        let build = move |life| Ok::<_, ActorError>(TasksActor { shared: Arc::clone(&state), _life: life });
         let seat = kit::keep("tasks", arbiter, build).await?;
         Ok(Self { shared, seat })
     }

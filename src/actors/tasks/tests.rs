@@ -91,7 +91,10 @@ struct House {
 }
 
 async fn house(stores: Stores) -> House {
-    let home = tempfile::tempdir().unwrap();
+    house_in(tempfile::tempdir().unwrap(), stores).await
+}
+
+async fn house_in(home: tempfile::TempDir, stores: Stores) -> House {
     let audit = Audit::start(&Arbiter::new().handle(), AuditConfig::new(home.path())).await.unwrap();
     let metrics = Arc::new(Metrics::new(&[], &[], &StoreFailures::default()));
     let config = TasksConfig {
@@ -102,7 +105,8 @@ async fn house(stores: Stores) -> House {
     };
     let recorded = (audit.lane(), &metrics);
     let arbiter = Arbiter::new().handle();
-    let tasks = Tasks::start(&arbiter, (config, "here".into()), &stores, recorded).await.unwrap();
+    let runner = Runner::claim(home.path()).unwrap();
+    let tasks = Tasks::start(&arbiter, (config, runner), &stores, recorded).await.unwrap();
     House { tasks, stores, _audit: audit, _home: home }
 }
 
@@ -175,8 +179,11 @@ async fn whoever_has_gone_before_it_was_told_of_its_task_has_none_that_runs() {
 }
 
 #[actix::test]
-async fn what_a_runner_has_left_is_failed_at_its_next_start_and_what_another_runs_is_left_alone_until_it_is_due() {
+async fn what_a_runner_has_left_is_failed_at_its_next_start_and_what_another_runs_is_left_alone_until_it_is_due()
+ {
     let (stores, now) = (store::open("memory:").unwrap(), Timestamp::now());
+    let home = tempfile::tempdir().unwrap();
+    let here = Runner::claim(home.path()).unwrap().settle().0;
     let row = |id: &str, runner: &str, due: Timestamp| TaskRow {
         digest: digest_of(id),
         owner: "ada".parse().unwrap(),
@@ -189,10 +196,10 @@ async fn what_a_runner_has_left_is_failed_at_its_next_start_and_what_another_run
     };
     let (later, before) = (now.plus(Duration::from_secs(60)), now.minus(Duration::from_secs(1)));
     let room = TaskRoom { of_one: 9, of_all: 9 };
-    for row in [row("ours", "here", later), row("theirs", "there", later), row("lost", "there", before)] {
+    for row in [row("ours", &here, later), row("theirs", "there", later), row("lost", "there", before)] {
         stores.tasks.create_task(&row, room).await.unwrap();
     }
-    let house = house(stores).await;
+    let house = house_in(home, stores).await;
     for id in ["ours", "lost"] {
         let ended = ended(&house, id).await;
         assert_eq!(ended.how, TaskEnd::Failed, "{id}");

@@ -149,10 +149,7 @@ fn acknowledged(house: &House, asked: &Asked<'_>) -> Answer {
 }
 
 /// The task that is asked for, if its owner asks and may call its tool now.
-async fn find(
-    exchange: &mut Exchange<'_>,
-    asked: &Asked<'_>,
-) -> Result<(String, View, TaskRules), Refusal> {
+async fn find(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<(String, View, TaskRules), Refusal> {
     let house = &exchange.worker.house;
     let Some(rules) = house.tasks else {
         return Err(Refusal::new(Code::UnknownMethod, "Method not found: this server has no tasks"));
@@ -185,7 +182,8 @@ fn answers_of(answers: Option<Raw<'_>>) -> Result<Vec<(String, String)>, Refusal
         Refusal::new(Code::InvalidParams, text)
     };
     let text = answers.map(Raw::text).filter(|text| text.len() <= MOST_ANSWERS).ok_or_else(wrong)?;
-    let tree = Tree::of_text(text).ok().filter(|tree| tree.root().kind() == Kind::Object).ok_or_else(wrong)?;
+    let tree =
+        Tree::of_text(text).ok().filter(|tree| tree.root().kind() == Kind::Object).ok_or_else(wrong)?;
     tree.check_members()?;
     let pair = |(name, value): (crate::protocol::Node<'_>, crate::protocol::Node<'_>)| {
         Some((name.string()?.into_owned(), value.text().to_owned()))

@@ -72,7 +72,8 @@ enum Step {
 impl Job {
     /// Runs it to its end.
     pub(super) async fn run(self, desk: Desk) -> Ending {
-        let Self { house, tool, arguments, capabilities, mut answers, rights, place, most, max_result } = self;
+        let Self { house, tool, arguments, capabilities, mut answers, rights, place, most, max_result } =
+            self;
         let _place = place;
         let caller = RefCell::new(Arc::clone(&rights.principal));
         let run = Run { house: &house, tool, caller: &caller, most, max_result };
@@ -123,7 +124,9 @@ async fn watch(house: &House, caller: &RefCell<Arc<Principal>>, mut rights: Righ
             Ok(_) => return Ending::cancelled("its caller may not call the tool any more"),
             // Nobody can say now whether it holds; nothing is told of the task meanwhile either.
             Err(error) if error.code().kind() == Kind::Unavailable => {}
-            Err(_) => return Ending::cancelled("the credential that it was begun with does not hold any more"),
+            Err(_) => {
+                return Ending::cancelled("the credential that it was begun with does not hold any more");
+            }
         }
     }
 }
@@ -141,7 +144,8 @@ impl Run<'_> {
     /// Runs the tool once, with the answers so far.
     async fn once(&self, desk: &Desk, (arguments, capabilities): (&str, &str), answers: Answers) -> Step {
         let caller = Arc::clone(&self.caller.borrow());
-        let (Some(entry), Ok(arguments)) = (self.house.registry.find(self.tool), Tree::of_text(arguments)) else {
+        let (Some(entry), Ok(arguments)) = (self.house.registry.find(self.tool), Tree::of_text(arguments))
+        else {
             return Step::Over(broken());
         };
         let Ok(permit) = policy::decide::<CallTool>(&caller, entry.needs()) else {
@@ -149,7 +153,8 @@ impl Run<'_> {
         };
         let (progress, asking) = (Progress::default(), Asking::new(capabilities, answers));
         let call = Call::new(&permit).heard(Some(&progress)).answered(&asking).within_task();
-        let span = tracing::debug_span!("tool.call", tool.name = self.tool, principal.id = %caller.id, task = true);
+        let span =
+            tracing::debug_span!("tool.call", tool.name = self.tool, principal.id = %caller.id, task = true);
         let started = Instant::now();
         let running = entry.begin_within(self.most, &arguments, &call).instrument(span);
         let ended = noted(running, (&progress, desk)).await;
@@ -175,7 +180,10 @@ impl Run<'_> {
             let entry = house.registry.find(tool).ok_or(ToolError::Output)?;
             let (produced, redacted) = entry.finish(produced)?;
             let dress = house.views.dress(Revision::July2026);
-            Ok((result(dress, |dress, id| dress.tool_result(id, produced.output(), produced.content())), redacted))
+            Ok((
+                result(dress, |dress, id| dress.tool_result(id, produced.output(), produced.content())),
+                redacted,
+            ))
         };
         let finished: Result<(String, Redacted), ToolError> = if size > LARGE {
             tokio::task::spawn_blocking(finish).await.unwrap_or(Err(ToolError::Output))
@@ -185,10 +193,19 @@ impl Run<'_> {
         match finished {
             Ok((body, redacted)) => {
                 if redacted.count() > 0 {
-                    self.house.metrics.redactions(redacted.count());
+                    let count = redacted.count();
+                    self.house.metrics.redactions(count);
+                    tracing::warn!(
+                        tool.name = self.tool,
+                        count,
+                        "what looks like a credential was not shown"
+                    );
                 }
                 if body.len() > self.max_result {
-                    let text = format!("the result is larger than the {} bytes that a task may keep", self.max_result);
+                    let text = format!(
+                        "the result is larger than the {} bytes that a task may keep",
+                        self.max_result
+                    );
                     return failure(&ToolError::Refused(text));
                 }
                 Ending { how: TaskEnd::Completed, outcome: Outcome::Ok, message: None, body }

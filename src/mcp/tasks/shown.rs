@@ -17,7 +17,8 @@ pub(super) fn seed(id: &str, view: &View, rules: &TaskRules) -> String {
         State::Asks(_) => ("input_required", None),
         State::Ended(ended) => (status(ended.how), ended.message.as_deref()),
     };
-    let message = message.map_or_else(String::new, |text| format!("\"statusMessage\":{},", Value::from(text)));
+    let message =
+        message.map_or_else(String::new, |text| format!("\"statusMessage\":{},", Value::from(text)));
     let ttl = view.until.millis().saturating_sub(view.created_at.millis());
     format!(
         "\"taskId\":{},\"status\":\"{word}\",{message}\"createdAt\":\"{}\",\"lastUpdatedAt\":\"{}\",\"ttlMs\":{ttl},\

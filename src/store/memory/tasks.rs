@@ -43,6 +43,8 @@ impl Tasks for Memory {
     }
 
     fn forget_tasks(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(async move { Ok(self.0.lock().tasks.extract_if(|_, kept| kept.until <= now).count() as u64) })
+        Box::pin(
+            async move { Ok(self.0.lock().tasks.extract_if(|_, kept| kept.until <= now).count() as u64) },
+        )
     }
 }

@@ -32,7 +32,8 @@ impl Tasks for Sqlite {
             if !has_room(all, "", room.of_all)? {
                 return Ok(TaskMade::OfAll);
             }
-            let of_one = "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE until > ?1 AND owner = ?2 LIMIT ?3)";
+            let of_one =
+                "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE until > ?1 AND owner = ?2 LIMIT ?3)";
             if !has_room(of_one, row.owner.as_str(), room.of_one)? {
                 return Ok(TaskMade::OfOne);
             }
@@ -61,7 +62,8 @@ impl Tasks for Sqlite {
                 "SELECT digest, owner, tool, runner, created_at, due, until, ended, ended_at, message, body
                  FROM tasks WHERE digest = ?1 AND until > ?2",
             )?;
-            let row = statement.query_row(params![digest, from_moment(now)], |row| Ok(read(row))).optional()?;
+            let row =
+                statement.query_row(params![digest, from_moment(now)], |row| Ok(read(row))).optional()?;
             row.transpose()
         })
     }
