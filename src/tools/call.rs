@@ -3,7 +3,10 @@
 use std::ops::Deref;
 
 use super::{Asking, Progress, ToolError};
-use crate::policy::{CallTool, Permit};
+use crate::{
+    policy::{CallTool, Permit},
+    protocol::Trace,
+};
 
 /// One call, for as long as its tool runs. It is its own [`Permit`]: `call.principal()` says who is calling.
 ///
@@ -14,6 +17,7 @@ pub struct Call<'a> {
     progress: Option<&'a Progress>,
     asking: Option<&'a Asking<'a>>,
     tasks: Tasks,
+    trace: Option<&'a Trace>,
 }
 
 /// Whether a call may go on as a task.
@@ -38,7 +42,7 @@ impl Deref for Call<'_> {
 impl<'a> Call<'a> {
     /// A call of which nobody wants to hear before it ends, by a client that can be asked nothing.
     pub fn new(permit: &'a Permit<CallTool>) -> Self {
-        Self { permit, progress: None, asking: None, tasks: Tasks::None }
+        Self { permit, progress: None, asking: None, tasks: Tasks::None, trace: None }
     }
 
     /// The same for a client that wants to hear how far it is.
@@ -51,6 +55,17 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn answered(self, asking: &'a Asking<'a>) -> Self {
         Self { asking: Some(asking), ..self }
+    }
+
+    /// The same as a part of that trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<&'a Trace>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The trace that the call is a part of, if its client says so: to be sent on to services that are asked for it.
+    pub fn trace(&self) -> Option<&'a Trace> {
+        self.trace
     }
 
     /// The same where the call may go on as a task, if the client knows tasks.

@@ -85,6 +85,7 @@ pub(super) async fn begin(
         arguments: arguments.to_owned(),
         capabilities: asked.params.meta.capabilities().to_owned(),
         answers,
+        trace: asked.params.meta.trace().cloned(),
         rights: Rights {
             principal: Arc::clone(&asked.principal),
             needs: entry.needs(),

@@ -24,11 +24,12 @@ use crate::{
     domain::{Outcome, Permission, Principal, Timestamp},
     error::{Coded, Kind},
     house::{House, LARGE},
+    mcp::call,
     policy::{self, CallTool},
     protocol::{Dress, Id, Revision, Tree, code},
     store::TaskEnd,
     tools::{
-        Answers, Asking, Call, Produced, Progress, ToolError,
+        Answers, Asking, Call, Produced, Progress, ToolError, Trace,
         hygiene::{self, Redacted},
     },
 };
@@ -47,6 +48,7 @@ pub(super) struct Job {
     pub(super) arguments: String,
     pub(super) capabilities: String,
     pub(super) answers: Answers,
+    pub(super) trace: Option<Trace>,
     pub(super) rights: Rights,
     /// Its place among the running calls of the tool.
     pub(super) place: Option<InFlight>,
@@ -72,11 +74,21 @@ enum Step {
 impl Job {
     /// Runs it to its end.
     pub(super) async fn run(self, desk: Desk) -> Ending {
-        let Self { house, tool, arguments, capabilities, mut answers, rights, place, most, max_result } =
-            self;
+        let Self {
+            house,
+            tool,
+            arguments,
+            capabilities,
+            mut answers,
+            trace,
+            rights,
+            place,
+            most,
+            max_result,
+        } = self;
         let _place = place;
         let caller = RefCell::new(Arc::clone(&rights.principal));
-        let run = Run { house: &house, tool, caller: &caller, most, max_result };
+        let run = Run { house: &house, tool, caller: &caller, trace: trace.as_ref(), most, max_result };
         let steps = async {
             for _ in 0..=MOST_ROUNDS {
                 match run.once(&desk, (&arguments, &capabilities), answers).await {
@@ -136,6 +148,7 @@ struct Run<'a> {
     house: &'a Arc<House>,
     tool: &'static str,
     caller: &'a RefCell<Arc<Principal>>,
+    trace: Option<&'a Trace>,
     most: Duration,
     max_result: usize,
 }
@@ -152,9 +165,9 @@ impl Run<'_> {
             return Step::Over(Ending::cancelled("its caller may not call the tool any more"));
         };
         let (progress, asking) = (Progress::default(), Asking::new(capabilities, answers));
-        let call = Call::new(&permit).heard(Some(&progress)).answered(&asking).within_task();
-        let span =
-            tracing::debug_span!("tool.call", tool.name = self.tool, principal.id = %caller.id, task = true);
+        let call =
+            Call::new(&permit).heard(Some(&progress)).answered(&asking).within_task().traced(self.trace);
+        let span = call::span(self.tool, &call);
         let started = Instant::now();
         let running = entry.begin_within(self.most, &arguments, &call).instrument(span);
         let ended = noted(running, (&progress, desk)).await;
