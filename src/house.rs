@@ -28,7 +28,7 @@ pub use streams::{
 };
 use tokio::sync::watch;
 pub use toll::toll;
-pub use views::Views;
+pub use views::{About, Views};
 
 use crate::{
     actors::{

@@ -203,6 +203,7 @@ fn tools_cure(error: &RegistryError) -> (Cow<'static, str>, &'static str) {
         RegistryError::Name(tool)
         | RegistryError::Twice(tool)
         | RegistryError::Zero(tool)
+        | RegistryError::Icon(tool)
         | RegistryError::Schema { tool, .. } => (format!("tools.{tool}").into(), "correct the tool's code"),
     }
 }

@@ -11,10 +11,10 @@ use crate::{
     auth::{Challenges, Grants, grants::Lives},
     domain::Seal,
     edge::{Guard, HostRule, Proxies},
-    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, TaskRules, Views},
+    house::{About, AnswerRoom, Errands, House, Limits, Services, Sights, Spent, TaskRules, Views},
     oauth,
     policy::Roles,
-    prompts::Prompts,
+    prompts::{Icon, Prompts},
     resources::Resources,
     settings::Settings,
     store::{StoreError, Stores},
@@ -90,7 +90,9 @@ pub(super) fn house(
     Ok(House {
         grants: Grants::new(actors, roles.clone(), stores, lives),
         services,
-        views: Views::new(&settings.server.name, &registry).offering_tasks(settings.tasks.enabled),
+        views: Views::new(&settings.server.name, &registry)
+            .introducing(&about(settings))
+            .offering_tasks(settings.tasks.enabled),
         guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),
         proxies: Proxies::new(settings.server.trusted_proxies.clone()),
         challenges: challenges.ok_or_else(|| wrong("server.public_url", "cannot stand in a header"))?,
@@ -125,6 +127,17 @@ pub(super) fn house(
         resources,
         prompts,
     })
+}
+
+/// What this server says of itself beside its name.
+fn about(settings: &Settings) -> About {
+    let server = &settings.server;
+    let set = |text: &String| (!text.is_empty()).then(|| text.clone());
+    About {
+        title: set(&server.title),
+        website: set(&server.website_url),
+        icons: server.icons.iter().map(Icon::at).collect(),
+    }
 }
 
 fn wrong(key: &'static str, problem: &str) -> AppError {

@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{PermissionSet, Principal},
     policy::{self, CallTool},
-    protocol::{Dress, Revision, SUPPORTED},
+    protocol::{Dress, Icon, Revision, SUPPORTED},
     tools::{Registry, TASKS_EXTENSION},
 };
 
@@ -31,8 +31,12 @@ const OLDER_CAPABILITIES: &str = r#"{"completions":{},"prompts":{},"resources":{
 pub struct Views {
     /// The members of the answer to `server/discover`.
     pub discover: String,
-    /// The members of the answer to `initialize`, the revision aside.
+    /// The members of the answer to `initialize`, the revision and who we are aside.
     introduction: String,
+    /// Who we are, as each revision says it.
+    info: Info,
+    /// The `_meta` member of the answer to `server/discover`, which says all of that.
+    whole_stamp: String,
     /// The `_meta` member that every result of the modern era carries (M7).
     stamp: String,
     /// Every permission that some tool needs: two callers who agree on these see the same list.
@@ -40,7 +44,30 @@ pub struct Views {
     /// What tells these tools from others.
     generation: u64,
     /// One for each shape that a list has.
-    lists: [Lists; 3],
+    lists: [Lists; 4],
+}
+
+/// What a server says of itself beside its name.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The name people read.
+    pub title: Option<String>,
+    /// Where more of it is told.
+    pub website: Option<String>,
+    /// Pictures for it, of `https:` or `data:`.
+    pub icons: Vec<Icon>,
+}
+
+/// Who we are, as each revision says it.
+#[derive(Debug)]
+struct Info {
+    plain: Value,
+    titled: Value,
+    whole: Value,
+}
+
+fn stamp(info: &Value) -> String {
+    format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}")
 }
 
 /// Lists of one shape.
@@ -60,8 +87,10 @@ impl Views {
             discover: format!(
                 "\"supportedVersions\":{versions},\"capabilities\":{CAPABILITIES},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
             ),
-            introduction: format!("\"capabilities\":{OLDER_CAPABILITIES},{shared},\"serverInfo\":{info}"),
-            stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
+            introduction: format!("\"capabilities\":{OLDER_CAPABILITIES},{shared}"),
+            stamp: stamp(&info),
+            whole_stamp: stamp(&info),
+            info: Info { plain: info.clone(), titled: info.clone(), whole: info },
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
             generation: generation(registry),
             lists: Default::default(),
@@ -101,19 +130,51 @@ impl Views {
         format!("{open},\"io.modelcontextprotocol/subscriptionId\":{id}}}")
     }
 
+    /// The same, saying more of the server where that is asked: in the handshake, as far as its revision knows it, and
+    /// in `server/discover`. Every other result says name and version alone.
+    #[must_use]
+    pub fn introducing(mut self, about: &About) -> Self {
+        if let (Some(title), Some(info)) = (&about.title, self.info.titled.as_object_mut()) {
+            info.insert("title".into(), json!(title));
+        }
+        self.info.whole = self.info.titled.clone();
+        if let Some(info) = self.info.whole.as_object_mut() {
+            if let Some(website) = &about.website {
+                info.insert("websiteUrl".into(), json!(website));
+            }
+            if !about.icons.is_empty() {
+                info.insert("icons".into(), json!(about.icons));
+            }
+        }
+        self.whole_stamp = stamp(&self.info.whole);
+        self
+    }
+
+    /// How the answer to `server/discover` looks.
+    pub fn dress_of_discover(&self) -> Dress<'_> {
+        Dress { revision: Revision::July2026, stamp: &self.whole_stamp }
+    }
+
     /// The members of the answer to a handshake that agrees on `revision`.
     pub fn introduction(&self, revision: Revision) -> String {
-        format!("\"protocolVersion\":\"{}\",{}", revision.name(), self.introduction)
+        let info = match (revision.has_icons(), revision.has_structure()) {
+            (true, _) => &self.info.whole,
+            (false, true) => &self.info.titled,
+            (false, false) => &self.info.plain,
+        };
+        let (name, members) = (revision.name(), &self.introduction);
+        format!("\"protocolVersion\":\"{name}\",{members},\"serverInfo\":{info}")
     }
 
     /// The members of the answer to `tools/list` for `caller`: exactly the tools that it may call, by the
     /// same decision, in the order of their names.
     pub fn tools(&self, caller: &Arc<Principal>, registry: &Registry, revision: Revision) -> Bytes {
-        let [modern, titled, plain] = &self.lists;
-        let lists = match (revision.is_modern(), revision.has_structure()) {
-            (true, _) => modern,
-            (false, true) => titled,
-            (false, false) => plain,
+        let [modern, pictured, titled, plain] = &self.lists;
+        let lists = match revision {
+            Revision::July2026 => modern,
+            Revision::November2025 => pictured,
+            Revision::June2025 => titled,
+            Revision::March2025 => plain,
         };
         let key = caller.permissions.intersection(self.relevant);
         if let Some(list) = lists.read().get(&key) {

@@ -158,7 +158,9 @@ impl Method {
             Self::ListPrompts => prompts::list(exchange, &asked),
             Self::GetPrompt => Box::pin(prompts::get(exchange, asked)).await,
             Self::Complete => Box::pin(completion::complete(exchange, asked)).await,
-            Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
+            Self::Discover => {
+                Ok(Answer::ok(house.views.dress_of_discover().result(id, house.views.discover.as_bytes())))
+            }
             Self::Listen => listen::open(exchange, &asked),
             Self::GetTask => Box::pin(tasks::get(exchange, asked)).await,
             Self::UpdateTask => Box::pin(tasks::update(exchange, asked)).await,

@@ -3,19 +3,25 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Hints, Schema, Spec};
+use super::{Hints, Icon, Schema, Spec};
 use crate::protocol::Revision;
 
 /// One tool as each revision shows it: the JSON text of one object.
 #[derive(Debug)]
 pub(super) struct Descriptors {
+    /// For the revisions that know icons, if it has any.
+    pictured: Option<Box<RawValue>>,
     whole: Box<RawValue>,
     /// For the revision that knows neither titles nor structured results.
     plain: Box<RawValue>,
 }
 
 impl Descriptors {
-    pub(super) fn new(spec: &Spec, input: &Schema, output: Option<&Schema>) -> serde_json::Result<Self> {
+    pub(super) fn new(
+        spec: &Spec,
+        (input, output): (&Schema, Option<&Schema>),
+        icons: &[Icon],
+    ) -> serde_json::Result<Self> {
         let whole = Descriptor {
             name: spec.name,
             title: Some(spec.title),
@@ -23,16 +29,24 @@ impl Descriptors {
             input_schema: serde_json::from_str(input.text())?,
             output_schema: output.map(|output| serde_json::from_str(output.text())).transpose()?,
             annotations: Annotations { title: spec.title, hints: spec.hints },
+            icons: &[],
         };
+        let pictured = Descriptor { icons, ..whole };
+        let pictured = (!icons.is_empty()).then(|| serde_json::value::to_raw_value(&pictured));
         let plain = Descriptor { title: None, output_schema: None, ..whole };
         Ok(Self {
+            pictured: pictured.transpose()?,
             whole: serde_json::value::to_raw_value(&whole)?,
             plain: serde_json::value::to_raw_value(&plain)?,
         })
     }
 
     pub(super) fn of(&self, revision: Revision) -> &str {
-        if revision.has_structure() { self.whole.get() } else { self.plain.get() }
+        match &self.pictured {
+            Some(pictured) if revision.has_icons() => pictured.get(),
+            _ if revision.has_structure() => self.whole.get(),
+            _ => self.plain.get(),
+        }
     }
 }
 
@@ -48,6 +62,8 @@ struct Descriptor<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output_schema: Option<&'a RawValue>,
     annotations: Annotations<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    icons: &'a [Icon],
 }
 
 #[derive(Clone, Copy, Serialize)]

@@ -40,4 +40,4 @@ pub use schema::{Schema, SchemaError};
 pub use spec::{Hints, InTask, Spec};
 pub use tool::{AnyTool, LocalFuture, Tool};
 
-pub use crate::protocol::{Content, Link, Resource, ResourceBody, Trace};
+pub use crate::protocol::{Content, Icon, Link, Resource, ResourceBody, Trace};

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::{
-    AnyTool, Call, InTask, Produced, Schema, SchemaError, Spec, ToolError, argument,
+    AnyTool, Call, Icon, InTask, Produced, Schema, SchemaError, Spec, ToolError, argument,
     descriptor::Descriptors,
     hygiene::{self, Redacted},
 };
@@ -81,10 +81,14 @@ impl Entry {
         if in_task.most() == Some(Duration::ZERO) {
             return Err(RegistryError::Zero(spec.name));
         }
+        let icons = tool.icons();
+        if !icons.iter().all(Icon::is_sound) {
+            return Err(RegistryError::Icon(spec.name));
+        }
         let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
         let input = tool.input().map_err(faulty("input"))?;
         let output = tool.output().map_err(faulty("output"))?;
-        let descriptors = Descriptors::new(spec, &input, output.as_ref())
+        let descriptors = Descriptors::new(spec, (&input, output.as_ref()), &icons)
             .map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
         Ok(Self { tool, spec, needs, in_task, descriptors, input, output })
     }
@@ -226,6 +230,9 @@ pub enum RegistryError {
     /// No cost or no time.
     #[error("tool `{0}` must have a cost of at least 1 and a deadline")]
     Zero(&'static str),
+    /// A picture that clients are not shown.
+    #[error("tool `{0}` has an icon that is neither an https nor a data URI of up to 64 KiB")]
+    Icon(&'static str),
     /// Nobody knows the permission.
     #[error("tool `{tool}` needs the permission `{permission}`, which is not known{}", hint(.nearest.as_deref()))]
     Permission {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{Call, InTask, Produced, Reply, Schema, SchemaError, Spec, ToolError};
+use super::{Call, Icon, InTask, Produced, Reply, Schema, SchemaError, Spec, ToolError};
 
 /// A future that stays on its worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -68,6 +68,11 @@ pub trait Tool: Send + Sync + 'static {
     /// [`Beside`](super::Beside) both.
     type Output: Reply;
 
+    /// Pictures for it, of `https:` or `data:`; a tool with any other is not registered.
+    fn icons(&self) -> Vec<Icon> {
+        Vec::new()
+    }
+
     /// Runs the tool. `call` proves that the caller may, and says who it is; with it the tool tells how far it
     /// is and asks what it must know.
     ///
@@ -90,6 +95,11 @@ pub trait AnyTool: Send + Sync {
     /// Whether credentials in its result are left alone, as [`Tool::VERBATIM`] says.
     fn is_verbatim(&self) -> bool {
         false
+    }
+
+    /// Pictures for it, of `https:` or `data:`.
+    fn icons(&self) -> Vec<Icon> {
+        Vec::new()
     }
 
     /// Whether it may go on as a task.
@@ -120,6 +130,10 @@ impl<T: Tool> AnyTool for T {
 
     fn is_verbatim(&self) -> bool {
         T::VERBATIM
+    }
+
+    fn icons(&self) -> Vec<Icon> {
+        Tool::icons(self)
     }
 
     fn in_task(&self) -> InTask {

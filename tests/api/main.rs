@@ -30,6 +30,7 @@ mod lists;
 mod login;
 mod own_tool;
 mod pages;
+mod pictures;
 mod prompts;
 mod rates;
 #[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
