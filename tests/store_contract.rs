@@ -3,12 +3,18 @@
 
 #[path = "store_contract/accounts.rs"]
 mod accounts;
+#[path = "store_contract/alike.rs"]
+mod alike;
 #[path = "store_contract/families.rs"]
 mod families;
 #[path = "store_contract/keys.rs"]
 mod keys;
+#[path = "nodes/mod.rs"]
+mod nodes;
 #[path = "store_contract/reports.rs"]
 mod reports;
+#[path = "store_contract/shared.rs"]
+mod shared;
 #[path = "store_contract/tasks.rs"]
 mod tasks;
 
@@ -26,28 +32,44 @@ use std::{
 };
 
 use futures_util::future::join;
+use nodes::Nodes;
 use portcullis::{
     domain::Timestamp,
-    store::{self, ChangeKind, FeedWatch, Level, Revocation, RevocationTarget, StoreError, Stores, User},
+    store::{
+        self, ChangeKind, FeedWatch, Level, RedisUse, Revocation, RevocationTarget, StoreError, Stores, User,
+    },
 };
-use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// One opened backend; a file lives as long as it does.
+/// One opened backend, and what lives as long as it does.
 struct Backend {
     name: &'static str,
     stores: Stores,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
+    _nodes: Option<Arc<Nodes>>,
 }
 
-/// A fresh store of each kind. A new backend is one more line.
-fn backends() -> [Backend; 2] {
-    let open = |name, open: fn(&Path) -> Stores| {
-        let dir = tempfile::tempdir().unwrap();
-        Backend { name, stores: open(dir.path()), _dir: dir }
+/// A fresh store of each kind.
+fn backends() -> [Backend; 5] {
+    backends_on(&Arc::new(Nodes::start()), "portcullis:")
+}
+
+/// A fresh store of each kind, those on Redis under a prefix that nobody else has. A new backend is one more entry.
+fn backends_on(nodes: &Arc<Nodes>, prefix: &str) -> [Backend; 5] {
+    let file = tempfile::tempdir().unwrap();
+    let how = RedisUse { prefix: prefix.into(), ..RedisUse::default() };
+    let redis = |name, url: String| {
+        let stores = store::open_shared(&url, &how).unwrap();
+        Backend { name, stores, _dir: None, _nodes: Some(Arc::clone(nodes)) }
     };
-    [open("memory", |_| store::open("memory:").unwrap()), open("sqlite", sqlite)]
+    [
+        Backend { name: "memory", stores: store::open("memory:").unwrap(), _dir: None, _nodes: None },
+        Backend { name: "sqlite", stores: sqlite(file.path()), _dir: Some(file), _nodes: None },
+        redis("redis", nodes.single()),
+        redis("redis cluster", nodes.cluster()),
+        redis("redis sentinel", nodes.watched()),
+    ]
 }
 
 fn sqlite(dir: &Path) -> Stores {
@@ -341,29 +363,5 @@ async fn an_actix_thread_can_wait_for_the_store() {
         let ann = user("ann");
         let (put, page) = join(stores.users.put(&ann), stores.users.page(1, 1)).await;
         assert!(put.is_ok() && page.is_ok(), "{name}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn every_backend_answers_alike(
-        deeds in prop::collection::vec((0..3_u8, "[ab]", 0..9_u64, 0..9_u64, any::<bool>()), 0..20),
-        now in 0..10_u64,
-    ) {
-        let answers = backends().map(|Backend { stores, .. }| {
-            for (kind, id, at, until, forgets) in &deeds {
-                let target = [RevocationTarget::Jti, RevocationTarget::Subject, RevocationTarget::Client];
-                let revocation = Revocation { target: target[usize::from(*kind)](id.clone()), ..jti("", *at, *until) };
-                wait(stores.revocations.revoke(&revocation)).unwrap();
-                if *forgets {
-                    wait(stores.revocations.forget_ended(Timestamp::from_secs(*at))).unwrap();
-                }
-            }
-            let told = wait(stores.feed.changes_after(0)).unwrap().into_iter().map(|c| (c.id, c.what));
-            (live(&stores, now), told.collect::<Vec<_>>())
-        });
-        let [memory, sqlite] = answers;
-        prop_assert_eq!(memory, sqlite);
     }
 }

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use super::AppError;
 use crate::{
     files,
-    settings::{Settings, StoreUrl},
-    store::{self, Stores},
+    settings::{Settings, StoreSettings, StoreUrl},
+    store::{self, RedisUse, Stores},
 };
 
 /// The ring whose digest is the store's identity.
@@ -21,14 +21,17 @@ const IDENTITY_RING: &str = "store.identity";
 /// [`AppError::OtherStore`] if the store is gone or is another one: it may lack revocations of tokens that
 /// the signing key still vouches for. [`AppError::Store`] if it does not open.
 pub async fn open_store(settings: &Settings) -> Result<Stores, AppError> {
-    let StoreUrl::Sqlite(file) = &settings.store.url else { return Ok(store::open("memory:")?) };
     let folder = settings.data_dir.join("keys");
     let place = folder.join("store.id");
     let known = known(&place)?;
-    if known.is_some() && !file.exists() {
-        return Err(AppError::OtherStore(place));
-    }
-    let stores = store::open(&format!("sqlite:{}", file.display()))?;
+    let stores = match &settings.store.url {
+        StoreUrl::Memory => return Ok(store::open("memory:")?),
+        StoreUrl::Sqlite(file) if known.is_some() && !file.exists() => {
+            return Err(AppError::OtherStore(place));
+        }
+        StoreUrl::Sqlite(file) => store::open(&format!("sqlite:{}", file.display()))?,
+        StoreUrl::Redis(url) => store::open_shared(url.expose(), &redis_use(&settings.store))?,
+    };
     let identity = identity(&stores).await?;
     if known.is_none() {
         files::private_dir(&folder).map_err(AppError::file(&folder))?;
@@ -40,6 +43,11 @@ pub async fn open_store(settings: &Settings) -> Result<Stores, AppError> {
     } else {
         Err(AppError::OtherStore(place))
     }
+}
+
+fn redis_use(settings: &StoreSettings) -> RedisUse {
+    let StoreSettings { key_prefix, connections, timeout, .. } = settings;
+    RedisUse { prefix: key_prefix.clone(), connections: *connections, timeout: *timeout }
 }
 
 /// The identity that is kept in `place`; `None` before the first start.

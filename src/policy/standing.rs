@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn without_an_account_the_claim_counts_as_it_is() {
         let seen = standing(&known(), None, (&["user", "root"], &["files:write", "x:y"])).unwrap();
-        assert_eq!(seen.roles, ["user".into()]);
+        assert_eq!(seen.roles, [Box::<str>::from("user")]);
         assert_eq!(names(seen.permissions), ["files:read", "files:write", "weather:read"]);
         assert_eq!(seen.reach, seen.permissions);
-        assert_eq!(seen.unknown, ["root".into(), "x:y".into()]);
+        assert_eq!(seen.unknown, ["root", "x:y"].map(Box::<str>::from));
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let user = account(&["user"]);
         let seen =
             standing(&known(), Some(&user), (&["admin", "user"], &["weather:read", "files:write"])).unwrap();
-        assert_eq!(seen.roles, ["user".into()]);
+        assert_eq!(seen.roles, [Box::<str>::from("user")]);
         assert_eq!(names(seen.permissions), ["files:read", "weather:read"]);
 
         let narrow = standing(&known(), Some(&user), (&["admin"], &["weather:read", "files:write"])).unwrap();

@@ -49,7 +49,7 @@ pub use roles::{PermissionsSettings, RoleSettings, Roles};
 pub use schema::{Key, keys};
 pub use server::{ServerSettings, TlsSettings};
 pub use signing::KeySettings;
-pub use store::{StoreSettings, StoreUrl};
+pub use store::{RedisUrl, StoreSettings, StoreUrl};
 pub use tasks::TasksSettings;
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};

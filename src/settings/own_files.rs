@@ -33,7 +33,7 @@ impl OwnFiles {
             keys.map(|(n, key)| (format!("jwt.keys[{n}].private_key_file"), key.private_key_file.clone()));
         let store = match &settings.store.url {
             StoreUrl::Sqlite(file) => Some(("store.url".to_owned(), file.clone())),
-            StoreUrl::Memory => None,
+            StoreUrl::Memory | StoreUrl::Redis(_) => None,
         };
         Self {
             data_dir: settings.data_dir.clone(),

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -11,18 +12,35 @@ use super::{
     kind::{Complaint, Kind},
     problem::Report,
     schema::Key,
+    units,
 };
 
 /// Stands for `data_dir` at the start of a path.
 const DATA_DIR: &str = "<data_dir>";
 
 /// The keys of `[store]`.
-pub(super) const KEYS: &[Key] = &[Key::new(
-    "store.url",
-    Kind::Form(url_fault),
-    "sqlite:<path>, in which <data_dir> stands for data_dir; or memory:, which forgets everything and \
-         is refused in production.",
-)];
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "store.url",
+        Kind::Form(url_fault),
+        "sqlite:<path>, in which <data_dir> stands for data_dir; memory:, which forgets everything and is refused in \
+         production; or a Redis that several servers share: redis://user:password@host:6379, \
+         redis+cluster://user:password@host:7000,host:7001, redis+sentinel://user:password@host:26379,host:26380/service, \
+         and with rediss in the place of redis over TLS.",
+    ),
+    Key::new(
+        "store.key_prefix",
+        Kind::Form(prefix_fault),
+        "What all our keys in a Redis begin with, at most 64 letters, digits and . : _ -; may be empty but on a cluster.",
+    ),
+    Key::new("store.connections", Kind::Whole(1, 1_000), "Most connections to a Redis, 1 to 1000."),
+    Key::new(
+        "store.timeout",
+        Kind::Span(Duration::from_millis(10), Duration::from_secs(10)),
+        "Time that one question to a Redis may take, waiting for a connection included, 10ms to 10s. Above 500ms a Redis \
+         that hangs is noticed later than 1s.",
+    ),
+];
 
 /// `[store]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +48,13 @@ pub(super) const KEYS: &[Key] = &[Key::new(
 pub struct StoreSettings {
     /// Which store.
     pub url: StoreUrl,
+    /// What all our keys in a Redis begin with.
+    pub key_prefix: String,
+    /// Most connections to a Redis.
+    pub connections: usize,
+    /// How long one question to a Redis may take.
+    #[serde(deserialize_with = "units::read_duration")]
+    pub timeout: Duration,
 }
 
 /// Which store, by URL scheme.
@@ -39,6 +64,42 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// Nothing outlives the process.
     Memory,
+    /// A Redis.
+    Redis(RedisUrl),
+}
+
+/// Where a Redis is, as it is written in the settings. It may hold a password, so nothing shows it whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The URL itself, for whoever connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether passwords and keys cross a network as they are.
+    fn is_open_to_listeners(&self) -> bool {
+        let hosts = self.to_string();
+        let hosts = hosts.split_once("://").map_or("", |(_, rest)| rest);
+        let hosts = hosts.split('/').next().unwrap_or_default();
+        let is_here = |host: &str| ["127.", "localhost", "[::1]"].iter().any(|here| host.starts_with(here));
+        self.0.starts_with("redis") && !self.0.starts_with("rediss") && !hosts.split(',').all(is_here)
+    }
+}
+
+/// Without user and password.
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("redis", ""));
+        write!(f, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts))
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
 }
 
 impl StoreUrl {
@@ -46,7 +107,7 @@ impl StoreUrl {
     ///
     /// # Errors
     /// The problem and its fix, neither of which repeats the URL, since it may hold a password.
-    fn parse(text: &str) -> Result<Self, Complaint> {
+    pub fn parse(text: &str) -> Result<Self, (&'static str, &'static str)> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(("has no scheme", "write sqlite:<path>"));
         };
@@ -61,10 +122,13 @@ impl StoreUrl {
                 Err(("sqlite: takes a plain path", "write sqlite:<path>, or memory: to keep nothing"))
             }
             "sqlite" => Ok(Self::Sqlite(rest.into())),
-            "redis" | "rediss" | "redis+cluster" | "redis+sentinel" | "valkey" => {
-                Err(("not built yet", "use sqlite:"))
+            "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "redis+sentinel"
+            | "rediss+sentinel"
+                if rest.starts_with("//") =>
+            {
+                Ok(Self::Redis(RedisUrl(text.to_owned())))
             }
-            _ => Err(("has a scheme that we do not know", "write sqlite:<path>")),
+            _ => Err(("has a scheme that we do not know", "write sqlite:<path> or redis://<host>:<port>")),
         }
     }
 
@@ -75,7 +139,7 @@ impl StoreUrl {
                 Ok(rest) => Self::Sqlite(data_dir.join(rest)),
                 Err(_) => Self::Sqlite(path),
             },
-            Self::Memory => Self::Memory,
+            other => other,
         }
     }
 }
@@ -85,6 +149,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
+            Self::Redis(url) => url.fmt(f),
         }
     }
 }
@@ -100,6 +165,12 @@ fn url_fault(text: &str) -> Option<Complaint> {
     StoreUrl::parse(text).err()
 }
 
+/// What is wrong with `text` as the beginning of names.
+fn prefix_fault(text: &str) -> Option<Complaint> {
+    let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".:_-".contains(&b));
+    (!fits).then_some(("must be at most 64 letters, digits and . : _ -", "write portcullis:"))
+}
+
 impl StoreSettings {
     pub(super) fn check(&self, report: &mut Report) {
         if self.url == StoreUrl::Memory && report.is_production() {
@@ -108,6 +179,18 @@ impl StoreSettings {
                 "memory: forgets every revocation at a restart",
                 "write sqlite:<path>",
             );
+        }
+        if let StoreUrl::Redis(url) = &self.url {
+            if self.key_prefix.is_empty() && url.0.contains("+cluster:") {
+                report.refuse("store.key_prefix", "must not be empty on a cluster", "write portcullis:");
+            }
+            if url.is_open_to_listeners() && report.is_production() {
+                report.warn(
+                    "store.url",
+                    "sends passwords and keys over a network in the clear",
+                    "write rediss://",
+                );
+            }
         }
     }
 }
@@ -126,10 +209,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_refused_by_name() {
-        for url in ["redis://u:hush@h", "rediss://h", "redis+cluster://h", "redis+sentinel://h"] {
-            assert_eq!(url_fault(url), Some(("not built yet", "use sqlite:")), "{url}");
+    fn a_redis_is_shown_without_its_password() {
+        for (url, shown, is_open) in [
+            ("redis://u:hu@sh@h:1/2", "redis://h:1/2", true),
+            ("redis://:hush@127.0.0.1", "redis://127.0.0.1", false),
+            ("rediss://:hush@h", "rediss://h", false),
+            ("redis+cluster://u:hush@a:1,b:2", "redis+cluster://a:1,b:2", true),
+            (
+                "redis+sentinel://u:hush@localhost:1,[::1]:2/main",
+                "redis+sentinel://localhost:1,[::1]:2/main",
+                false,
+            ),
+        ] {
+            let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else { panic!("{url}") };
+            assert_eq!((url.to_string().as_str(), format!("{url:?}")), (shown, format!("RedisUrl({shown})")));
+            assert_eq!(url.is_open_to_listeners(), is_open, "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_no_store_is_refused() {
         for url in [
             "",
             "sqlite",
@@ -139,8 +238,15 @@ mod tests {
             "sqlite:a?mode=ro",
             "memory:x",
             "pg:x",
+            "redis:h",
+            "redis+ring://h",
+            "valkey://h",
         ] {
             assert!(url_fault(url).is_some(), "{url:?}");
         }
+        for prefix in ["a b", "{a}", "ä", &"x".repeat(65)] {
+            assert!(prefix_fault(prefix).is_some(), "{prefix:?}");
+        }
+        assert_eq!(prefix_fault(""), None);
     }
 }

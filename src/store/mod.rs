@@ -10,6 +10,7 @@ mod feed;
 mod keys;
 mod memory;
 mod quota;
+mod redis;
 mod reports;
 mod revocations;
 mod rings;
@@ -24,6 +25,7 @@ pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, Made
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
 pub use quota::{Level, Quota};
+pub use redis::RedisUse;
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
@@ -104,8 +106,21 @@ pub fn open(url: &str) -> Result<Stores, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => sqlite::Sqlite::open(path).map(Stores::of),
         Some(("memory", "")) => Ok(Stores::of(memory::Memory::default())),
+        _ => open_shared(url, &RedisUse::default()),
+    }
+}
+
+/// Opens the Redis of `url`, which several servers may share: `redis://`, `redis+cluster://` or `redis+sentinel://`,
+/// and with `rediss` the same over TLS.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_shared(url: &str, how: &RedisUse) -> Result<Stores, StoreError> {
+    if url.starts_with("redis") {
+        redis::Redis::open(url, how).map(Stores::of)
+    } else {
         // The text is not repeated: a URL of another scheme may hold a password.
-        _ => Err(StoreError::Config("must be sqlite:PATH or memory:".into())),
+        Err(StoreError::Config("must be sqlite:PATH, memory: or redis://HOST:PORT".into()))
     }
 }
 
@@ -115,9 +130,16 @@ mod tests {
 
     #[test]
     fn a_url_of_another_scheme_is_refused_without_being_repeated() {
-        for url in
-            ["redis://:hunter2@host/", "memory:x", "memory", "", "sqlite:", "sqlite::memory:", "SQLITE:a"]
-        {
+        for url in [
+            "redis:hunter2",
+            "valkey://:hunter2@host/",
+            "memory:x",
+            "memory",
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "SQLITE:a",
+        ] {
             let refused = open(url).unwrap_err();
             assert!(matches!(refused, StoreError::Config(_)), "{url}: {refused}");
             assert!(!refused.to_string().contains("hunter2"));

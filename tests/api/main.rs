@@ -20,6 +20,7 @@ mod eras;
 mod eras_apart;
 mod faults;
 mod files;
+mod fleet;
 mod hang_ups;
 mod key_rotation;
 mod ladder;
@@ -28,6 +29,9 @@ mod limits;
 mod listen;
 mod lists;
 mod login;
+#[allow(dead_code, reason = "shared with tests/store_contract.rs; neither uses all of it")]
+#[path = "../nodes/mod.rs"]
+mod nodes;
 mod own_tool;
 mod pages;
 mod pictures;

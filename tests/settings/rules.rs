@@ -233,7 +233,9 @@ fn lists_of_addresses_hold_only_addresses() {
     refuses("[server]\ntrusted_proxies = [\"::/0\"]", "server.trusted_proxies", "everybody");
     refuses("[jwt]\naudience = [\"\"]", "jwt.audience", "none of them empty");
     refuses("[jwt]\naudience = [\"a b\"]", "jwt.audience", "without spaces");
-    refuses("[store]\nurl = \"redis://h\"", "store.url", "not built yet");
+    refuses("[store]\nurl = \"valkey://h\"", "store.url", "do not know");
+    refuses("[store]\nkey_prefix = \"{a}\"", "store.key_prefix", "letters, digits");
+    refuses("[store]\nurl = \"redis+cluster://h\"\nkey_prefix = \"\"", "store.key_prefix", "cluster");
     refuses("[server]\nname = \"a\\tb\"", "server.name", "printable");
     accepts(&format!("[server]\nname = \"{}\"", "é".repeat(64)));
     refuses(&format!("[server]\nname = \"{}\"", "é".repeat(65)), "server.name", "1 to 64");

@@ -18,11 +18,11 @@ fn at(secs: u64) -> Timestamp {
     Timestamp::from_secs(secs)
 }
 
-fn access(jti: &str, until: u64) -> FamilyAccess {
+pub(super) fn access(jti: &str, until: u64) -> FamilyAccess {
     FamilyAccess { jti: jti.into(), until: at(until) }
 }
 
-fn family(id: &str, subject: &str) -> Family {
+pub(super) fn family(id: &str, subject: &str) -> Family {
     Family {
         id: id.into(),
         subject: subject.parse().unwrap(),
@@ -36,7 +36,7 @@ fn family(id: &str, subject: &str) -> Family {
 }
 
 /// `shown` of family `f` at `now` for the successor `next`, with an access token of its own.
-fn rotation(shown: &str, next: &str, now: u64) -> Rotation {
+pub(super) fn rotation(shown: &str, next: &str, now: u64) -> Rotation {
     Rotation {
         family: "f".into(),
         shown: shown.into(),

@@ -18,7 +18,7 @@ fn at(secs: u64) -> Timestamp {
 }
 
 /// A key that was made at second 1000 for an hour.
-fn minted() -> (KeyDigest, ApiKey) {
+pub(super) fn minted() -> (KeyDigest, ApiKey) {
     let request = KeyRequest {
         owner: "ann".parse().unwrap(),
         name: "büro \"x\" '; --".parse().unwrap(),

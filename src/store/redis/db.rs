@@ -1,0 +1,133 @@
+//! What every port has at hand: single reads, and transactions that are planned here and settled there.
+
+use std::{sync::LazyLock, time::Duration};
+
+use deadpool_redis::redis::{self, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation};
+use rand::RngExt as _;
+
+use super::{
+    link::{Link, Question},
+    names::Names,
+    plan::Plan,
+};
+use crate::store::StoreError;
+
+/// How often a transaction is planned anew because what it was planned on has changed.
+const TRIES: u32 = 24;
+/// Longest pause before planning anew, grows with each try up to this times [`TRIES`].
+const PAUSE: Duration = Duration::from_millis(4);
+
+static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("commit.lua")));
+
+/// An opened Redis.
+pub(super) struct Db {
+    link: Link,
+    /// What keys are called.
+    pub(super) names: Names,
+    timeout: Duration,
+    generation: String,
+}
+
+impl Db {
+    /// Not asked anything yet.
+    pub(super) fn new(link: Link, names: Names, timeout: Duration) -> Self {
+        Self { link, names, timeout, generation: String::new() }
+    }
+
+    /// From now on answers count only while the store's generation is this one.
+    pub(super) fn bound_to(self, generation: String) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// One command.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link.ask(&Question::Command(command), self.timeout).await
+    }
+
+    /// Several commands in one go.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn together<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        self.link.ask(&Question::Together(commands), self.timeout).await
+    }
+
+    /// A script.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.link.ask(&Question::Script(script), self.timeout).await
+    }
+
+    /// The text under `key`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.ask(redis::cmd("GET").arg(key)).await
+    }
+
+    /// The texts under `keys`, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn get_all(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(redis::cmd("MGET").arg(keys)).await
+    }
+
+    /// Is this still the store that was opened?
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if not.
+    pub(super) fn recognise(&self, generation: Option<&str>) -> Result<(), StoreError> {
+        if generation == Some(self.generation.as_str()) { Ok(()) } else { Err(replaced()) }
+    }
+
+    /// Plans a transaction and settles it; if anything that it was planned on has changed meanwhile, anew.
+    ///
+    /// # Errors
+    /// Those of `plan`; [`StoreError::Busy`] if others were always faster.
+    pub(super) async fn settle<'a, T>(
+        &'a self,
+        plan: impl AsyncFn(Plan<'a>) -> Result<(Plan<'a>, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        for tried in 0..TRIES {
+            let (planned, outcome) = plan(Plan::new(self)).await?;
+            if planned.is_empty() || self.commit(planned).await? {
+                return Ok(outcome);
+            }
+            self.recognise(self.get(&self.names.generation()).await?.as_deref())?;
+            let longest = PAUSE.saturating_mul(tried).as_micros();
+            let pause = rand::rng().random_range(0..=u64::try_from(longest).unwrap_or(u64::MAX));
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
+        Err(StoreError::Busy)
+    }
+
+    /// Whether it was done: not if something has changed.
+    async fn commit(&self, plan: Plan<'_>) -> Result<bool, StoreError> {
+        let (keys, arguments) = plan.into_script((self.names.generation(), self.generation.clone()))?;
+        let mut script = COMMIT.prepare_invoke();
+        for key in keys {
+            script.key(key);
+        }
+        for argument in arguments {
+            script.arg(argument);
+        }
+        self.run(&script).await
+    }
+}
+
+fn replaced() -> StoreError {
+    StoreError::Unavailable("it was emptied, restored or replaced".into())
+}

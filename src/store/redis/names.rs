@@ -1,0 +1,216 @@
+//! What our keys are called.
+//!
+//! All that one transaction may touch has to lie in one slot of a cluster, so there the prefix is a hash tag.
+
+use std::fmt::{Display, Write as _};
+
+use sha2::{Digest, Sha256};
+
+use crate::store::RevocationTarget;
+
+/// Makes the names, all of which begin with one prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// Names that begin with `prefix`; on a cluster it becomes a hash tag.
+    pub(super) fn new(prefix: &str, on_cluster: bool) -> Self {
+        Self { prefix: if on_cluster { format!("{{{prefix}}}") } else { prefix.to_owned() } }
+    }
+
+    fn name(&self, rest: impl Display) -> String {
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// Schema and identity of the store.
+    pub(super) fn generation(&self) -> String {
+        self.name("generation")
+    }
+
+    /// The change feed, a stream.
+    pub(super) fn feed(&self) -> String {
+        self.name("feed")
+    }
+
+    /// The id of the feed's newest row.
+    pub(super) fn feed_counter(&self) -> String {
+        self.name("feed:last")
+    }
+
+    /// A revocation.
+    pub(super) fn revocation(&self, target: &RevocationTarget) -> String {
+        let (kind, name) = match target {
+            RevocationTarget::Jti(name) => ("jti", name),
+            RevocationTarget::Subject(name) => ("subject", name),
+            RevocationTarget::Client(name) => ("client", name),
+        };
+        self.name(format_args!("blacklist:{}", hex(&Sha256::digest(format!("{kind}:{name}")))))
+    }
+
+    /// The keys of all revocations by their end.
+    pub(super) fn revocations(&self) -> String {
+        self.name("blacklist")
+    }
+
+    /// An account.
+    pub(super) fn user(&self, username: &str) -> String {
+        self.name(format_args!("user:{username}"))
+    }
+
+    /// Who has that id.
+    pub(super) fn user_id(&self, id: impl Display) -> String {
+        self.name(format_args!("user_id:{id}"))
+    }
+
+    /// The names of all accounts.
+    pub(super) fn users(&self) -> String {
+        self.name("users")
+    }
+
+    /// Counts the changes of accounts.
+    pub(super) fn users_version(&self) -> String {
+        self.name("users:version")
+    }
+
+    /// An API key, by the digest of its text.
+    pub(super) fn key(&self, digest: &[u8]) -> String {
+        self.name(format_args!("api_key:{}", hex(digest)))
+    }
+
+    /// The name of the API key with that id.
+    pub(super) fn key_id(&self, id: impl Display) -> String {
+        self.name(format_args!("api_key_id:{id}"))
+    }
+
+    /// The ids of all API keys.
+    pub(super) fn keys(&self) -> String {
+        self.name("api_keys")
+    }
+
+    /// The ids of API keys whose end has not been told of, by their end.
+    pub(super) fn keys_ends(&self) -> String {
+        self.name("api_keys:ends")
+    }
+
+    /// How often API keys were used.
+    pub(super) fn keys_uses(&self) -> String {
+        self.name("api_keys:uses")
+    }
+
+    /// The last batch of uses of `writer`.
+    pub(super) fn keys_batch(&self, writer: impl Display) -> String {
+        self.name(format_args!("api_keys:batch:{writer}"))
+    }
+
+    /// A refresh family.
+    pub(super) fn family(&self, id: &str) -> String {
+        self.name(format_args!("family:{id}"))
+    }
+
+    /// The family of a refresh token or an access token.
+    pub(super) fn family_token(&self, jti: &str) -> String {
+        self.name(format_args!("family_token:{jti}"))
+    }
+
+    /// The ids of all families by their end.
+    pub(super) fn families(&self) -> String {
+        self.name("families")
+    }
+
+    /// The ids of a subject's families by their last use.
+    pub(super) fn families_of_subject(&self, subject: &str) -> String {
+        self.name(format_args!("families:subject:{subject}"))
+    }
+
+    /// The ids of a client's families.
+    pub(super) fn families_of_client(&self, client: &str) -> String {
+        self.name(format_args!("families:client:{client}"))
+    }
+
+    /// Counts what changes in one of the two indexes above.
+    pub(super) fn version_of(index: &str) -> String {
+        format!("{index}:version")
+    }
+
+    /// The level of a bucket.
+    pub(super) fn level(&self, scope: &str, id: &[u8]) -> String {
+        self.name(format_args!("rate_limit:{scope}:{}", hex(id)))
+    }
+
+    /// The names of all levels by their end.
+    pub(super) fn levels(&self) -> String {
+        self.name("rate_limit")
+    }
+
+    /// The weather by city.
+    pub(super) fn reports(&self) -> String {
+        self.name("weather")
+    }
+
+    /// Cities by the age of their reports.
+    pub(super) fn reports_by_age(&self) -> String {
+        self.name("weather:ages")
+    }
+
+    /// A task, by the digest of its id.
+    pub(super) fn task(&self, digest: &str) -> String {
+        self.name(format_args!("task:{digest}"))
+    }
+
+    /// The digests of all tasks by the end of their life.
+    pub(super) fn tasks(&self) -> String {
+        self.name("tasks")
+    }
+
+    /// Counts the tasks that were made.
+    pub(super) fn tasks_version(&self) -> String {
+        self.name("tasks:version")
+    }
+
+    /// The digests of an owner's tasks by the end of their life.
+    pub(super) fn tasks_of_owner(&self, owner: impl Display) -> String {
+        self.name(format_args!("tasks:owner:{owner}"))
+    }
+
+    /// The digests of the tasks of a runner that have not ended.
+    pub(super) fn tasks_of_runner(&self, runner: &str) -> String {
+        self.name(format_args!("tasks:runner:{runner}"))
+    }
+
+    /// A secret that is shared.
+    pub(super) fn ring(&self, name: &str) -> String {
+        self.name(format_args!("ring:{name}"))
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text cannot fail.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_becomes_a_hash_tag_on_a_cluster_only() {
+        assert_eq!(Names::new("portcullis:", false).key(&[0xab, 1]), "portcullis:api_key:ab01");
+        assert_eq!(Names::new("", false).key(&[0xab, 1]), "api_key:ab01");
+        assert_eq!(Names::new("portcullis:", true).level("user", &[7]), "{portcullis:}rate_limit:user:07");
+    }
+
+    #[test]
+    fn targets_of_one_name_are_three() {
+        let names = Names::new("", false);
+        let of = |target: fn(String) -> RevocationTarget| names.revocation(&target("x".into()));
+        let all = [of(RevocationTarget::Jti), of(RevocationTarget::Subject), of(RevocationTarget::Client)];
+        assert!(all.iter().all(|name| name.starts_with("blacklist:") && name.len() == 74), "{all:?}");
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+    }
+}

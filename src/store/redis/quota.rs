@@ -1,0 +1,96 @@
+//! The port [`Quota`] on Redis.
+
+use std::time::Duration;
+
+use deadpool_redis::redis;
+
+use super::{Redis, db::Db};
+use crate::{
+    domain::Timestamp,
+    store::{Level, Quota, StoreError, StoreFuture},
+};
+
+/// What a record that does not read is.
+const WHAT: &str = "a level";
+/// How many are read, written or dropped in one go.
+const STEP: usize = 512;
+/// How long a level stays beyond its end: limits may have become slower since.
+const KEPT_AFTER: Duration = Duration::from_hours(1);
+
+impl Quota for Redis {
+    fn save(&self, levels: Vec<Level>, now: Timestamp) -> StoreFuture<'_, ()> {
+        self.ask(async move |db| save(&db, &levels, now).await)
+    }
+
+    fn levels(&self) -> StoreFuture<'_, Vec<Level>> {
+        self.ask(async move |db| {
+            let names: Vec<String> =
+                db.ask(redis::cmd("ZRANGE").arg(db.names.levels()).arg(0).arg(-1)).await?;
+            let mut all = Vec::with_capacity(names.len());
+            for some in names.chunks(STEP) {
+                // One that has ended by itself meanwhile is full again.
+                for text in db.get_all(some).await?.into_iter().flatten() {
+                    all.push(read(&text).ok_or(StoreError::Corrupt(WHAT))?);
+                }
+            }
+            Ok(all)
+        })
+    }
+}
+
+async fn save(db: &Db, levels: &[Level], now: Timestamp) -> Result<(), StoreError> {
+    let index = db.names.levels();
+    let mut question = redis::cmd("ZRANGEBYSCORE");
+    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
+    let full: Vec<String> = db.ask(&question).await?;
+    let mut commands = redis::pipe();
+    commands.atomic();
+    for name in &full {
+        commands.del(name).ignore().zrem(&index, name).ignore();
+    }
+    for level in levels {
+        let name = db.names.level(&level.scope, &level.id);
+        let command = commands.cmd("SET").arg(&name).arg(write(level));
+        if level.until > Timestamp::now() {
+            command.arg("PXAT").arg(level.until.plus(KEPT_AFTER).millis());
+        }
+        command.ignore().cmd("ZADD").arg(&index).arg(level.until.micros()).arg(&name).ignore();
+    }
+    if full.is_empty() && levels.is_empty() { Ok(()) } else { db.together(&commands).await }
+}
+
+/// `VERSION SCOPE ID SPENT AT UNTIL`, times in microseconds.
+fn write(level: &Level) -> String {
+    let Level { scope, id, spent, at, until } = level;
+    format!("1 {scope} {:032x} {spent} {} {}", u128::from_be_bytes(*id), at.micros(), until.micros())
+}
+
+fn read(text: &str) -> Option<Level> {
+    let mut words = text.split(' ');
+    let mut next = || words.next();
+    if next()? != "1" {
+        return None;
+    }
+    Some(Level {
+        scope: next()?.to_owned(),
+        id: u128::from_str_radix(next()?, 16).ok()?.to_be_bytes(),
+        spent: next()?.parse().ok()?,
+        at: Timestamp::from_micros(next()?.parse().ok()?),
+        until: Timestamp::from_micros(next()?.parse().ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_reads_as_it_was_written() {
+        let (at, until) = (Timestamp::from_micros(8), Timestamp::from_micros(9));
+        let level = Level { scope: "user".into(), id: [7; 16], spent: u64::MAX, at, until };
+        assert_eq!(read(&write(&level)), Some(level));
+        for text in ["", "1", "2 user 07 1 8 9", "1 user zz 1 8 9", "1 user 07 x 8 9"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
