@@ -136,7 +136,7 @@ impl<'a> Shape<'a> for Meta<'a> {
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         let member = match at {
-            5 | 6 | 7 => {
+            5..=7 => {
                 let value = reader.value()?;
                 self.trace.get_or_insert_default().take(at - 5, value);
                 return Ok(());
