@@ -9,6 +9,8 @@ mod asking;
 mod catalogue;
 #[path = "conformance/talking.rs"]
 mod talking;
+#[path = "conformance/tasks.rs"]
+mod tasks;
 
 use std::{path::Path, time::Duration};
 
@@ -155,6 +157,7 @@ fn fixtures() -> Vec<Box<dyn AnyTool>> {
     ];
     all.extend(asking::fixtures());
     all.extend(talking::fixtures());
+    all.extend(tasks::fixtures());
     all
 }
 
@@ -167,6 +170,8 @@ fn settings(data_dir: &Path, port: u16) -> Result<Settings, Box<dyn std::error::
     settings.sessions.per_principal = 1_000;
     settings.permissions.extra = vec![PERMISSION.to_owned()];
     let most = RateSettings { capacity: 1_000_000_000, refill_per_second: 1e9 };
+    (settings.tasks.max_running_of_one, settings.tasks.max_kept_of_one) = (100, 10_000);
+    settings.tasks.poll_interval = Duration::from_millis(200);
     (settings.limits.default, settings.limits.ip, settings.limits.failures) = (most, most, most);
     for role in settings.roles.values_mut() {
         (role.capacity, role.refill_per_second) = (None, None);

@@ -28,7 +28,7 @@ pub use streams::{
 };
 use tokio::sync::watch;
 pub use toll::toll;
-pub use views::Views;
+pub use views::{About, Views};
 
 use crate::{
     actors::{
@@ -40,6 +40,7 @@ use crate::{
         kit::Vitals,
         limiter::{Limiter, Turnstile},
         sessions::Sessions,
+        tasks::Tasks,
         tokens::Tokens,
         users::Users,
     },
@@ -81,6 +82,17 @@ pub struct Limits {
     pub request_timeout: Duration,
 }
 
+/// How tasks are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskRules {
+    /// How often clients shall ask for one.
+    pub poll_interval: Duration,
+    /// Largest result, bytes.
+    pub max_result: usize,
+    /// Longest life until the end.
+    pub max_run: Duration,
+}
+
 /// Handles to the actors.
 #[derive(Clone)]
 pub struct Services {
@@ -96,6 +108,8 @@ pub struct Services {
     pub insight: Insight,
     /// Who has had how much.
     pub limiter: Limiter,
+    /// Calls that go on after their answer.
+    pub tasks: Tasks,
     /// The store's change feed.
     pub feed: FeedReader,
     /// Moves whenever a credential may have become worth less.
@@ -129,6 +143,7 @@ impl Services {
             self.feed.vitals(),
             self.limiter.vitals(),
             self.insight.vitals(),
+            self.tasks.vitals(),
         ];
         always.into_iter().chain(sessions).collect()
     }
@@ -162,6 +177,8 @@ pub struct House {
     pub metrics: Arc<Metrics>,
     /// What is taken of one request.
     pub limits: Limits,
+    /// How tasks are shown, if a tool may answer with one.
+    pub tasks: Option<TaskRules>,
     /// What a caller without the permission is told.
     pub when_denied: WhenDenied,
     /// The HMAC state, key included, of argument digests.

@@ -17,6 +17,8 @@ mod nodes;
 mod reports;
 #[path = "store_contract/shared.rs"]
 mod shared;
+#[path = "store_contract/tasks.rs"]
+mod tasks;
 
 use std::{
     collections::BTreeSet,

@@ -11,5 +11,6 @@ pub mod kit;
 pub mod limiter;
 pub mod recent;
 pub mod sessions;
+pub mod tasks;
 pub mod tokens;
 pub mod users;

@@ -23,6 +23,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "audit" => services.audit.fault()?,
         "insight" => services.insight.fault()?,
         "sessions" => services.sessions.as_ref().ok_or(EdgeError::Path)?.fault()?,
+        "tasks" => services.tasks.fault()?,
         _ => return Err(EdgeError::Path.into()),
     }
     let mut answer = HttpResponse::Accepted();

@@ -4,7 +4,8 @@ use std::{borrow::Cow, io, path::PathBuf};
 
 use crate::{
     actors::{
-        audit::AuditError, kit::ActorError, limiter::LimitError, tokens::TokenError, users::UsersError,
+        audit::AuditError, kit::ActorError, limiter::LimitError, tasks::TasksError, tokens::TokenError,
+        users::UsersError,
     },
     domain::InvalidPermission,
     policy::InvalidRoles,
@@ -77,6 +78,9 @@ pub enum AppError {
     /// The JWT manager does not start.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// Tasks that were left unfinished cannot be ended.
+    #[error(transparent)]
+    Tasks(#[from] TasksError),
     /// The accounts cannot be read.
     #[error(transparent)]
     Users(#[from] UsersError),
@@ -163,7 +167,7 @@ impl AppError {
                 ("permissions.extra", "declare the permission there")
             }
             Self::Resources(_) => ("server", "correct the source's code"),
-            Self::Store(_) | Self::Users(_) | Self::Limiter(LimitError::Store(_)) => {
+            Self::Store(_) | Self::Users(_) | Self::Tasks(_) | Self::Limiter(LimitError::Store(_)) => {
                 ("store.url", "name a store that this user can read and write")
             }
             Self::OtherStore(_) => ("store.url", "put the right store back"),
@@ -203,6 +207,7 @@ fn tools_cure(error: &RegistryError) -> (Cow<'static, str>, &'static str) {
         RegistryError::Name(tool)
         | RegistryError::Twice(tool)
         | RegistryError::Zero(tool)
+        | RegistryError::Icon(tool)
         | RegistryError::Schema { tool, .. } => (format!("tools.{tool}").into(), "correct the tool's code"),
     }
 }

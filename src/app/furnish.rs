@@ -11,10 +11,10 @@ use crate::{
     auth::{Challenges, Grants, grants::Lives},
     domain::Seal,
     edge::{Guard, HostRule, Proxies},
-    house::{AnswerRoom, Errands, House, Limits, Services, Sights, Spent, Views},
+    house::{About, AnswerRoom, Errands, House, Limits, Services, Sights, Spent, TaskRules, Views},
     oauth,
     policy::Roles,
-    prompts::Prompts,
+    prompts::{Icon, Prompts},
     resources::Resources,
     settings::Settings,
     store::{StoreError, Stores},
@@ -90,7 +90,9 @@ pub(super) fn house(
     Ok(House {
         grants: Grants::new(actors, roles.clone(), stores, lives),
         services,
-        views: Views::new(&settings.server.name, &registry),
+        views: Views::new(&settings.server.name, &registry)
+            .introducing(&about(settings))
+            .offering_tasks(settings.tasks.enabled),
         guard: Guard::new(hosts.collect::<Result<_, _>>()?, settings.server.allowed_origins.clone()),
         proxies: Proxies::new(settings.server.trusted_proxies.clone()),
         challenges: challenges.ok_or_else(|| wrong("server.public_url", "cannot stand in a header"))?,
@@ -99,6 +101,11 @@ pub(super) fn house(
             max_body: settings.server.max_body,
             request_timeout: settings.server.request_timeout,
         },
+        tasks: settings.tasks.enabled.then_some(TaskRules {
+            poll_interval: settings.tasks.poll_interval,
+            max_result: settings.tasks.max_result,
+            max_run: settings.tasks.max_run,
+        }),
         when_denied: settings.policy.denied.into(),
         digest_key: digest_state(&secrets.digests)?,
         cursors: Seal::new(&secrets.cursors, "cursors")
@@ -120,6 +127,17 @@ pub(super) fn house(
         resources,
         prompts,
     })
+}
+
+/// What this server says of itself beside its name.
+fn about(settings: &Settings) -> About {
+    let server = &settings.server;
+    let set = |text: &String| (!text.is_empty()).then(|| text.clone());
+    About {
+        title: set(&server.title),
+        website: set(&server.website_url),
+        icons: server.icons.iter().map(Icon::at).collect(),
+    }
 }
 
 fn wrong(key: &'static str, problem: &str) -> AppError {

@@ -13,12 +13,13 @@ use crate::{
         feed::{self, FeedReader, Listeners},
         limiter::{Limiter, LimiterConfig},
         sessions::{SessionRules, Sessions},
+        tasks::{Runner, Tasks, TasksConfig},
         tokens::{OnStale, Tokens},
         users::{HashCost, Hasher, Users},
     },
     house::Services,
     settings::Settings,
-    store::Stores,
+    store::{Stores, TaskRoom},
     telemetry::Metrics,
 };
 
@@ -78,13 +79,29 @@ pub(super) async fn services(
     };
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
+    let recorded = (audit.lane(), metrics);
+    let runner =
+        Runner::claim(&settings.data_dir).map_err(AppError::file(settings.data_dir.join("tasks")))?;
+    let tasks = Tasks::start(&threads.add(), (tasks_config(settings), runner), stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
     let (insight, changes) = (insight.clone(), opened.changes.clone());
     let sessions = match SessionRules::of(&settings.sessions) {
         Some(rules) => Some(Sessions::start(&threads.add(), rules, changes.clone()).await?),
         None => None,
     };
-    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, epoch, changes, sessions })
+    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, tasks, epoch, changes, sessions })
+}
+
+/// How long tasks of these settings live, and how many there may be.
+fn tasks_config(settings: &Settings) -> TasksConfig {
+    let tasks = &settings.tasks;
+    let places = |most: u64| usize::try_from(most).unwrap_or(usize::MAX);
+    TasksConfig {
+        max_run: tasks.max_run,
+        ttl: tasks.ttl,
+        running: (places(tasks.max_running_of_one), places(tasks.max_running)),
+        room: TaskRoom { of_one: tasks.max_kept_of_one, of_all: tasks.max_kept },
+    }
 }
 
 /// How the audit log of these settings is kept.

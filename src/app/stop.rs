@@ -65,6 +65,7 @@ pub(super) async fn in_order(
     house.closing.store(true, Ordering::Release);
     drain.await;
     let services = &house.services;
+    services.tasks.close().await;
     services.limiter.close().await;
     // What was cut off at the end of the grace is dropped on the workers' own threads, each writing its
     // record as it goes: the log must not end before they have.
@@ -84,7 +85,9 @@ pub(super) async fn in_order(
 pub(super) async fn drain(house: &House, [main, second]: &[ServerHandle; 2], grace: Duration) {
     let began = Instant::now();
     // actix waits for connections only, and errands of whoever has hung up would end with their workers.
-    let errands = async { tokio::join!(house.errands.finish(), house.detached.finish()) };
+    let errands = async {
+        tokio::join!(house.errands.finish(), house.detached.finish(), house.services.tasks.finish())
+    };
     let _over = tokio::time::timeout(grace, errands).await;
     let left = grace.saturating_sub(began.elapsed());
     let mut graceful = pin!(async { tokio::join!(main.stop(true), second.stop(true)) });

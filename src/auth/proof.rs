@@ -47,6 +47,15 @@ impl Proof {
         if is_open && against.epoch.now() == epoch { Look::Holds } else { Look::Again }
     }
 
+    /// Whether anything about credentials has changed since `epoch`. That time has passed is no change.
+    pub fn may_have_changed(&self, against: Against<'_>, epoch: u64) -> bool {
+        let is_open = match &self.0 {
+            Kind::Token(_) => true,
+            Kind::Key(key) => key.is_open(),
+        };
+        !is_open || against.epoch.now() != epoch
+    }
+
     /// Holds it against what has changed: who its owner is now.
     ///
     /// # Errors

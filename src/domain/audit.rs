@@ -12,6 +12,8 @@ pub enum EventCode {
     ToolCalled,
     /// A tool that changes something is about to run.
     ToolStarted,
+    /// A task of a tool came to its end.
+    TaskEnded,
     /// A known caller was refused.
     ToolDenied,
     /// A credential was refused.
@@ -62,9 +64,10 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ToolCalled,
         Self::ToolStarted,
+        Self::TaskEnded,
         Self::ToolDenied,
         Self::AuthFailed,
         Self::RateLimited,
@@ -95,6 +98,7 @@ impl EventCode {
         match self {
             Self::ToolCalled => "tool.called",
             Self::ToolStarted => "tool.started",
+            Self::TaskEnded => "task.ended",
             Self::ToolDenied => "tool.denied",
             Self::AuthFailed => "auth.failed",
             Self::RateLimited => "rate.limited",

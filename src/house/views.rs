@@ -4,14 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{PermissionSet, Principal},
     policy::{self, CallTool},
-    protocol::{Dress, Revision, SUPPORTED},
-    tools::Registry,
+    protocol::{Dress, Icon, Revision, SUPPORTED},
+    tools::{Registry, TASKS_EXTENSION},
 };
 
 /// Most lists that are kept; there are never more than sets of permissions in use.
@@ -33,8 +33,12 @@ const SESSION_CAPABILITIES: &str = r#"{"completions":{},"logging":{},"prompts":{
 pub struct Views {
     /// The members of the answer to `server/discover`.
     pub discover: String,
-    /// The members of the answer to `initialize`, the revision and the capabilities aside.
+    /// The members of the answer to `initialize`, the revision, the capabilities and who we are aside.
     introduction: String,
+    /// Who we are, as each revision says it.
+    info: Info,
+    /// The `_meta` member of the answer to `server/discover`, which says all of that.
+    whole_stamp: String,
     /// The `_meta` member that every result of the modern era carries (M7).
     stamp: String,
     /// Every permission that some tool needs: two callers who agree on these see the same list.
@@ -42,7 +46,30 @@ pub struct Views {
     /// What tells these tools from others.
     generation: u64,
     /// One for each shape that a list has.
-    lists: [Lists; 3],
+    lists: [Lists; 4],
+}
+
+/// What a server says of itself beside its name.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The name people read.
+    pub title: Option<String>,
+    /// Where more of it is told.
+    pub website: Option<String>,
+    /// Pictures for it, of `https:` or `data:`.
+    pub icons: Vec<Icon>,
+}
+
+/// Who we are, as each revision says it.
+#[derive(Debug)]
+struct Info {
+    plain: Value,
+    titled: Value,
+    whole: Value,
+}
+
+fn stamp(info: &Value) -> String {
+    format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}")
 }
 
 /// Lists of one shape.
@@ -62,12 +89,25 @@ impl Views {
             discover: format!(
                 "\"supportedVersions\":{versions},\"capabilities\":{CAPABILITIES},{shared},\"ttlMs\":{DISCOVER_TTL_MS},\"cacheScope\":\"public\""
             ),
-            introduction: format!("{shared},\"serverInfo\":{info}"),
-            stamp: format!("\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{info}}}"),
+            introduction: shared.clone(),
+            stamp: stamp(&info),
+            whole_stamp: stamp(&info),
+            info: Info { plain: info.clone(), titled: info.clone(), whole: info },
             relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
             generation: generation(registry),
             lists: Default::default(),
         }
+    }
+
+    /// The same, saying that a tool may answer with a task; the modern era alone knows that.
+    #[must_use]
+    pub fn offering_tasks(mut self, are_offered: bool) -> Self {
+        if are_offered {
+            let extensions = format!("{{\"extensions\":{{\"{TASKS_EXTENSION}\":{{}}}},");
+            let more = CAPABILITIES.replacen('{', &extensions, 1);
+            self.discover = self.discover.replacen(CAPABILITIES, &more, 1);
+        }
+        self
     }
 
     /// What tells the tools of this server from those of another: the same on every replica of one build and
@@ -92,6 +132,31 @@ impl Views {
         format!("{open},\"io.modelcontextprotocol/subscriptionId\":{id}}}")
     }
 
+    /// The same, saying more of the server where that is asked: in the handshake, as far as its revision knows it, and
+    /// in `server/discover`. Every other result says name and version alone.
+    #[must_use]
+    pub fn introducing(mut self, about: &About) -> Self {
+        if let (Some(title), Some(info)) = (&about.title, self.info.titled.as_object_mut()) {
+            info.insert("title".into(), json!(title));
+        }
+        self.info.whole = self.info.titled.clone();
+        if let Some(info) = self.info.whole.as_object_mut() {
+            if let Some(website) = &about.website {
+                info.insert("websiteUrl".into(), json!(website));
+            }
+            if !about.icons.is_empty() {
+                info.insert("icons".into(), json!(about.icons));
+            }
+        }
+        self.whole_stamp = stamp(&self.info.whole);
+        self
+    }
+
+    /// How the answer to `server/discover` looks.
+    pub fn dress_of_discover(&self) -> Dress<'_> {
+        Dress { revision: Revision::July2026, stamp: &self.whole_stamp }
+    }
+
     /// The members of the answer to a handshake that agrees on `revision`.
     pub fn introduction(&self, revision: Revision) -> String {
         self.introduced(revision, OLDER_CAPABILITIES)
@@ -103,18 +168,26 @@ impl Views {
     }
 
     fn introduced(&self, revision: Revision, capabilities: &str) -> String {
-        let name = revision.name();
-        format!("\"protocolVersion\":\"{name}\",\"capabilities\":{capabilities},{}", self.introduction)
+        let info = match (revision.has_icons(), revision.has_structure()) {
+            (true, _) => &self.info.whole,
+            (false, true) => &self.info.titled,
+            (false, false) => &self.info.plain,
+        };
+        let (name, members) = (revision.name(), &self.introduction);
+        format!(
+            "\"protocolVersion\":\"{name}\",\"capabilities\":{capabilities},{members},\"serverInfo\":{info}"
+        )
     }
 
     /// The members of the answer to `tools/list` for `caller`: exactly the tools that it may call, by the
     /// same decision, in the order of their names.
     pub fn tools(&self, caller: &Arc<Principal>, registry: &Registry, revision: Revision) -> Bytes {
-        let [modern, titled, plain] = &self.lists;
-        let lists = match (revision.is_modern(), revision.has_structure()) {
-            (true, _) => modern,
-            (false, true) => titled,
-            (false, false) => plain,
+        let [modern, pictured, titled, plain] = &self.lists;
+        let lists = match revision {
+            Revision::July2026 => modern,
+            Revision::November2025 => pictured,
+            Revision::June2025 => titled,
+            Revision::March2025 => plain,
         };
         let key = caller.permissions.intersection(self.relevant);
         if let Some(list) = lists.read().get(&key) {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
 use serde_json::json;
 use sha2::Sha256;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
     answer::Answer,
@@ -17,7 +17,7 @@ use super::{
     large::{self, Rendered},
     mirrored,
     refusal::Refusal,
-    rounds, sessions,
+    rounds, sessions, tasks,
 };
 use crate::{
     domain::{EventCode, Outcome, Principal},
@@ -26,7 +26,7 @@ use crate::{
     policy::Denied,
     protocol::{Dress, Id, Revision, Tree},
     tools::{
-        Ask, Asking, Call, Entry, Produced, ToolError, clean_name,
+        Ask, Asking, Call, Entry, Produced, ToolError, Trace, clean_name,
         hygiene::{self, Redacted},
     },
 };
@@ -49,6 +49,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     exchange.record.tool(entry.spec().name);
     let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
+    tasks::refuse_unless_known(exchange, entry, &asked)?;
     let dress = house.views.dress(asked.revision);
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
@@ -78,7 +79,13 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     };
     let asking = Asking::new(capabilities, answers);
     let call = Call::new(&permit).heard(exchange.progress()).answered(&asking);
+    let call = call.traced(asked.params.meta.trace());
+    let call = call.offering_tasks(tasks::are_offered(exchange, entry, asked.revision));
     let mut ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
+    if let Shown::Deferred = ran.shown {
+        let (_, answers) = asking.into_parts();
+        return Box::pin(tasks::begin(exchange, &asked, (entry, arguments.text(), answers))).await;
+    }
     if ran.is_question() && !asked.revision.is_modern() {
         ran = Box::pin(sessions::rounds(exchange, &asked, (entry, &arguments), asking)).await?;
     } else if ran.is_question() {
@@ -114,6 +121,8 @@ enum Shown {
     Failed(String),
     /// What it has asked.
     Question,
+    /// That it goes on as a task.
+    Deferred,
     /// What it has to ask, and cannot.
     Dumb(Ask, String),
 }
@@ -149,10 +158,22 @@ impl Ran {
                 return Err(rounds::lacks(ask, text));
             }
             Shown::Unfit(text) | Shown::Failed(text) | Shown::Dumb(_, text) => text,
-            Shown::Question => ToolError::Unanswered.to_string(),
+            Shown::Question | Shown::Deferred => ToolError::Unanswered.to_string(),
         };
         Ok(Answer::failure(dress.tool_failure(id, &text), self.outcome))
     }
+}
+
+/// The span of one run of a tool. Where nobody listens nothing is looked at.
+pub(super) fn span(tool: &'static str, call: &Call<'_>) -> Span {
+    let trace = || call.trace();
+    tracing::debug_span!(
+        "tool.call",
+        tool.name = tool,
+        principal.id = %call.principal().id,
+        trace.id = trace().and_then(Trace::id),
+        trace.parent_id = trace().and_then(Trace::parent_id),
+    )
 }
 
 /// Runs the tool under its deadline; a panic in it stays in it.
@@ -163,8 +184,7 @@ pub(super) async fn run(
     (call, id, revision): (&Call<'_>, Id<'_>, Revision),
 ) -> Result<Ran, Refusal> {
     let house = exchange.house();
-    let span =
-        tracing::debug_span!("tool.call", tool.name = entry.spec().name, principal.id = %call.principal().id);
+    let span = span(entry.spec().name, call);
     let started = Instant::now();
     let running = AssertUnwindSafe(entry.begin(arguments, call).instrument(span)).catch_unwind();
     // The tool's own deadline is inside `begin`; the operator's counts where it is the shorter one.
@@ -189,6 +209,10 @@ pub(super) async fn run(
             Ok((Shown::Produced(produced), redacted))
         }),
     };
+    if matches!(ended, Ok(Err(ToolError::Deferred))) {
+        // It is counted where it runs.
+        return Ok(Ran { outcome: Outcome::Ok, shown: Shown::Deferred, redacted: Redacted::default() });
+    }
     let (outcome, ran) = match ended {
         Ok(Ok((shown, redacted))) => (Outcome::Ok, Ok(Ran { outcome: Outcome::Ok, shown, redacted })),
         Ok(Err(ToolError::Output)) | Err(_) => {
@@ -249,4 +273,59 @@ pub(super) fn digest(key: &Hmac<Sha256>, raw: &str) -> [u8; 32] {
     let mut mac = key.clone();
     mac.update(raw.as_bytes());
     mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::{
+        policy::{CallTool, permit_for_tests},
+        protocol::Envelope,
+    };
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_says_which_trace_it_is_a_part_of_and_without_one_nothing() {
+        let written = Written::default();
+        let sink = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || sink.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            let permit = permit_for_tests::<CallTool>();
+            let meta = json!({ "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" });
+            let text =
+                json!({ "jsonrpc": "2.0", "id": 1, "method": "x", "params": { "_meta": meta } }).to_string();
+            let envelope = Envelope::parse(text.as_bytes()).unwrap();
+            let call = Call::new(&permit);
+            span("t", &call.traced(envelope.params.meta.trace())).in_scope(|| tracing::info!("one"));
+            span("t", &call).in_scope(|| tracing::info!("two"));
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        let spans: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["span"].clone())
+            .collect();
+        assert_eq!(spans[0]["trace.id"], "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(spans[0]["trace.parent_id"], "b7ad6b7169203331");
+        assert_eq!(spans[1].get("trace.id"), None);
+        assert_eq!(spans[1]["tool.name"], "t");
+    }
 }

@@ -48,9 +48,10 @@ struct Begun {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn complete(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
-    let reference: Reference = read("ref", asked.params.reference)?;
-    let begun: Begun = read("argument", asked.params.argument)?;
+pub(super) async fn complete(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
+    let rare = asked.params.rare.take().unwrap_or_default();
+    let reference: Reference = read("ref", rare.reference)?;
+    let begun: Begun = read("argument", rare.argument)?;
     if begun.value.len() > MAX_BEGINNING {
         return Err(Refusal::new(Code::InvalidParams, "params.argument.value is too long"));
     }

@@ -6,7 +6,7 @@ use super::{
     exchange::{Asked, Exchange},
     listen, prompts,
     refusal::Refusal,
-    resources, sessions, tools,
+    resources, sessions, tasks, tools,
 };
 use crate::{error::Code, protocol::Revision};
 
@@ -33,6 +33,12 @@ pub(super) enum Method {
     Discover,
     /// A stream of what changes; modern.
     Listen,
+    /// How far a task is; modern.
+    GetTask,
+    /// Answers to what a task asks; modern.
+    UpdateTask,
+    /// The end of a task that nobody wants any more; modern.
+    CancelTask,
     /// The handshake of older revisions.
     Initialize,
     /// Whether we are there; older revisions.
@@ -46,7 +52,7 @@ pub(super) enum Method {
 }
 
 /// The one that is called most stands first.
-const METHODS: [Method; 15] = [
+const METHODS: [Method; 18] = [
     Method::CallTool,
     Method::ListTools,
     Method::ReadResource,
@@ -57,6 +63,9 @@ const METHODS: [Method; 15] = [
     Method::Complete,
     Method::Discover,
     Method::Listen,
+    Method::GetTask,
+    Method::UpdateTask,
+    Method::CancelTask,
     Method::Initialize,
     Method::Ping,
     Method::Subscribe,
@@ -66,7 +75,7 @@ const METHODS: [Method; 15] = [
 
 /// What metrics call a method: ours by their names, `other` for what we do not have, `none` where the
 /// request did not get as far.
-pub(crate) const METHOD_LABELS: [&str; 17] = [
+pub(crate) const METHOD_LABELS: [&str; 20] = [
     "tools/call",
     "tools/list",
     "resources/read",
@@ -77,6 +86,9 @@ pub(crate) const METHOD_LABELS: [&str; 17] = [
     "completion/complete",
     "server/discover",
     "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
     "initialize",
     "ping",
     "resources/subscribe",
@@ -108,7 +120,9 @@ impl Method {
             | Self::ListPrompts
             | Self::GetPrompt
             | Self::Complete => true,
-            Self::Discover | Self::Listen => revision.is_modern(),
+            Self::Discover | Self::Listen | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
+                revision.is_modern()
+            }
             Self::Initialize | Self::Ping | Self::Subscribe | Self::Unsubscribe | Self::SetLevel => {
                 !revision.is_modern()
             }
@@ -128,6 +142,9 @@ impl Method {
             Self::Complete => "completion/complete",
             Self::Discover => "server/discover",
             Self::Listen => "subscriptions/listen",
+            Self::GetTask => "tasks/get",
+            Self::UpdateTask => "tasks/update",
+            Self::CancelTask => "tasks/cancel",
             Self::Initialize => "initialize",
             Self::Ping => "ping",
             Self::Subscribe => "resources/subscribe",
@@ -158,8 +175,13 @@ impl Method {
             Self::ListPrompts => prompts::list(exchange, &asked),
             Self::GetPrompt => Box::pin(prompts::get(exchange, asked)).await,
             Self::Complete => Box::pin(completion::complete(exchange, asked)).await,
-            Self::Discover => Ok(Answer::ok(dress.result(id, house.views.discover.as_bytes()))),
+            Self::Discover => {
+                Ok(Answer::ok(house.views.dress_of_discover().result(id, house.views.discover.as_bytes())))
+            }
             Self::Listen => listen::open(exchange, &asked),
+            Self::GetTask => Box::pin(tasks::get(exchange, asked)).await,
+            Self::UpdateTask => Box::pin(tasks::update(exchange, asked)).await,
+            Self::CancelTask => Box::pin(tasks::cancel(exchange, asked)).await,
             Self::Initialize => {
                 let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")

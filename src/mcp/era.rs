@@ -163,11 +163,14 @@ fn tool_of<'a>(envelope: &Envelope<'a>, headers: Option<&Headers<'_>>) -> Result
     Ok(name)
 }
 
-/// What a request for a prompt or a resource names is mirrored as the name of a tool is (H3).
+/// What a request for a prompt, a resource or a task names is mirrored as the name of a tool is (H3).
 fn check_name(envelope: &Envelope<'_>, headers: Option<&Headers<'_>>) -> Result<(), Refusal> {
     let (named, what) = match &*envelope.method {
         "prompts/get" => (envelope.params.tool_name(), "params.name must be a string"),
         "resources/read" => (envelope.params.resource_uri(), "params.uri must be a string"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => {
+            (envelope.params.task(), "params.taskId must be a string")
+        }
         _ => return Ok(()),
     };
     let named = named.ok_or_else(|| Refusal::new(Code::InvalidParams, what))?;

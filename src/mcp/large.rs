@@ -89,7 +89,7 @@ pub(super) async fn text(
 }
 
 /// A place for `weight` bytes of an answer to `who`, as soon as there is room; `held` bytes wait meanwhile.
-async fn place(
+pub(super) async fn place(
     exchange: &Exchange<'_>,
     who: &Subject,
     (held, weight): (usize, usize),

@@ -26,6 +26,7 @@ mod sessions;
 mod settle;
 mod stdio;
 mod stream;
+mod tasks;
 mod telling;
 mod tools;
 mod via;

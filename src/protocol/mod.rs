@@ -14,6 +14,7 @@ pub mod render;
 mod revision;
 mod sentinel;
 mod text;
+mod trace;
 mod tree;
 
 pub use batch::{Batch, begins as begins_batch};
@@ -22,12 +23,13 @@ pub use envelope::{Envelope, Id};
 pub use error::WireError;
 pub use icon::Icon;
 pub use level::LogLevel;
-pub use params::{Meta, Params};
+pub use params::{Meta, Params, Rare};
 pub use raw::Raw;
 pub use reader::{MAX_DEPTH, MAX_NODES};
 pub use render::Dress;
 pub use revision::{MODERN, MODERN_ONLY, Revision, SUPPORTED};
 pub use sentinel::decode as decode_header;
+pub use trace::Trace;
 pub use tree::{Children, Kind, Members, Node, Tree};
 
 /// JSON-RPC and MCP error codes (specification, `basic/index`), and ours outside the reserved range.

@@ -7,6 +7,7 @@ use super::{
     object::{self, Shape},
     raw::Raw,
     reader::Reader,
+    trace::Trace,
     tree::Tree,
 };
 
@@ -33,10 +34,19 @@ pub struct Params<'a> {
     pub notifications: Option<Raw<'a>>,
     /// `uri` of a resource.
     pub uri: Option<Raw<'a>>,
+    /// What few methods have; in a place of its own, so that the others do not carry it along.
+    pub rare: Option<Box<Rare<'a>>>,
+}
+
+/// The members of `params` that few methods have.
+#[derive(Debug, Default)]
+pub struct Rare<'a> {
     /// `ref` of a completion: which prompt or template.
     pub reference: Option<Raw<'a>>,
     /// `argument` of a completion: which one, and as far as it is written.
     pub argument: Option<Raw<'a>>,
+    /// `taskId` of a task.
+    pub task_id: Option<Raw<'a>>,
 }
 
 impl<'a> Shape<'a> for Params<'a> {
@@ -52,6 +62,7 @@ impl<'a> Shape<'a> for Params<'a> {
         "uri",
         "ref",
         "argument",
+        "taskId",
     ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
@@ -65,8 +76,9 @@ impl<'a> Shape<'a> for Params<'a> {
             6 => self.request_state = Some(reader.value()?),
             7 => self.notifications = Some(reader.value()?),
             8 => self.uri = Some(reader.value()?),
-            9 => self.reference = Some(reader.value()?),
-            _ => self.argument = Some(reader.value()?),
+            9 => self.rare.get_or_insert_default().reference = Some(reader.value()?),
+            10 => self.rare.get_or_insert_default().argument = Some(reader.value()?),
+            _ => self.rare.get_or_insert_default().task_id = Some(reader.value()?),
         }
         Ok(())
     }
@@ -81,6 +93,11 @@ impl<'a> Params<'a> {
     /// The resource's URI, if it is text.
     pub fn resource_uri(&self) -> Option<Cow<'a, str>> {
         self.uri.and_then(Raw::string)
+    }
+
+    /// The task's id, if it is text.
+    pub fn task(&self) -> Option<Cow<'a, str>> {
+        self.rare.as_ref()?.task_id?.string()
     }
 
     /// The revision that a handshake of older revisions is offered, if what it asks for is text.
@@ -98,6 +115,7 @@ pub struct Meta<'a> {
     client_info: Option<Raw<'a>>,
     progress_token: Option<Raw<'a>>,
     log_level: Option<Raw<'a>>,
+    trace: Option<Box<Trace>>,
 }
 
 impl<'a> Shape<'a> for Meta<'a> {
@@ -107,10 +125,18 @@ impl<'a> Shape<'a> for Meta<'a> {
         "io.modelcontextprotocol/clientInfo",
         "progressToken",
         "io.modelcontextprotocol/logLevel",
+        "traceparent",
+        "tracestate",
+        "baggage",
     ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
         let member = match at {
+            5..=7 => {
+                let value = reader.value()?;
+                self.trace.get_or_insert_default().take(at - 5, value);
+                return Ok(());
+            }
             0 => &mut self.version,
             1 => &mut self.capabilities,
             2 => &mut self.client_info,
@@ -148,6 +174,11 @@ impl<'a> Meta<'a> {
     pub fn log_level(&self) -> Option<LogLevel> {
         let wanted = self.log_level?;
         LogLevel::ALL.into_iter().find(|level| wanted.says(level.name()))
+    }
+
+    /// The trace that the request says it is a part of; what is malformed of it is not there (M5).
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
     }
 
     /// The first required member that is missing or of another type, by its name (M2, M3).

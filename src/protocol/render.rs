@@ -74,6 +74,27 @@ impl Dress<'_> {
         out
     }
 
+    /// A complete result of the modern era that says no more than that it is one.
+    pub fn acknowledgement(self, id: Id<'_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + id.as_json().len() + self.stamp.len());
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        out.extend_from_slice(id.as_json().as_bytes());
+        out.extend_from_slice(b",\"result\":{\"resultType\":\"complete\"");
+        self.close(&mut out);
+        out
+    }
+
+    /// A result that says that the call goes on as a task: `members` say which.
+    pub fn task(self, id: Id<'_>, members: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + id.as_json().len() + members.len() + self.stamp.len());
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        out.extend_from_slice(id.as_json().as_bytes());
+        out.extend_from_slice(b",\"result\":{\"resultType\":\"task\",");
+        out.extend_from_slice(members);
+        self.close(&mut out);
+        out
+    }
+
     /// `{"jsonrpc":"2.0","id":…,"result":{`, and what stands before the members.
     fn open(self, out: &mut Vec<u8>, id: Id<'_>) {
         out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");

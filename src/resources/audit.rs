@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Descriptor, Resource, ResourceBody, Source, SourceSpec, Suggestions, Template};
+use super::{Audience, Descriptor, Resource, ResourceBody, Source, SourceSpec, Suggestions, Template};
 use crate::{
     policy::{Permit, ReadResource},
     tools::{
@@ -50,6 +50,7 @@ impl Source for AuditViews {
             title: Some(format!("Security audit, {range}")),
             about: Some("What the audit log says about attacks on this server.".into()),
             mime_type: Some(MIME_TYPE.into()),
+            audience: vec![Audience::User],
             ..Descriptor::new(format!("{PREFIX}{range}"), format!("security_audit_{range}"))
         });
         let page = behind.by_ref().take(most).collect();

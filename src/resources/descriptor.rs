@@ -22,8 +22,30 @@ pub struct Descriptor {
     pub size: Option<u64>,
     /// When it last changed, if known.
     pub modified: Option<Timestamp>,
+    /// For whom it is, if for somebody above all.
+    pub audience: Vec<Audience>,
+    /// How much it matters in percent, if known: 100 is needed, 0 is beside the point.
+    pub priority: Option<u8>,
     /// Pictures for it.
     pub icons: Vec<Icon>,
+}
+
+/// For whom a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// A person.
+    User,
+    /// A model.
+    Assistant,
+}
+
+impl Audience {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
 }
 
 impl Descriptor {
@@ -37,6 +59,8 @@ impl Descriptor {
             mime_type: None,
             size: None,
             modified: None,
+            audience: Vec::new(),
+            priority: None,
             icons: Vec::new(),
         }
     }
@@ -55,11 +79,28 @@ impl Descriptor {
         put("description", self.about.as_ref().map(|about| json!(about)));
         put("mimeType", self.mime_type.as_ref().map(|mime_type| json!(mime_type)));
         put("size", self.size.map(|size| json!(size)));
-        let modified = self.modified.filter(|_| revision.has_structure());
-        put("annotations", modified.map(|at| json!({ "lastModified": at.to_string() })));
+        let annotations = self.annotations(revision);
+        put("annotations", (!annotations.is_empty()).then_some(Value::Object(annotations)));
         let icons: Vec<&Icon> = self.icons.iter().filter(|icon| icon.is_sound()).collect();
         put("icons", (revision.has_icons() && !icons.is_empty()).then(|| json!(icons)));
         Value::Object(shown)
+    }
+}
+
+impl Descriptor {
+    fn annotations(&self, revision: Revision) -> Map<String, Value> {
+        let mut all = Map::new();
+        if !self.audience.is_empty() {
+            let audience: Vec<_> = self.audience.iter().map(|one| one.as_str()).collect();
+            all.insert("audience".into(), json!(audience));
+        }
+        if let Some(priority) = self.priority {
+            all.insert("priority".into(), json!(f64::from(priority.min(100)) / 100.0));
+        }
+        if let Some(at) = self.modified.filter(|_| revision.has_structure()) {
+            all.insert("lastModified".into(), json!(at.to_string()));
+        }
+        all
     }
 }
 
@@ -103,6 +144,15 @@ mod tests {
         assert_eq!(resource.json(Revision::June2025), titled);
         titled["icons"] = json!([{ "src": "https://example.org/a.png" }]);
         assert_eq!(resource.json(Revision::July2026), titled);
+        let noted = Descriptor {
+            audience: vec![Audience::User, Audience::Assistant],
+            priority: Some(150),
+            ..resource.clone()
+        };
+        let said = json!({ "audience": ["user", "assistant"], "priority": 1.0 });
+        assert_eq!(noted.json(Revision::March2025)["annotations"], said);
+        let quarter = Descriptor { priority: Some(25), ..Descriptor::new("x:y", "y") };
+        assert_eq!(quarter.json(Revision::July2026)["annotations"], json!({ "priority": 0.25 }));
         assert_eq!(
             Descriptor::new("x:y", "y").json(Revision::July2026),
             json!({ "uri": "x:y", "name": "y" })

@@ -13,7 +13,7 @@ mod source;
 mod watch;
 
 pub use audit::AuditViews;
-pub use descriptor::Descriptor;
+pub use descriptor::{Audience, Descriptor};
 pub use files::FileResources;
 pub use registry::{Entry, Resources, ResourcesError};
 pub use source::{Source, SourceSpec, Suggestions, Template};

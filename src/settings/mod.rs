@@ -25,6 +25,7 @@ mod server;
 mod sessions;
 mod signing;
 mod store;
+mod tasks;
 mod telemetry;
 mod tools;
 mod units;
@@ -51,6 +52,7 @@ pub use server::{ServerSettings, TlsSettings};
 pub use sessions::SessionsSettings;
 pub use signing::KeySettings;
 pub use store::{RedisUrl, StoreSettings, StoreUrl};
+pub use tasks::TasksSettings;
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use tools::{ToolsSettings, WeatherProvider, WeatherSettings};
 
@@ -110,6 +112,8 @@ pub struct Settings {
     pub sessions: SessionsSettings,
     /// `[tools]`.
     pub tools: ToolsSettings,
+    /// `[tasks]`.
+    pub tasks: TasksSettings,
     /// `[telemetry]`.
     pub telemetry: TelemetrySettings,
 }
@@ -158,6 +162,7 @@ impl Settings {
         self.limits.check(report);
         self.sessions.check(report);
         self.tools.weather.check(report);
+        self.tasks.check(report);
         roles::check(&self.roles, &self.permissions, report);
         let (main, second) = (&self.server, &self.admin);
         let overlap = main.host == second.host || main.host.is_unspecified() || second.host.is_unspecified();

@@ -2,7 +2,7 @@
 
 use super::{
     admin, api_keys, audit, file_tools, jwt, kind::Kind, limits, nearest, policy, problem::printable,
-    revocation, roles, server, sessions, store, telemetry, tools,
+    revocation, roles, server, sessions, store, tasks, telemetry, tools,
 };
 
 /// One key that an operator can set.
@@ -63,6 +63,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         sessions::KEYS,
         file_tools::KEYS,
         tools::KEYS,
+        tasks::KEYS,
         telemetry::KEYS,
     ]
     .into_iter()

@@ -19,11 +19,28 @@ use super::{
 };
 
 const MS: Duration = Duration::from_millis(1);
+/// Longest icon, bytes.
+const MAX_ICON: usize = 64 << 10;
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 /// The keys of `[server]`.
 pub(super) const KEYS: &[Key] = &[
     Key::new("server.name", Kind::Text, "Name that clients are shown (serverInfo), 1 to 64 characters."),
+    Key::new(
+        "server.title",
+        Kind::Optional,
+        "Name that people read beside it, up to 64 characters; empty for none.",
+    ),
+    Key::new(
+        "server.website_url",
+        Kind::Optional,
+        "Where clients are told that more about the server is found, an https URL; empty for none.",
+    ),
+    Key::new(
+        "server.icons",
+        Kind::Texts,
+        "Pictures that clients may show for the server, https or data URIs of up to 64KiB; at most 8.",
+    ),
     Key::new(
         "server.host",
         Kind::Address,
@@ -99,6 +116,12 @@ pub(super) const KEYS: &[Key] = &[
 pub struct ServerSettings {
     /// Name that clients are shown, `serverInfo.name`; 1 to 64 characters.
     pub name: String,
+    /// Name that people read beside it; empty for none.
+    pub title: String,
+    /// Where clients are told that more is found; empty for nowhere.
+    pub website_url: String,
+    /// Pictures for the server, of `https:` or `data:`.
+    pub icons: Vec<String>,
     /// Address to listen on.
     #[serde(deserialize_with = "read_address")]
     pub host: IpAddr,
@@ -156,6 +179,17 @@ impl ServerSettings {
     pub(super) fn check(&self, report: &mut Report) {
         let named = (1..=64).contains(&self.name.chars().count()) && !self.name.chars().any(char::is_control);
         report.require(named, "server.name", ("must be 1 to 64 printable characters", "shorten it"));
+        let titled = self.title.chars().count() <= 64 && !self.title.chars().any(char::is_control);
+        report.require(titled, "server.title", ("must be up to 64 printable characters", "shorten it"));
+        let leads = |text: &str, schemes: &[&str]| {
+            let url = Url::parse(text).ok().filter(|_| text.len() <= MAX_ICON);
+            url.is_some_and(|url| schemes.contains(&url.scheme()))
+        };
+        let is_found = self.website_url.is_empty() || leads(&self.website_url, &["https"]);
+        report.require(is_found, "server.website_url", ("is no https URL", "write one, or leave it empty"));
+        let pictured = self.icons.len() <= 8 && self.icons.iter().all(|icon| leads(icon, &["https", "data"]));
+        let fix = "write at most 8 https or data URIs of up to 64KiB";
+        report.require(pictured, "server.icons", ("holds what is no picture for clients", fix));
         if let Some((problem, fix)) = addresses::public_url_fault(&self.public_url) {
             report.refuse("server.public_url", problem, fix);
         }

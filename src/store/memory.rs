@@ -2,6 +2,7 @@
 
 mod families;
 mod keys;
+mod tasks;
 mod users;
 
 use std::{
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use self::{families::FamilyTables, keys::KeyTables, users::Kept};
 use super::{
     Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, MOST_REPORTS, Quota, Report, Reports, Revocation,
-    RevocationTarget, Revocations, Rings, StoreError, StoreFuture, feed, rings,
+    RevocationTarget, Revocations, Rings, StoreError, StoreFuture, TaskRow, feed, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
@@ -32,6 +33,7 @@ struct Tables {
     reports: HashMap<String, Report>,
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
+    tasks: HashMap<[u8; 32], TaskRow>,
 }
 
 impl Tables {

@@ -16,6 +16,7 @@ mod reports;
 mod revocations;
 mod rings;
 mod sqlite;
+mod tasks;
 mod users;
 
 use std::{fmt, pin::Pin, sync::Arc};
@@ -30,6 +31,7 @@ pub use redis::RedisUse;
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
+pub use tasks::{EndedTask, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks};
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
 
 use crate::telemetry::StoreFailures;
@@ -60,13 +62,15 @@ pub struct Stores {
     pub rings: Arc<dyn Rings>,
     /// Limits that several servers share; `None` where each has its own.
     pub leases: Option<Arc<dyn Leases>>,
+    /// Calls that go on after their answer.
+    pub tasks: Arc<dyn Tasks>,
     /// How often it did not do as asked: counted by those who ask.
     pub failures: StoreFailures,
 }
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + 'static>(
+    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + Tasks + 'static>(
         backend: B,
     ) -> Self {
         let backend = Arc::new(backend);
@@ -78,7 +82,8 @@ impl Stores {
             families: Arc::<B>::clone(&backend),
             feed: Arc::<B>::clone(&backend),
             reports: Arc::<B>::clone(&backend),
-            rings: backend,
+            rings: Arc::<B>::clone(&backend),
+            tasks: backend,
             leases: None,
             failures: StoreFailures::default(),
         }

@@ -109,6 +109,8 @@ pub struct Metrics {
     clock_behind: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
     sessions_open: Gauge,
+    tasks_running: Gauge,
+    tasks_ended: Family<Labels<1>, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -164,6 +166,8 @@ impl Metrics {
             clock_behind: Gauge::default(),
             streams_open: Gauge::default(),
             sessions_open: Gauge::default(),
+            tasks_running: Gauge::default(),
+            tasks_ended: Family::default(),
             registry,
         };
         metrics.register();
@@ -192,6 +196,8 @@ impl Metrics {
         r.register("clock_behind_seconds", "How far the clock was put back", self.clock_behind.clone());
         r.register("streams_open", "Event streams open", self.streams_open.clone());
         r.register("sessions_open", "Sessions of older revisions", self.sessions_open.clone());
+        r.register("tasks_running", "Tasks that have not ended", self.tasks_running.clone());
+        r.register("tasks", "Tasks that have ended", self.tasks_ended.clone());
         r.register("build_info", "This build", build);
     }
 
@@ -264,6 +270,16 @@ impl Metrics {
     /// How many sessions there are at this moment.
     pub fn sessions(&self, open: usize) {
         self.sessions_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// So many tasks run.
+    pub fn tasks_running(&self, running: usize) {
+        self.tasks_running.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
+    /// A task has ended: `completed`, `failed` or `cancelled`.
+    pub fn task_ended(&self, status: &'static str) {
+        self.tasks_ended.get_or_create(&[("status", status)]).inc();
     }
 
     /// What an actor looks like at this moment.

@@ -3,15 +3,17 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Hints, Schema, Spec};
+use super::{Hints, Icon, Schema, Spec};
 use crate::protocol::Revision;
 
 /// One tool as each revision shows it: the JSON text of one object.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     whole: Box<RawValue>,
-    /// For the older revisions that know both, where it differs: they have no headers that repeat arguments.
+    /// For the older revision that knows icons, where it differs: it has no headers that repeat arguments.
     older: Option<Box<RawValue>>,
+    /// For the one before, which knows no icons, where that differs from both.
+    bare: Option<Box<RawValue>>,
     /// For the revision that knows neither titles nor structured results.
     plain: Box<RawValue>,
 }
@@ -22,6 +24,7 @@ impl Descriptors {
         spec: &Spec,
         (input, older): (&str, Option<&str>),
         output: Option<&Schema>,
+        icons: &[Icon],
     ) -> serde_json::Result<Self> {
         let whole = Descriptor {
             name: spec.name,
@@ -30,24 +33,34 @@ impl Descriptors {
             input_schema: serde_json::from_str(input)?,
             output_schema: output.map(|output| serde_json::from_str(output.text())).transpose()?,
             annotations: Annotations { title: spec.title, hints: spec.hints },
+            icons,
         };
         let titled = match older {
             Some(older) => Descriptor { input_schema: serde_json::from_str(older)?, ..whole },
             None => whole,
         };
-        let plain = Descriptor { title: None, output_schema: None, ..titled };
+        let bare = Descriptor { icons: &[], ..titled };
+        let plain = Descriptor { title: None, output_schema: None, ..bare };
+        let text = |descriptor: &Descriptor<'_>| serde_json::value::to_raw_value(descriptor);
+        let differs = older.is_some() || !icons.is_empty();
         Ok(Self {
-            whole: serde_json::value::to_raw_value(&whole)?,
-            older: older.map(|_| serde_json::value::to_raw_value(&titled)).transpose()?,
-            plain: serde_json::value::to_raw_value(&plain)?,
+            whole: text(&whole)?,
+            older: older.map(|_| text(&titled)).transpose()?,
+            bare: differs.then(|| text(&bare)).transpose()?,
+            plain: text(&plain)?,
         })
     }
 
     pub(super) fn of(&self, revision: Revision) -> &str {
-        match &self.older {
-            _ if !revision.has_structure() => self.plain.get(),
-            Some(older) if !revision.is_modern() => older.get(),
-            _ => self.whole.get(),
+        let whole = || self.whole.get();
+        if !revision.has_structure() {
+            self.plain.get()
+        } else if !revision.has_icons() {
+            self.bare.as_ref().map_or_else(whole, |bare| bare.get())
+        } else if !revision.is_modern() {
+            self.older.as_ref().map_or_else(whole, |older| older.get())
+        } else {
+            whole()
         }
     }
 }
@@ -64,6 +77,8 @@ struct Descriptor<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output_schema: Option<&'a RawValue>,
     annotations: Annotations<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    icons: &'a [Icon],
 }
 
 #[derive(Clone, Copy, Serialize)]

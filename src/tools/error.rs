@@ -40,6 +40,9 @@ pub enum ToolError {
     /// The client has not answered what the tool has asked with its [`Call`](super::Call). A tool passes this on.
     #[error("the tool has asked something that was not answered")]
     Unanswered,
+    /// The call goes on as a task. A tool passes this on from [`Call::as_task`](super::Call::as_task).
+    #[error("the call goes on as a task")]
+    Deferred,
     /// The tool has to ask something that the client has not said it can answer. A tool passes this on, or asks
     /// only where [`Call::can_ask`](super::Call::can_ask).
     #[error("this tool has to ask first, and the client has not said that it can be asked ({})", .0.capability())]
@@ -57,7 +60,7 @@ impl Coded for ToolError {
             Self::Refused(_) => Code::Forbidden,
             Self::Upstream(_) => Code::Overloaded,
             Self::Timeout => Code::RequestTimeout,
-            Self::Unanswered => Code::InvalidRequest,
+            Self::Unanswered | Self::Deferred => Code::InvalidRequest,
             Self::CannotAsk(_) => Code::MissingCapability,
             Self::Unavailable { code, .. } => *code,
             Self::Output => Code::Internal,

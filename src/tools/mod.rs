@@ -28,7 +28,7 @@ mod tool;
 pub mod weather;
 pub mod write_file;
 
-pub use ask::{Answers, Ask, Asking, Question, Root, Said};
+pub use ask::{Answers, Ask, Asking, Question, Root, Said, TASKS_EXTENSION, declares_tasks};
 pub use bounds::BoundsError;
 pub use builtin::{Parts, builtin};
 pub use call::Call;
@@ -38,7 +38,7 @@ pub use progress::{LogLine, Note, Progress, Step, Wanted};
 pub use registry::{Entry, Registry, RegistryError};
 pub use reply::{Beside, Produced, Reply, Shown, Written};
 pub use schema::{Schema, SchemaError};
-pub use spec::{Hints, Spec};
+pub use spec::{Hints, InTask, Spec};
 pub use tool::{AnyTool, LocalFuture, Tool};
 
-pub use crate::protocol::{Content, Link, LogLevel, Resource, ResourceBody};
+pub use crate::protocol::{Content, Icon, Link, LogLevel, Resource, ResourceBody, Trace};

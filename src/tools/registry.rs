@@ -3,7 +3,7 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::{
-    AnyTool, Call, Produced, Schema, SchemaError, Spec, ToolError, argument,
+    AnyTool, Call, Icon, InTask, Produced, Schema, SchemaError, Spec, ToolError, argument,
     descriptor::Descriptors,
     hygiene::{self, Redacted},
     mirrored::{self, Mirror, MirrorError},
@@ -58,6 +58,7 @@ pub struct Entry {
     tool: Box<dyn AnyTool>,
     spec: &'static Spec,
     needs: Permission,
+    in_task: InTask,
     descriptors: Descriptors,
     input: Schema,
     output: Option<Schema>,
@@ -78,6 +79,14 @@ impl Entry {
             permission: spec.needs,
             nearest: nearest(spec.needs, catalogue),
         })?;
+        let in_task = tool.in_task();
+        if in_task.most() == Some(Duration::ZERO) {
+            return Err(RegistryError::Zero(spec.name));
+        }
+        let icons = tool.icons();
+        if !icons.iter().all(Icon::is_sound) {
+            return Err(RegistryError::Icon(spec.name));
+        }
         let faulty = |part| move |source| RegistryError::Schema { tool: spec.name, part, source };
         let input = tool.input().map_err(faulty("input"))?;
         let output = tool.output().map_err(faulty("output"))?;
@@ -87,9 +96,10 @@ impl Entry {
             return Err(faulty("output")(MirrorError::Place.into()));
         }
         let older = mirrors.as_ref().map(|_| mirrored::without(input.value()).to_string());
-        let descriptors = Descriptors::new(spec, (input.text(), older.as_deref()), output.as_ref())
+        let inputs = (input.text(), older.as_deref());
+        let descriptors = Descriptors::new(spec, inputs, output.as_ref(), &icons)
             .map_err(|_| faulty("descriptor")(SchemaError::NotAnObject))?;
-        Ok(Self { tool, spec, needs, descriptors, input, output, mirrors })
+        Ok(Self { tool, spec, needs, in_task, descriptors, input, output, mirrors })
     }
 
     /// Fixed facts about the tool.
@@ -100,6 +110,11 @@ impl Entry {
     /// Whether credentials in its result are left alone.
     pub fn is_verbatim(&self) -> bool {
         self.tool.is_verbatim()
+    }
+
+    /// Whether it may go on as a task.
+    pub fn in_task(&self) -> InTask {
+        self.in_task
     }
 
     /// What a caller needs.
@@ -142,14 +157,25 @@ impl Entry {
     /// # Errors
     /// [`ToolError`]; [`ToolError::Arguments`] means that the tool was not run.
     pub async fn begin(&self, arguments: &Tree<'_>, call: &Call<'_>) -> Result<Produced, ToolError> {
+        self.begin_within(self.spec.deadline, arguments, call).await
+    }
+
+    /// The same under another deadline.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin).
+    pub async fn begin_within(
+        &self,
+        deadline: Duration,
+        arguments: &Tree<'_>,
+        call: &Call<'_>,
+    ) -> Result<Produced, ToolError> {
         self.check_arguments(arguments).map_err(ToolError::Arguments)?;
         let mut running = self.tool.call(arguments.text(), call);
         // Many tools are done at once, and need no timer.
         match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
             Poll::Ready(produced) => produced,
-            Poll::Pending => {
-                tokio::time::timeout(self.spec.deadline, running).await.unwrap_or(Err(ToolError::Timeout))
-            }
+            Poll::Pending => tokio::time::timeout(deadline, running).await.unwrap_or(Err(ToolError::Timeout)),
         }
     }
 
@@ -218,6 +244,9 @@ pub enum RegistryError {
     /// No cost or no time.
     #[error("tool `{0}` must have a cost of at least 1 and a deadline")]
     Zero(&'static str),
+    /// A picture that clients are not shown.
+    #[error("tool `{0}` has an icon that is neither an https nor a data URI of up to 64 KiB")]
+    Icon(&'static str),
     /// Nobody knows the permission.
     #[error("tool `{tool}` needs the permission `{permission}`, which is not known{}", hint(.nearest.as_deref()))]
     Permission {

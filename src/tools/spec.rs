@@ -46,3 +46,25 @@ impl Hints {
     /// Reads, from a service outside.
     pub const READ_OUTSIDE: Self = Self { open_world: true, ..Self::READ };
 }
+
+/// Whether a tool goes on as a task (extension `io.modelcontextprotocol/tasks`), and for how long it may then run:
+/// its [`Spec::deadline`] counts for what is answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InTask {
+    /// Never.
+    Never,
+    /// Where the client knows tasks and the tool wants it, by [`Call::as_task`](super::Call::as_task).
+    May(Duration),
+    /// The same, and whoever knows no tasks cannot call it.
+    Must(Duration),
+}
+
+impl InTask {
+    /// How long one run in a task may take; `None` if there is none.
+    pub const fn most(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::May(most) | Self::Must(most) => Some(most),
+        }
+    }
+}

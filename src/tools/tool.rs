@@ -5,7 +5,7 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{Call, Produced, Reply, Schema, SchemaError, Spec, ToolError};
+use super::{Call, Icon, InTask, Produced, Reply, Schema, SchemaError, Spec, ToolError};
 
 /// A future that stays on its worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -59,12 +59,19 @@ pub trait Tool: Send + Sync + 'static {
     /// writes back. What looks like a credential is then not replaced; invisible characters are escapes of
     /// the same value all the same.
     const VERBATIM: bool = false;
+    /// Whether it may go on as a task.
+    const TASK: InTask = InTask::Never;
     /// Arguments; their JSON Schema is published and enforced before [`Tool::call`] runs.
     type Args: DeserializeOwned + JsonSchema;
     /// The structured result; its JSON Schema is published and enforced afterwards. A tool that shows text,
     /// pictures, sounds or resources answers with [`Shown`](super::Shown) instead, or with
     /// [`Beside`](super::Beside) both.
     type Output: Reply;
+
+    /// Pictures for it, of `https:` or `data:`; a tool with any other is not registered.
+    fn icons(&self) -> Vec<Icon> {
+        Vec::new()
+    }
 
     /// Runs the tool. `call` proves that the caller may, and says who it is; with it the tool tells how far it
     /// is and asks what it must know.
@@ -90,6 +97,16 @@ pub trait AnyTool: Send + Sync {
         false
     }
 
+    /// Pictures for it, of `https:` or `data:`.
+    fn icons(&self) -> Vec<Icon> {
+        Vec::new()
+    }
+
+    /// Whether it may go on as a task.
+    fn in_task(&self) -> InTask {
+        InTask::Never
+    }
+
     /// The schema of its arguments, compiled.
     ///
     /// # Errors
@@ -113,6 +130,14 @@ impl<T: Tool> AnyTool for T {
 
     fn is_verbatim(&self) -> bool {
         T::VERBATIM
+    }
+
+    fn icons(&self) -> Vec<Icon> {
+        Tool::icons(self)
+    }
+
+    fn in_task(&self) -> InTask {
+        T::TASK
     }
 
     fn input(&self) -> Result<Schema, SchemaError> {

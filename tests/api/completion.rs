@@ -125,6 +125,7 @@ fn what_the_server_says_it_can_do_is_what_it_answers() {
     let token = app.token("ada", "guest");
     let expected = json!({
         "completions": {},
+        "extensions": { "io.modelcontextprotocol/tasks": {} },
         "prompts": { "listChanged": true },
         "resources": { "listChanged": true, "subscribe": true },
         "tools": { "listChanged": true },

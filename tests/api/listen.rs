@@ -13,7 +13,9 @@ use super::support::{
     app::TestApp,
     block_on,
     events::{Events, listen},
-    legacy, until,
+    legacy,
+    tasks::knowing,
+    until,
 };
 
 const ID: &str = "io.modelcontextprotocol/subscriptionId";
@@ -52,7 +54,8 @@ fn a_stream_begins_with_what_is_honoured_and_tells_only_of_that_under_its_id() {
     let token = app.token("ada", "user");
     for id in [json!("s1"), json!(7)] {
         let wished = json!({ "toolsListChanged": true, "taskIds": ["x"] });
-        let mut events = Events::open(&app, &listen(id.clone(), &wished).bearer(&token));
+        // What becomes of a task is asked for, so none is honoured.
+        let mut events = Events::open(&app, &knowing(listen(id.clone(), &wished)).bearer(&token));
         let acknowledged = events.told("notifications/subscriptions/acknowledged");
         assert_eq!(acknowledged, json!({ "notifications": tools(), "_meta": { ID: id } }));
         let record = app.record_of(&events.head);

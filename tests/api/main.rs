@@ -37,6 +37,7 @@ mod mirrored;
 mod nodes;
 mod own_tool;
 mod pages;
+mod pictures;
 mod prompts;
 mod rates;
 #[allow(unreachable_pub, reason = "shown in the README as a file of its own crate")]
@@ -57,5 +58,7 @@ mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
 mod support;
 mod surroundings;
+mod tasks;
+mod tasks_end;
 mod tls;
 mod users_cli;

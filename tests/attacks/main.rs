@@ -29,3 +29,4 @@ mod streams;
 #[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "../api/support/mod.rs"]
 mod support;
+mod tasks;

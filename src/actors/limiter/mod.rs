@@ -102,6 +102,12 @@ impl Limiter {
         Turnstile::new(self.clone())
     }
 
+    /// A place among the running calls of `tool` for one that goes on when its request has ended; `None` if the tool
+    /// has no limit of that kind.
+    pub fn go_on(&self, tool: &str) -> Option<InFlight> {
+        self.shared.go_on(tool)
+    }
+
     /// Writes down every refusal and has kept everything that was used up. For the shutdown: limits hold on.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();

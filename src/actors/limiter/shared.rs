@@ -73,6 +73,12 @@ impl Room {
         self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
         Some(InFlight(Arc::clone(self)))
     }
+
+    /// Enters in the place of somebody who is about to leave, so that there need be no room.
+    fn take_over(self: &Arc<Self>) -> InFlight {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        InFlight(Arc::clone(self))
+    }
 }
 
 impl Drop for InFlight {
@@ -118,6 +124,11 @@ impl Shared {
             slowest,
             fleet: is_shared.then(|| Fleet::new(config.on_loss, config.max_buckets)),
         }
+    }
+
+    /// A place for a call of `tool` that goes on when its request has ended, which has one itself.
+    pub(super) fn go_on(&self, tool: &str) -> Option<InFlight> {
+        self.tools.get(tool)?.room.as_ref().map(Room::take_over)
     }
 
     /// The buckets of `scope`; tools have theirs in their [gates](ToolGate).

@@ -29,6 +29,8 @@ pub(super) struct Wishes {
     pub(super) resources: bool,
     /// What these resources hold.
     pub(super) uris: Vec<Arc<str>>,
+    /// Whether single tasks are named: what becomes of them is asked for, not told, so none is honoured.
+    pub(super) tasks: bool,
 }
 
 impl Wishes {
@@ -63,6 +65,7 @@ impl Wishes {
             prompts: flag("promptsListChanged")?,
             resources: flag("resourcesListChanged")?,
             uris,
+            tasks: tree.root().member("taskIds").is_some(),
         })
     }
 
@@ -182,7 +185,8 @@ mod tests {
         let wishes = read(
             r#"{"toolsListChanged":true,"promptsListChanged":false,"taskIds":[1],"resourceSubscriptions":["file:///a"]}"#,
         );
-        let expected = Wishes { tools: true, uris: vec!["file:///a".into()], ..Wishes::default() };
+        let expected =
+            Wishes { tools: true, uris: vec!["file:///a".into()], tasks: true, ..Wishes::default() };
         assert_eq!(wishes.unwrap(), expected);
         assert_eq!(read("{}").unwrap(), Wishes::default());
         for wrong in [

@@ -24,11 +24,13 @@ use super::{
     answer::{Answer, Events},
     exchange::{Asked, Exchange},
     refusal::Refusal,
+    tasks,
 };
 use crate::{
     edge::Field,
     error::Code,
     house::{MOST_STREAMS_OF_ONE, NoPlace},
+    tools::declares_tasks,
 };
 
 /// Wait that is told where there is no place for another stream: nobody knows when one ends.
@@ -41,6 +43,9 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let wishes = Wishes::read(asked.params.notifications)?;
+    if wishes.tasks && house.tasks.is_some() && !declares_tasks(asked.params.meta.capabilities()) {
+        return Err(tasks::undeclared());
+    }
     if matches!(exchange.headers.accept, Field::One(_)) && !exchange.headers.takes_events() {
         return Err(Refusal::new(Code::NotAcceptable, "a subscription is answered with text/event-stream"));
     }

@@ -18,6 +18,7 @@ mod reports;
 mod revocations;
 mod rings;
 mod runner;
+mod tasks;
 mod users;
 
 use std::{sync::Arc, time::Duration};

@@ -168,6 +168,31 @@ impl Names {
         self.name("weather:ages")
     }
 
+    /// A task, by the digest of its id.
+    pub(super) fn task(&self, digest: &str) -> String {
+        self.name(format_args!("task:{digest}"))
+    }
+
+    /// The digests of all tasks by the end of their life.
+    pub(super) fn tasks(&self) -> String {
+        self.name("tasks")
+    }
+
+    /// Counts the tasks that were made.
+    pub(super) fn tasks_version(&self) -> String {
+        self.name("tasks:version")
+    }
+
+    /// The digests of an owner's tasks by the end of their life.
+    pub(super) fn tasks_of_owner(&self, owner: impl Display) -> String {
+        self.name(format_args!("tasks:owner:{owner}"))
+    }
+
+    /// The digests of the tasks of a runner that have not ended.
+    pub(super) fn tasks_of_runner(&self, runner: &str) -> String {
+        self.name(format_args!("tasks:runner:{runner}"))
+    }
+
     /// A secret that is shared.
     pub(super) fn ring(&self, name: &str) -> String {
         self.name(format_args!("ring:{name}"))

@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 6] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS, LAST_USE];
+const STEPS: [&str; 7] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS, LAST_USE, TASKS];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -131,6 +131,26 @@ const REPORTS: &str = "
         at         INTEGER NOT NULL CHECK (at >= 0)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX weather_reports_by_time ON weather_reports (at);
+";
+
+/// Calls that go on after their answer, found by the digest of their id.
+const TASKS: &str = "
+    CREATE TABLE tasks (
+        digest     BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+        owner      TEXT NOT NULL,
+        tool       TEXT NOT NULL,
+        runner     TEXT NOT NULL,
+        created_at INTEGER NOT NULL CHECK (created_at >= 0),
+        due        INTEGER NOT NULL CHECK (due >= 0),
+        until      INTEGER NOT NULL CHECK (until >= 0),
+        ended      TEXT CHECK (ended IN ('completed', 'failed', 'cancelled')),
+        ended_at   INTEGER CHECK (ended_at >= 0),
+        message    TEXT,
+        body       TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tasks_by_owner ON tasks (owner, until);
+    CREATE INDEX tasks_by_end ON tasks (until);
+    CREATE INDEX tasks_running ON tasks (runner) WHERE ended IS NULL;
 ";
 
 /// The schema that this program writes.

@@ -14,6 +14,7 @@ mod reader;
 mod reports;
 mod revocations;
 mod rings;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::form::Form;
 use super::{Call, ToolError, hygiene};
-use crate::protocol::Tree;
+use crate::protocol::{Kind, Tree};
 
 /// What can be asked; each is something that a client says it can answer, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl<'a> Asking<'a> {
         (questions, answers)
     }
 
+    /// Whether the client knows tasks.
+    pub(super) fn knows_tasks(&self) -> bool {
+        declares_tasks(self.capabilities)
+    }
+
     fn can_be_asked(&self, ask: Ask) -> bool {
         let Ok(declared) = Tree::of_text(self.capabilities) else { return false };
         let Some(capability) = declared.root().member(ask.capability()) else { return false };
@@ -130,6 +135,17 @@ impl<'a> Asking<'a> {
         }
         Err(ToolError::Unanswered)
     }
+}
+
+/// The extension by which a call goes on as a task.
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// Whether a client with these `capabilities`, JSON text, knows tasks.
+pub fn declares_tasks(capabilities: &str) -> bool {
+    let Ok(declared) = Tree::of_text(capabilities) else { return false };
+    let extensions = declared.root().member("extensions");
+    let tasks = extensions.and_then(|extensions| extensions.member(TASKS_EXTENSION));
+    tasks.is_some_and(|tasks| tasks.kind() == Kind::Object)
 }
 
 /// A person's word.

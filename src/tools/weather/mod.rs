@@ -23,7 +23,7 @@ pub use open_meteo::OpenMeteo;
 pub use report::{ReportWeather, Sighting};
 pub use reported::Reported;
 
-use super::{Call, Hints, LocalFuture, Spec, Tool, ToolError, error::is_visible};
+use super::{Call, Hints, LocalFuture, Spec, Tool, ToolError, Trace, error::is_visible};
 use crate::{
     domain::Timestamp,
     settings::{WeatherProvider, WeatherSettings},
@@ -37,6 +37,18 @@ pub trait Stations: Send + Sync {
     /// [`ToolError::NotFound`] if there is no such place; [`ToolError::Upstream`] or
     /// [`ToolError::Unavailable`] if nobody can tell now.
     fn latest<'a>(&'a self, city: &'a str) -> LocalFuture<'a, Result<Observation, ToolError>>;
+
+    /// The same for a call that is a part of `trace`, of which a service is told that is asked over the network.
+    ///
+    /// # Errors
+    /// Those of [`latest`](Self::latest).
+    fn latest_in<'a>(
+        &'a self,
+        city: &'a str,
+        _trace: Option<&'a Trace>,
+    ) -> LocalFuture<'a, Result<Observation, ToolError>> {
+        self.latest(city)
+    }
 }
 
 /// The provider that `config` names, ready to be asked from every worker thread.
@@ -96,11 +108,11 @@ impl Tool for GetWeather {
     type Args = Place;
     type Output = Observation;
 
-    async fn call(&self, place: Place, _: &Call<'_>) -> Result<Observation, ToolError> {
+    async fn call(&self, place: Place, call: &Call<'_>) -> Result<Observation, ToolError> {
         let city = city_of(&place.city)?;
         match self.reported.latest(city, Timestamp::now) {
             Some(report) => Ok(report),
-            None => self.stations.latest(city).await,
+            None => self.stations.latest_in(city, call.trace()).await,
         }
     }
 }

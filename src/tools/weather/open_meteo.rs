@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     error::Code,
-    tools::{LocalFuture, ToolError},
+    tools::{LocalFuture, ToolError, Trace},
 };
 
 /// What the service is called in logs.
@@ -80,6 +80,15 @@ impl OpenMeteo {
 
 impl Stations for OpenMeteo {
     fn latest<'a>(&'a self, city: &'a str) -> LocalFuture<'a, Result<Observation, ToolError>> {
+        self.latest_in(city, None)
+    }
+
+    // Of those who ask for one city at once the service is told of the first one's trace.
+    fn latest_in<'a>(
+        &'a self,
+        city: &'a str,
+        trace: Option<&'a Trace>,
+    ) -> LocalFuture<'a, Result<Observation, ToolError>> {
         Box::pin(async move {
             let city: Arc<str> = city.to_lowercase().into();
             if let Some(outcome) = self.desk.remembered(&city) {
@@ -90,7 +99,8 @@ impl Stations for OpenMeteo {
                 Boarding::Full => return Err(unavailable(Duration::from_secs(1))),
                 Boarding::Join(waiting) => waiting,
                 Boarding::Lead(flight, waiting) => {
-                    self.runtime.spawn(Arc::clone(&self.desk).ask(flight, city));
+                    let parent = trace.and_then(Trace::parent).map(Box::from);
+                    self.runtime.spawn(Arc::clone(&self.desk).ask(flight, city, parent));
                     waiting
                 }
             };
@@ -126,21 +136,21 @@ impl Desk {
     }
 
     /// Asks for `city`, keeps the answer and tells everybody who waits.
-    async fn ask(self: Arc<Self>, flight: Flight, city: Arc<str>) {
+    async fn ask(self: Arc<Self>, flight: Flight, city: Arc<str>, parent: Option<Box<str>>) {
         let admitted = self.breaker.lock().admit((self.clock)());
         let outcome = match admitted {
             Err(wait) => Err(unavailable(wait)),
-            Ok(()) => self.asked(&city).await,
+            Ok(()) => self.asked(&city, parent.as_deref()).await,
         };
         flight.land(outcome);
     }
 
-    async fn asked(&self, city: &Arc<str>) -> Outcome {
+    async fn asked(&self, city: &Arc<str>, parent: Option<&str>) -> Outcome {
         // Without the city: arguments are not logged.
         let span =
             tracing::info_span!("upstream.ask", upstream.name = NAME, outcome = Empty, duration_ms = Empty);
         let started = Instant::now();
-        let answer = self.upstream.observe(city).instrument(span.clone()).await;
+        let answer = self.upstream.observe(city, parent).instrument(span.clone()).await;
         span.record("duration_ms", started.elapsed().as_secs_f64() * 1e3);
         span.record("outcome", if answer.is_ok() { "ok" } else { "error" });
         let now = (self.clock)();

@@ -1,5 +1,7 @@
 //! Tests of `get_weather` against a stand-in of Open-Meteo on this machine.
 
+mod trace;
+
 use std::{
     sync::{Barrier, Mutex},
     thread,

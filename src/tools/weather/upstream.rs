@@ -57,38 +57,45 @@ impl Upstream {
         Ok(Self { client, search, forecast, timeout: config.timeout })
     }
 
-    /// Finds `city`, then asks for its weather, both within the timeout.
-    pub(super) async fn observe(&self, city: &str) -> Result<Observation, Failure> {
+    /// Finds `city`, then asks for its weather, both within the timeout. With the `parent` of a trace the service is
+    /// told of that, and of nothing else that the client has said of it.
+    pub(super) async fn observe(&self, city: &str, parent: Option<&str>) -> Result<Observation, Failure> {
         let both = async {
-            let Some(site) = self.locate(city).await? else { return Err(Failure::Question(unknown(city))) };
-            self.current(site).await
+            let Some(site) = self.locate(city, parent).await? else {
+                return Err(Failure::Question(unknown(city)));
+            };
+            self.current(site, parent).await
         };
         tokio::time::timeout(self.timeout, both).await.unwrap_or_else(|_| Err(Failure::Service(late())))
     }
 
-    async fn locate(&self, city: &str) -> Result<Option<Site>, Failure> {
+    async fn locate(&self, city: &str, parent: Option<&str>) -> Result<Option<Site>, Failure> {
         let mut url = self.search.clone();
         url.query_pairs_mut()
             .append_pair("name", city)
             .append_pair("count", "1")
             .append_pair("language", "en")
             .append_pair("format", "json");
-        answer::site(&self.fetch(url).await?).map_err(Failure::Service)
+        answer::site(&self.fetch(url, parent).await?).map_err(Failure::Service)
     }
 
-    async fn current(&self, site: Site) -> Result<Observation, Failure> {
+    async fn current(&self, site: Site, parent: Option<&str>) -> Result<Observation, Failure> {
         let mut url = self.forecast.clone();
         url.query_pairs_mut()
             .append_pair("latitude", &site.latitude.to_string())
             .append_pair("longitude", &site.longitude.to_string())
             .append_pair("current", "temperature_2m,weather_code")
             .append_pair("timezone", "UTC");
-        answer::observation(&self.fetch(url).await?, site.name).map_err(Failure::Service)
+        answer::observation(&self.fetch(url, parent).await?, site.name).map_err(Failure::Service)
     }
 
     /// The body of a 200 answer, at most [`MAX_BODY`].
-    async fn fetch(&self, url: Url) -> Result<Vec<u8>, Failure> {
-        let mut response = self.client.get(url).send().await.map_err(|e| Failure::Service(lost(&e)))?;
+    async fn fetch(&self, url: Url, parent: Option<&str>) -> Result<Vec<u8>, Failure> {
+        let mut request = self.client.get(url);
+        if let Some(parent) = parent {
+            request = request.header("traceparent", parent);
+        }
+        let mut response = request.send().await.map_err(|e| Failure::Service(lost(&e)))?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| Failure::Service(lost(&e)))? {

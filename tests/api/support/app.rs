@@ -77,6 +77,12 @@ impl TestApp {
         Self::boot(home, settings, more)
     }
 
+    /// A server with these tools on a data directory that another one has left.
+    pub(crate) fn at(home: TempDir, tools: Vec<Box<dyn AnyTool>>) -> Self {
+        let settings = settings(home.path());
+        Self::boot(home, settings, Additions { tools, ..Additions::default() })
+    }
+
     fn boot(home: TempDir, settings: Settings, more: Additions) -> Self {
         output::log();
         let (stop, stopped) = oneshot::channel();

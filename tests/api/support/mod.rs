@@ -14,6 +14,7 @@ pub(crate) mod rpc;
 pub(crate) mod schemas;
 pub(crate) mod session;
 pub(crate) mod signing;
+pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 

@@ -1,0 +1,189 @@
+//! The port [`Tasks`] on Redis.
+
+use deadpool_redis::redis;
+use serde::{Deserialize, Serialize};
+
+use super::{Redis, names::hex, plan::Plan, records};
+use crate::{
+    domain::{Subject, Timestamp},
+    store::{EndedTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
+};
+
+/// What a record that does not read is.
+const WHAT: &str = "a task";
+/// How many are dropped at a time.
+const STEP: usize = 128;
+
+/// A task as it is kept.
+#[derive(Serialize, Deserialize)]
+struct TaskRecord {
+    owner: Subject,
+    tool: String,
+    runner: String,
+    created_at: Timestamp,
+    due: Timestamp,
+    until: Timestamp,
+    ended: Option<EndRecord>,
+}
+
+/// How it ended.
+#[derive(Serialize, Deserialize)]
+struct EndRecord {
+    how: Word,
+    at: Timestamp,
+    message: Option<String>,
+    body: String,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl From<EndedTask> for EndRecord {
+    fn from(end: EndedTask) -> Self {
+        let how = match end.how {
+            TaskEnd::Completed => Word::Completed,
+            TaskEnd::Failed => Word::Failed,
+            TaskEnd::Cancelled => Word::Cancelled,
+        };
+        Self { how, at: end.at, message: end.message, body: end.body }
+    }
+}
+
+impl From<EndRecord> for EndedTask {
+    fn from(end: EndRecord) -> Self {
+        let how = match end.how {
+            Word::Completed => TaskEnd::Completed,
+            Word::Failed => TaskEnd::Failed,
+            Word::Cancelled => TaskEnd::Cancelled,
+        };
+        Self { how, at: end.at, message: end.message, body: end.body }
+    }
+}
+
+impl TaskRecord {
+    fn new(row: TaskRow) -> Self {
+        let TaskRow { owner, tool, runner, created_at, due, until, ended, .. } = row;
+        Self { owner, tool, runner, created_at, due, until, ended: ended.map(Into::into) }
+    }
+
+    fn row(self, digest: [u8; 32]) -> TaskRow {
+        let Self { owner, tool, runner, created_at, due, until, ended } = self;
+        TaskRow { digest, owner, tool, runner, created_at, due, until, ended: ended.map(Into::into) }
+    }
+}
+
+impl Tasks for Redis {
+    fn create_task<'a>(&'a self, row: &'a TaskRow, room: TaskRoom) -> StoreFuture<'a, TaskMade> {
+        let row = row.clone();
+        self.ask(async move |db| db.settle(async |plan| create(plan, &row, room).await).await)
+    }
+
+    fn end_task<'a>(&'a self, digest: &'a [u8; 32], end: EndedTask) -> StoreFuture<'a, bool> {
+        let id = hex(digest);
+        self.ask(async move |db| db.settle(async |plan| self::end(plan, &id, &end).await).await)
+    }
+
+    fn find_task<'a>(&'a self, digest: &'a [u8; 32], now: Timestamp) -> StoreFuture<'a, Option<TaskRow>> {
+        let digest = *digest;
+        self.ask(async move |db| {
+            let text = db.get(&db.names.task(&hex(&digest))).await?;
+            let kept: Option<TaskRecord> = text.map(|text| records::read(&text, WHAT)).transpose()?;
+            Ok(kept.filter(|kept| kept.until > now).map(|kept| kept.row(digest)))
+        })
+    }
+
+    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, u64> {
+        let runner = runner.to_owned();
+        self.ask(async move |db| {
+            let index = db.names.tasks_of_runner(&runner);
+            let ids: Vec<String> = db.ask(redis::cmd("SMEMBERS").arg(&index)).await?;
+            let mut ended = 0;
+            for id in &ids {
+                ended += u64::from(db.settle(async |plan| self::end(plan, id, &end).await).await?);
+            }
+            // Nobody else has this runner's name: what is left in it was forgotten long ago.
+            let _left: u64 = db.ask(redis::cmd("DEL").arg(&index)).await?;
+            Ok(ended)
+        })
+    }
+
+    fn forget_tasks(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+        self.ask(async move |db| {
+            let mut all = 0;
+            loop {
+                let done = db.settle(async |plan| forget(plan, now).await).await?;
+                all += done as u64;
+                if done < STEP {
+                    return Ok(all);
+                }
+            }
+        })
+    }
+}
+
+async fn create<'a>(
+    mut plan: Plan<'a>,
+    row: &TaskRow,
+    room: TaskRoom,
+) -> Result<(Plan<'a>, TaskMade), StoreError> {
+    let (names, id) = (plan.names(), hex(&row.digest));
+    let (all, of_owner, version) = (names.tasks(), names.tasks_of_owner(&row.owner), names.tasks_version());
+    // Whoever makes another one meanwhile takes its place: then it is counted anew.
+    plan.get(&version).await?;
+    let mut questions = redis::pipe();
+    let live = format!("({}", row.created_at.micros());
+    questions.cmd("ZCOUNT").arg(&all).arg(&live).arg("+inf");
+    questions.cmd("ZCOUNT").arg(&of_owner).arg(&live).arg("+inf");
+    let (in_all, of_one): (u64, u64) = plan.db().together(&questions).await?;
+    if in_all >= room.of_all {
+        return Ok((plan, TaskMade::OfAll));
+    }
+    if of_one >= room.of_one {
+        return Ok((plan, TaskMade::OfOne));
+    }
+    let until = row.until.micros().to_string();
+    plan.set(names.task(&id), records::write(&TaskRecord::new(row.clone()), WHAT)?, Some(row.until));
+    plan.then(["ZREMRANGEBYSCORE", &of_owner, "-inf", &row.created_at.micros().to_string()]);
+    plan.then(["ZADD", &all, &until, &id]);
+    plan.then(["ZADD", &of_owner, &until, &id]);
+    plan.then(["SADD", &names.tasks_of_runner(&row.runner), &id]);
+    plan.then(["INCR", &version]);
+    Ok((plan, TaskMade::Kept))
+}
+
+async fn end<'a>(mut plan: Plan<'a>, id: &str, end: &EndedTask) -> Result<(Plan<'a>, bool), StoreError> {
+    let Some(mut kept) = read(&mut plan, id).await?.filter(|kept| kept.ended.is_none()) else {
+        return Ok((plan, false));
+    };
+    kept.ended = Some(end.clone().into());
+    plan.set(plan.names().task(id), records::write(&kept, WHAT)?, Some(kept.until));
+    plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
+    Ok((plan, true))
+}
+
+async fn read(plan: &mut Plan<'_>, id: &str) -> Result<Option<TaskRecord>, StoreError> {
+    let text = plan.get(&plan.names().task(id)).await?;
+    text.map(|text| records::read(&text, WHAT)).transpose()
+}
+
+async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize), StoreError> {
+    let index = plan.names().tasks();
+    let mut question = redis::cmd("ZRANGEBYSCORE");
+    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
+    let ids: Vec<String> = plan.db().ask(&question).await?;
+    plan.look_at(ids.iter().map(|id| plan.names().task(id)).collect()).await?;
+    for id in &ids {
+        if let Some(kept) = read(&mut plan, id).await? {
+            plan.delete(plan.names().task(id));
+            plan.then(["ZREM", &plan.names().tasks_of_owner(&kept.owner), id]);
+            plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
+        }
+        plan.then(["ZREM", &index, id]);
+    }
+    Ok((plan, ids.len()))
+}
