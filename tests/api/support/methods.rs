@@ -29,7 +29,7 @@ pub(crate) enum Home {
 }
 
 /// Every method that is answered; held equal to what the server itself counts by [`counted`].
-pub(crate) const METHODS: [(&str, Home); 12] = [
+pub(crate) const METHODS: [(&str, Home); 18] = [
     ("tools/call", Home::All),
     ("tools/list", Home::All),
     ("resources/read", Home::All),
@@ -40,12 +40,28 @@ pub(crate) const METHODS: [(&str, Home); 12] = [
     ("completion/complete", Home::All),
     ("server/discover", Home::Modern),
     ("subscriptions/listen", Home::Modern),
+    ("tasks/get", Home::Modern),
+    ("tasks/update", Home::Modern),
+    ("tasks/cancel", Home::Modern),
     ("initialize", Home::Older),
     ("ping", Home::Older),
+    ("resources/subscribe", Home::Older),
+    ("resources/unsubscribe", Home::Older),
+    ("logging/setLevel", Home::Older),
+];
+
+/// Those that do well only in a session, or on a task that there is: tests of their own ask them so.
+pub(crate) const NEEDY: [&str; 6] = [
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "logging/setLevel",
 ];
 
 /// Methods of MCP that nobody here answers.
-pub(crate) const OTHERS: [&str; 4] = ["logging/setLevel", "sampling/createMessage", "roots/list", "x"];
+pub(crate) const OTHERS: [&str; 4] = ["tasks/list", "sampling/createMessage", "roots/list", "x"];
 
 /// Params with which `method` does well; for a call also those with which its tool fails in every way it can.
 pub(crate) fn good(method: &str) -> Vec<Value> {
@@ -82,6 +98,10 @@ pub(crate) fn good(method: &str) -> Vec<Value> {
         "subscriptions/listen" => {
             vec![json!({ "notifications": { "toolsListChanged": true, "promptsListChanged": true } })]
         }
+        "tasks/get" | "tasks/cancel" => vec![json!({ "taskId": "x" })],
+        "tasks/update" => vec![json!({ "taskId": "x", "inputResponses": {} })],
+        "resources/subscribe" | "resources/unsubscribe" => vec![json!({ "uri": "file:///there.txt" })],
+        "logging/setLevel" => vec![json!({ "level": "info" })],
         "initialize" => ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28", "x"]
             .map(|wanted| {
                 let client = json!({ "name": "tests", "version": "1" });
@@ -136,6 +156,7 @@ pub(crate) fn request(revision: &str, method: &str, params: &Value) -> Rpc {
     let mirrored = match method {
         "tools/call" | "prompts/get" => params["name"].as_str(),
         "resources/read" => params["uri"].as_str(),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => params["taskId"].as_str(),
         _ => None,
     };
     mirrored.into_iter().fold(rpc, |rpc, name| rpc.header("mcp-name", encoded(name)))
