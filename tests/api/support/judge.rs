@@ -59,6 +59,33 @@ impl Judge {
         Some(Asked { header: header("mcp-protocol-version"), messages })
     }
 
+    /// These bytes go out to a server that reads lines.
+    pub(crate) fn writes(&mut self, bytes: &[u8]) {
+        self.sent.extend_from_slice(bytes);
+        while let Some(end) = self.sent.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.sent.drain(..=end).collect();
+            let asked = self.asked.messages.get_or_insert_default();
+            match serde_json::from_slice(&line) {
+                Ok(Value::Array(all)) => asked.extend(all),
+                Ok(one) => asked.push(one),
+                // No message: what is said of it names none.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The same of a message that is a line; what a handshake settles holds from then on.
+    #[track_caller]
+    pub(crate) fn hears_line(&mut self, line: &Value) {
+        match line {
+            Value::Array(all) => all.iter().for_each(|message| self.hears_message(message)),
+            one => self.hears_message(one),
+        }
+        if let Some(settled) = line["result"]["protocolVersion"].as_str() {
+            self.asked.header = Some(settled.to_owned());
+        }
+    }
+
     /// Asserts that every message of a whole answer is what its revision says.
     #[track_caller]
     pub(crate) fn hears(&self, reply: &Reply) {

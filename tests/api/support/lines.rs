@@ -1,6 +1,7 @@
 //! A local client: it writes one message a line to a server of its own, and reads one a line.
 
 use std::{
+    cell::RefCell,
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use super::{
     SOON,
     app::TestApp,
+    judge::Judge,
     rpc::{META_CAPABILITIES, META_VERSION, VERSION},
     until,
 };
@@ -38,6 +40,7 @@ pub(crate) struct Lines {
     to: Option<Box<dyn Write + Send>>,
     from: mpsc::Receiver<String>,
     server: Server,
+    judge: RefCell<Judge>,
 }
 
 /// The verb `stdio` on the data of `app`, with `key`, nothing of it begun.
@@ -80,7 +83,7 @@ impl Lines {
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take().unwrap(), lines(child.stdout.take().unwrap()));
-        Self { to: Some(Box::new(to)), from, server: Server::Process(child) }
+        Self { to: Some(Box::new(to)), from, server: Server::Process(child), judge: RefCell::default() }
     }
 
     /// The same server in this process, with what `more` adds.
@@ -91,7 +94,12 @@ impl Lines {
         let thread =
             std::thread::spawn(move || actix::System::new().block_on(app::stdio(&settings, more, key, ends)));
         let from = lines(ours.try_clone().unwrap());
-        Self { to: Some(Box::new(Ending(ours))), from, server: Server::Here(Some(thread)) }
+        Self {
+            to: Some(Box::new(Ending(ours))),
+            from,
+            server: Server::Here(Some(thread)),
+            judge: RefCell::default(),
+        }
     }
 
     /// Writes `message` as one line.
@@ -101,6 +109,7 @@ impl Lines {
 
     /// Writes these bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.judge.borrow_mut().writes(bytes);
         let to = self.to.as_mut().expect("the input has ended");
         to.write_all(bytes).unwrap();
         to.flush().unwrap();
@@ -110,7 +119,15 @@ impl Lines {
     #[track_caller]
     pub(crate) fn next(&self) -> Value {
         let line = self.from.recv_timeout(PATIENCE).expect("nothing is said");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        self.heard(&line)
+    }
+
+    /// A line that was read: it must be what its revision says.
+    #[track_caller]
+    fn heard(&self, line: &str) -> Value {
+        let message = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.judge.borrow_mut().hears_line(&message);
+        message
     }
 
     /// Sends `message` and gives what is said next.
@@ -142,6 +159,8 @@ impl Lines {
 
     /// Ends the input.
     pub(crate) fn hang_up(&mut self) {
+        // The last line needs no end of its own.
+        self.judge.borrow_mut().writes(b"\n");
         self.to = None;
     }
 
@@ -162,7 +181,7 @@ impl Lines {
             }
         };
         let said = std::iter::from_fn(|| self.from.recv_timeout(SOON).ok());
-        (said.map(|line| serde_json::from_str(&line).unwrap()).collect(), status)
+        (said.map(|line| self.heard(&line)).collect(), status)
     }
 
     /// Ends the input and asserts that the server ends well; what was said until then.
