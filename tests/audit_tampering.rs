@@ -259,3 +259,19 @@ async fn an_anchor_that_is_forged_or_no_anchor_is_not_believed() {
     assert_eq!(report.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [1, 2]);
     assert!(verify(dir.path(), Some(&dir.path().join("absent"))).is_err());
 }
+
+#[actix_web::test]
+async fn a_record_that_bears_the_last_number_there_is_is_found_like_any_other() {
+    let dir = log().await;
+    let path = segments(dir.path()).remove(0);
+    let mut all = lines(&path);
+    let last = format!("\"seq\":{},", u64::MAX);
+    assert!(all[3].contains("\"seq\":4,"));
+    all[3] = all[3].replacen("\"seq\":4,", &last, 1);
+    put(&path, &all);
+    let report = verify(dir.path(), None).unwrap();
+    assert!(
+        report.problems.iter().any(|problem| format!("{problem:?}").contains("where none should")),
+        "{report:#?}"
+    );
+}

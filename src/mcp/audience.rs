@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{answer::Answer, batch, exchange::Exchange, sessions, stream};
+use super::{answer::Answer, batch, exchange::Exchange, sessions, stream, via::Via};
 use crate::{
     actors::sessions::Session,
     domain::Principal,
@@ -32,6 +32,11 @@ impl<'a> Exchange<'a> {
     /// The revision that its session has agreed on.
     pub(super) fn agreed(&self) -> Option<Revision> {
         Some(self.session()?.revision())
+    }
+
+    /// Whether it could have come in a session: there are some, and headers that name one.
+    pub(super) fn may_have_session(&self) -> bool {
+        self.house().services.sessions.is_some() && matches!(self.via, Via::Http(..))
     }
 
     /// The session that it came in.

@@ -186,7 +186,7 @@ impl Method {
                 let offered = asked.params.offered().ok_or_else(|| {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")
                 })?;
-                if house.services.sessions.is_some() {
+                if exchange.may_have_session() {
                     return Box::pin(sessions::introduce(exchange, &asked, offered)).await;
                 }
                 let agreed = house.views.introduction(offered);

@@ -246,3 +246,37 @@ fn asks_in(app: &TestApp, session: &Session) -> Events {
     let (line, _) = last.split_once('-').unwrap();
     session.resume(app, &format!("{line}-0"))
 }
+
+#[test]
+fn whoever_may_less_than_who_asked_does_not_come_back_to_the_answer() {
+    let (app, watched) = with_tools();
+    let session = Session::begin(&app, NEWEST, &app.token("ada", "user"));
+    let mut events = pauses(&app, &session, 5);
+    assert_eq!(events.next().unwrap()["method"], "notifications/progress");
+    assert_eq!(events.next(), None, "it was let go");
+    let last = events.last.clone().unwrap();
+    watched.go.notify_one();
+    // The same person with a token that is good for next to nothing.
+    let (weak, _) = app.minted("ada", &[], &[], "tests");
+    let other = Session { token: weak, ..session.clone() };
+    assert_eq!(other.verb("GET").header("last-event-id", &last).send(&app).status, 400);
+    let mut back = session.resume(&app, &last);
+    assert_eq!(back.told("notifications/progress")["progress"], 2);
+}
+
+#[test]
+fn a_server_that_stops_lets_a_call_tell_its_answer_first() {
+    let (mut app, watched) = with_tools();
+    let session = Session::begin(&app, NEWEST, &app.token("ada", "user"));
+    let mut events = pauses(&app, &session, 7);
+    assert_eq!(events.next().unwrap()["method"], "notifications/progress");
+    assert_eq!(events.next(), None, "it was let go");
+    let last = events.last.clone().unwrap();
+    let mut events = session.resume(&app, &last);
+    app.stop_begins();
+    // Longer than it takes streams without an end of their own to be told.
+    super::support::pause(Duration::from_millis(600));
+    watched.go.notify_one();
+    let answer = std::iter::from_fn(|| events.next()).find(|message| message["id"] == 7);
+    assert!(answer.is_some_and(|answer| answer["result"].is_object()), "its answer is lost");
+}

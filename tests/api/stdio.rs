@@ -361,3 +361,39 @@ fn a_subscription_is_told_as_lines_under_its_id_until_it_is_cancelled_or_all_end
     assert_eq!((&ended["id"], &ended["result"]["resultType"]), (&json!("one"), &json!("complete")));
     assert_eq!(client.end(), Vec::<Value>::new());
 }
+
+#[test]
+fn what_is_cancelled_in_the_same_breath_leaves_its_id_free() {
+    let app = TestApp::start();
+    let (key, _) = app.key("desk", &READS);
+    let mut client = Lines::beside(&app, &key);
+    for round in 0..20 {
+        let both = format!("{}\n{}\n", call(7, "get_weather", json!({ "city": "Oslo" })), cancelled(7));
+        client.write(both.as_bytes());
+        let next = format!("next-{round}");
+        // Its answer may have been faster.
+        let answers = std::iter::repeat_with({
+            client.send(&modern(next.clone(), "tools/list", json!({})));
+            || client.next()
+        });
+        let last = answers.take(2).find(|answer| answer["id"] == next.as_str());
+        assert!(last.is_some(), "round {round}");
+    }
+    let answer = std::iter::repeat_with(|| client.modern(7, "tools/list", json!({})));
+    assert!(answer.take(1).all(|answer| answer["result"]["tools"].is_array()), "the id is taken for good");
+}
+
+#[test]
+fn a_local_client_has_no_session_even_where_there_are_some() {
+    let app = TestApp::start_with(|settings| settings.sessions.enabled = true);
+    let (key, _) = app.key("desk", &READS);
+    let (_, tools) = tools::all();
+    let mut client = Lines::within(&app, &key, Additions { tools, ..Additions::default() });
+    for _ in 0..20 {
+        let agreed = client.ask(&handshake("2025-11-25"));
+        let capabilities = &agreed["result"]["capabilities"];
+        assert!(capabilities["tools"].is_object() && capabilities.get("logging").is_none(), "{agreed}");
+    }
+    let refused = client.ask(&plain(9, "logging/setLevel", json!({ "level": "info" })));
+    assert_eq!(reason(&refused), "unknown_method");
+}

@@ -122,7 +122,8 @@ fn an_event_is_one_event_whatever_it_tells() {
             said.split_at(said.char_indices().nth(said.chars().count() / 2).map_or(0, |(at, _)| at));
         let step = Step { done: number, total: Some(number), message: Some(end.to_owned()) };
         let told: Value =
-            serde_json::from_slice(&only(&sse::progress(&json!(begin).to_string(), &step))).unwrap();
+            serde_json::from_slice(&only(&sse::event(&sse::progress(&json!(begin).to_string(), &step))))
+                .unwrap();
         assert_eq!(
             (&told["params"]["progressToken"], &told["params"]["message"]),
             (&json!(begin), &json!(end))

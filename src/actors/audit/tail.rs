@@ -128,7 +128,7 @@ pub(super) fn connects(dir: &Path, from: &Head, to: &Head) -> io::Result<bool> {
 
 fn follows(before: &Head, next: &Head, line: &[u8]) -> bool {
     let prev = serde_json::from_slice::<Linked<'_>>(line).ok().and_then(|it| parse_hex32(it.prev.as_bytes()));
-    next.chain == before.chain && next.seq == before.seq + 1 && prev == Some(before.hash)
+    next.chain == before.chain && Some(next.seq) == before.seq.checked_add(1) && prev == Some(before.hash)
 }
 
 struct Good {

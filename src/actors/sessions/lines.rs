@@ -13,6 +13,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::domain::PermissionSet;
+
 /// Most lines of one session at once, the one that GET opens among them.
 pub const MOST_LINES: usize = 32;
 /// How long a line that has ended is kept for its client.
@@ -37,6 +39,8 @@ pub(super) struct Lines {
 
 struct Line {
     number: u32,
+    /// What whoever began it might do: nobody who may less comes back to what it was told.
+    had: PermissionSet,
     /// The number of the next event.
     next: u64,
     events: VecDeque<(u64, Bytes)>,
@@ -85,9 +89,10 @@ pub(super) enum Read {
 }
 
 impl Line {
-    fn new(number: u32) -> Self {
+    fn new(number: u32, had: PermissionSet) -> Self {
         Self {
             number,
+            had,
             next: 0,
             events: VecDeque::new(),
             unsent: 0,
@@ -114,22 +119,22 @@ impl Line {
 impl Lines {
     /// The common line alone, and room for `most` bytes of events.
     pub(super) fn new(most: usize) -> Self {
-        Self { all: vec![Line::new(COMMON)], next: COMMON + 1, kept: 0, most }
+        Self { all: vec![Line::new(COMMON, PermissionSet::default())], next: COMMON + 1, kept: 0, most }
     }
 
     fn line(&mut self, number: u32) -> Option<&mut Line> {
         self.all.iter_mut().find(|line| line.number == number)
     }
 
-    /// A new line; `None` if all are in use. One that has ended makes room.
-    pub(super) fn open(&mut self) -> Option<u32> {
+    /// A new line for whoever `had` these permissions; `None` if all are in use. One that has ended makes room.
+    pub(super) fn open(&mut self, had: PermissionSet) -> Option<u32> {
         if self.all.len() >= MOST_LINES {
             let ended = self.all.iter().find(|line| line.over.is_some() && line.reader.is_none())?.number;
             self.remove(ended);
         }
         let number = self.next;
         self.next = self.next.checked_add(1)?;
-        self.all.push(Line::new(number));
+        self.all.push(Line::new(number, had));
         Some(number)
     }
 
@@ -180,9 +185,9 @@ impl Lines {
     }
 
     /// Reads a line from what was not written yet, or from behind the event `after`. Whoever has read it so far is
-    /// over. `None` if there is no such line or event.
-    pub(super) fn attach(&mut self, number: u32, after: Option<u64>) -> Option<Reader> {
-        let line = self.line(number)?;
+    /// over. `None` if there is no such line or event for whoever `has` these permissions.
+    pub(super) fn attach(&mut self, number: u32, after: Option<u64>, has: PermissionSet) -> Option<Reader> {
+        let line = self.line(number).filter(|line| line.had.intersection(has) == line.had)?;
         if after.is_some_and(|after| after >= line.next) {
             return None;
         }

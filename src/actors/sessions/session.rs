@@ -22,6 +22,7 @@ use super::{
     lines::{COMMON, Held, Lines, Read, Reader},
 };
 use crate::{
+    domain::PermissionSet,
     domain::{Change, Subject},
     protocol::{LogLevel, Revision},
 };
@@ -56,7 +57,7 @@ struct State {
     is_over: bool,
     due: Due,
     lines: Lines,
-    asked: HashMap<Box<str>, oneshot::Sender<Reply>>,
+    asked: HashMap<Box<str>, (PermissionSet, oneshot::Sender<Reply>)>,
     calls: HashMap<Box<str>, AbortHandle>,
 }
 
@@ -188,10 +189,11 @@ impl Session {
         self.state.lock().due.unsubscribe(uri);
     }
 
-    /// A line of events of its own for a request; `None` if there are too many, or it has ended.
-    pub fn open_line(&self) -> Option<u32> {
+    /// A line of events of its own for a request of whoever `had` these permissions; `None` if there are too many, or
+    /// it has ended.
+    pub fn open_line(&self, had: PermissionSet) -> Option<u32> {
         let mut state = self.state.lock();
-        if state.is_over { None } else { state.lines.open() }
+        if state.is_over { None } else { state.lines.open(had) }
     }
 
     /// Drops a line that nobody needs.
@@ -216,9 +218,9 @@ impl Session {
     }
 
     /// Reads a line, all of it or what stands behind the event `after`; whoever has read it so far is over. `None` if
-    /// this session has no such line or event.
-    pub fn attach(&self, line: u32, after: Option<u64>) -> Option<Reader> {
-        self.state.lock().lines.attach(line, after)
+    /// this session has no such line or event, or it was begun by somebody who might do more than `has`.
+    pub fn attach(&self, line: u32, after: Option<u64>, has: PermissionSet) -> Option<Reader> {
+        self.state.lock().lines.attach(line, after, has)
     }
 
     /// A name for an event that says nothing, for whoever begins to read; `None` if there is something to be read
@@ -255,24 +257,30 @@ impl Session {
         state.is_over || is_due || state.lines.has_more(reader)
     }
 
-    /// Begins to wait for the answer to a question; gives the id that the question must have. `None` if there are
-    /// too many, or it has ended.
-    pub fn ask(self: &Arc<Self>) -> Option<Question> {
+    /// Begins to wait for the answer to a question on behalf of whoever `had` these permissions; gives the id that the
+    /// question must have. `None` if there are too many, or it has ended.
+    pub fn ask(self: &Arc<Self>, had: PermissionSet) -> Option<Question> {
         let id: Box<str> = format!("{:032x}", rand::random::<u128>()).into();
         let (answers, answer) = oneshot::channel();
         let mut state = self.state.lock();
         if state.is_over || state.asked.len() >= MOST_ASKED {
             return None;
         }
-        state.asked.insert(id.clone(), answers);
+        state.asked.insert(id.clone(), (had, answers));
         drop(state);
         Some(Question { session: Arc::clone(self), id, answer })
     }
 
-    /// Brings the answer to the question `id`; `false` if nobody waits for it. One is taken once.
-    pub fn answer(&self, id: &str, reply: Reply) -> bool {
-        let waits = self.state.lock().asked.remove(id);
-        waits.is_some_and(|waits| waits.send(reply).is_ok())
+    /// Brings the answer to the question `id`; `false` if nobody waits for it, or not for one of somebody who `has` less
+    /// than whoever asked. One is taken once.
+    pub fn answer(&self, id: &str, reply: Reply, has: PermissionSet) -> bool {
+        let mut state = self.state.lock();
+        if state.asked.get(id).is_none_or(|(had, _)| had.intersection(has) != *had) {
+            return false;
+        }
+        let waits = state.asked.remove(id);
+        drop(state);
+        waits.is_some_and(|(_, waits)| waits.send(reply).is_ok())
     }
 
     /// How many questions wait for an answer.

@@ -5,9 +5,14 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use super::{lines::Lines, table::Table, *};
-use crate::{domain::Change, protocol::Revision};
+use crate::{
+    domain::{Catalogue, Change, PermissionSet},
+    protocol::Revision,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Somebody who may do nothing, as anybody else may.
+const NONE: PermissionSet = PermissionSet::EMPTY;
 
 fn rules() -> SessionRules {
     SessionRules {
@@ -90,7 +95,7 @@ fn a_session_ends_when_it_is_idle_or_old_and_to_the_moment() {
 fn a_session_whose_stream_is_read_is_not_idle_and_still_grows_old() {
     let (mut table, rules, now) = (Table::default(), rules(), Instant::now());
     let session = table.open(opening("ada"), &rules, now).unwrap();
-    let _reader = session.attach(COMMON, None).unwrap();
+    let _reader = session.attach(COMMON, None, NONE).unwrap();
     table.sweep(&rules, now + 20 * SECOND);
     assert_eq!(table.len(), 1);
     table.sweep(&rules, now + 30 * SECOND);
@@ -100,20 +105,20 @@ fn a_session_whose_stream_is_read_is_not_idle_and_still_grows_old() {
 #[test]
 fn an_event_is_read_once_and_again_only_by_whoever_comes_back_for_it() {
     let session = session();
-    let line = session.open_line().unwrap();
-    let mut first = session.attach(line, None).unwrap();
+    let line = session.open_line(NONE).unwrap();
+    let mut first = session.attach(line, None, NONE).unwrap();
     for text in ["a", "b", "c"] {
         assert!(session.push(line, true, |name| event(name, text)));
     }
     assert_eq!(rest(&session, &mut first), ["1-0:a", "1-1:b", "1-2:c"]);
     assert!(!session.has_more(&first));
-    let mut again = session.attach(line, Some(0)).unwrap();
+    let mut again = session.attach(line, Some(0), NONE).unwrap();
     assert_eq!(session.read(&mut first, Waker::noop()), Next::Over, "somebody else reads it now");
     assert_eq!(rest(&session, &mut again), ["1-1:b", "1-2:c"]);
-    let mut new = session.attach(line, None).unwrap();
+    let mut new = session.attach(line, None, NONE).unwrap();
     assert_eq!(rest(&session, &mut new), Vec::<String>::new());
-    assert!(session.attach(line, Some(3)).is_none(), "there is no such event");
-    assert!(session.attach(line + 1, None).is_none(), "there is no such line");
+    assert!(session.attach(line, Some(3), NONE).is_none(), "there is no such event");
+    assert!(session.attach(line + 1, None, NONE).is_none(), "there is no such line");
     session.close_line(line, Instant::now(), Vec::new());
     assert_eq!(session.read(&mut new, Waker::noop()), Next::Over);
     assert!(!session.push(line, true, |name| event(name, "late")));
@@ -122,16 +127,16 @@ fn an_event_is_read_once_and_again_only_by_whoever_comes_back_for_it() {
 #[test]
 fn what_was_written_makes_room_and_what_need_not_be_read_does_not_grow() {
     let session = session();
-    let line = session.open_line().unwrap();
+    let line = session.open_line(NONE).unwrap();
     let long = "x".repeat(400);
     assert!(session.push(line, false, |name| event(name, &long)));
     assert!(session.push(line, false, |name| event(name, &long)));
     assert!(!session.push(line, false, |name| event(name, &long)), "1 KiB holds two");
     assert!(session.push(line, true, |name| event(name, "the answer")));
-    let mut reader = session.attach(line, None).unwrap();
+    let mut reader = session.attach(line, None, NONE).unwrap();
     assert_eq!(rest(&session, &mut reader).len(), 3);
     assert!(session.push(line, false, |name| event(name, &long)), "what was written makes room");
-    let mut again = session.attach(line, Some(0)).unwrap();
+    let mut again = session.attach(line, Some(0), NONE).unwrap();
     let names: Vec<_> = rest(&session, &mut again).iter().map(|text| text[..3].to_owned()).collect();
     assert_eq!(names, ["1-1", "1-2", "1-3"]);
 }
@@ -139,44 +144,44 @@ fn what_was_written_makes_room_and_what_need_not_be_read_does_not_grow() {
 #[test]
 fn lines_are_bounded_and_only_one_that_has_ended_makes_room() {
     let mut lines = Lines::new(1_024);
-    let all: Vec<_> = (1..MOST_LINES).map(|_| lines.open().unwrap()).collect();
-    assert_eq!(lines.open(), None);
+    let all: Vec<_> = (1..MOST_LINES).map(|_| lines.open(NONE).unwrap()).collect();
+    assert_eq!(lines.open(NONE), None);
     let now = Instant::now();
     lines.close(all[3], now, vec![Box::new(())]);
-    let new = lines.open().unwrap();
-    assert!(lines.attach(all[3], None).is_none() && lines.attach(new, None).is_some());
+    let new = lines.open(NONE).unwrap();
+    assert!(lines.attach(all[3], None, NONE).is_none() && lines.attach(new, None, NONE).is_some());
     lines.close(new, now, Vec::new());
-    let reader = lines.attach(new, None).unwrap();
+    let reader = lines.attach(new, None, NONE).unwrap();
     lines.sweep(now + 60 * SECOND);
     lines.detach(&reader);
     lines.sweep(now + 60 * SECOND);
-    assert!(lines.attach(new, None).is_none());
+    assert!(lines.attach(new, None, NONE).is_none());
 }
 
 #[test]
 fn a_line_that_lets_its_reader_go_can_be_come_back_to() {
     let session = session();
-    let line = session.open_line().unwrap();
-    let mut reader = session.attach(line, None).unwrap();
+    let line = session.open_line(NONE).unwrap();
+    let mut reader = session.attach(line, None, NONE).unwrap();
     session.push(line, true, |name| event(name, "a"));
     session.let_go(line);
     assert_eq!(rest(&session, &mut reader), ["1-0:a"], "not before it has read what is there");
     assert_eq!(session.read(&mut reader, Waker::noop()), Next::Over);
     session.push(line, true, |name| event(name, "b"));
-    let mut back = session.attach(line, Some(0)).unwrap();
+    let mut back = session.attach(line, Some(0), NONE).unwrap();
     assert_eq!(rest(&session, &mut back), ["1-1:b"]);
 }
 
 #[test]
 fn a_first_event_has_a_name_of_its_own_and_is_not_told_again() {
     let session = session();
-    let mut reader = session.attach(COMMON, None).unwrap();
+    let mut reader = session.attach(COMMON, None, NONE).unwrap();
     assert_eq!(session.first(&reader).as_deref(), Some("0-0"));
     assert!(!session.has_more(&reader));
     session.push(COMMON, true, |name| event(name, "a"));
     assert_eq!(session.first(&reader), None, "there is something to read");
     assert_eq!(rest(&session, &mut reader), ["0-1:a"]);
-    let mut back = session.attach(COMMON, Some(0)).unwrap();
+    let mut back = session.attach(COMMON, Some(0), NONE).unwrap();
     assert_eq!(session.first(&reader), None, "it is read by somebody else");
     assert_eq!(rest(&session, &mut back), ["0-1:a"]);
 }
@@ -194,7 +199,7 @@ fn the_name_of_an_event_has_one_form() {
 #[test]
 fn what_has_changed_is_told_once_on_the_common_line_and_only_what_is_wanted() {
     let session = session();
-    let mut reader = session.attach(COMMON, None).unwrap();
+    let mut reader = session.attach(COMMON, None, NONE).unwrap();
     assert!(session.subscribe("a:1") && session.subscribe("a:2") && session.subscribe("a:1"));
     let resource = |uri: &str| Change::Resource(uri.into());
     session.hear(Some(&[Change::Tools, resource("a:2"), resource("a:3"), Change::Tools]));
@@ -218,44 +223,44 @@ fn subscriptions_are_bounded_and_a_place_that_ends_is_free() {
     session.unsubscribe(&uri(7));
     assert!(session.subscribe(&uri(MOST_URIS)));
     session.hear(Some(&[Change::Resource(uri(7).into())]));
-    let mut reader = session.attach(COMMON, None).unwrap();
+    let mut reader = session.attach(COMMON, None, NONE).unwrap();
     assert_eq!(session.read(&mut reader, Waker::noop()), Next::Nothing, "its place is another's");
 }
 
 #[actix_web::test]
 async fn an_answer_is_taken_once_and_by_its_id() {
     let session = session();
-    let (one, other) = (session.ask().unwrap(), session.ask().unwrap());
+    let (one, other) = (session.ask(NONE).unwrap(), session.ask(NONE).unwrap());
     assert_ne!(one.id(), other.id());
-    assert!(one.id().len() == 32 && !session.answer("0", Reply::Error));
+    assert!(one.id().len() == 32 && !session.answer("0", Reply::Error, NONE));
     let id = one.id().to_owned();
-    assert!(session.answer(&id, Reply::Result("{}".into())));
-    assert!(!session.answer(&id, Reply::Error), "it was answered");
+    assert!(session.answer(&id, Reply::Result("{}".into()), NONE));
+    assert!(!session.answer(&id, Reply::Error, NONE), "it was answered");
     assert_eq!(one.answered().await, Some(Reply::Result("{}".into())));
     let id = other.id().to_owned();
     drop(other);
-    assert!(!session.answer(&id, Reply::Error), "nobody waits any more");
+    assert!(!session.answer(&id, Reply::Error, NONE), "nobody waits any more");
     assert_eq!(session.asked(), 0);
-    let last = session.ask().unwrap();
+    let last = session.ask(NONE).unwrap();
     session.end();
     assert_eq!(last.answered().await, None);
-    assert!(session.ask().is_none());
+    assert!(session.ask(NONE).is_none());
 }
 
 #[test]
 fn questions_are_bounded() {
     let session = session();
-    let asked: Vec<_> = std::iter::from_fn(|| session.ask()).collect();
+    let asked: Vec<_> = std::iter::from_fn(|| session.ask(NONE)).collect();
     assert_eq!(asked.len(), 32);
 }
 
 #[test]
 fn a_session_that_has_ended_ends_its_streams() {
     let session = session();
-    let mut reader = session.attach(COMMON, None).unwrap();
+    let mut reader = session.attach(COMMON, None, NONE).unwrap();
     session.end();
     assert_eq!(session.read(&mut reader, Waker::noop()), Next::Over);
-    assert!(session.open_line().is_none() && session.attach(COMMON, None).is_none());
+    assert!(session.open_line(NONE).is_none() && session.attach(COMMON, None, NONE).is_none());
 }
 
 #[actix_web::test]
@@ -264,7 +269,7 @@ async fn sessions_outlive_their_actor_and_hear_what_it_has_missed() {
     let changes = Changes::default();
     let sessions = Sessions::start(&arbiter.handle(), rules(), changes.clone()).await.unwrap();
     let session = sessions.open(opening("ada")).await.unwrap();
-    let mut reader = session.attach(COMMON, None).unwrap();
+    let mut reader = session.attach(COMMON, None, NONE).unwrap();
     sessions.fault().unwrap();
     while sessions.vitals().restarts == 0 {
         tokio::task::yield_now().await;
@@ -286,4 +291,21 @@ async fn sessions_outlive_their_actor_and_hear_what_it_has_missed() {
 fn an_idle_session_takes_little() {
     // Beside it stand its entries in two tables and what its client has said.
     assert!(size_of::<Session>() <= 512, "{}", size_of::<Session>());
+}
+
+#[test]
+fn whoever_may_less_comes_back_to_nothing_and_answers_nothing() {
+    let catalogue = Catalogue::new::<&str>(&[]).unwrap();
+    let may = |name: &str| PermissionSet::EMPTY.with(catalogue.find(name).unwrap());
+    let (reads, writes) = (may("files:read"), may("files:write"));
+    let session = session();
+    let line = session.open_line(reads).unwrap();
+    session.push(line, true, |name| event(name, "secret"));
+    assert!(session.attach(line, None, writes).is_none() && session.attach(line, None, NONE).is_none());
+    let mut reader = session.attach(line, None, reads.union(writes)).unwrap();
+    assert_eq!(rest(&session, &mut reader).len(), 1);
+    let question = session.ask(writes).unwrap();
+    let id = question.id().to_owned();
+    assert!(!session.answer(&id, Reply::Error, reads), "by somebody who may not do what was asked for");
+    assert!(session.answer(&id, Reply::Error, writes), "and it still waits");
 }

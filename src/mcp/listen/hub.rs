@@ -41,6 +41,11 @@ pub(in crate::mcp) trait Watched {
     /// Its caller sees other tools than before.
     fn sees_other_tools(&self) {}
 
+    /// The server stops: what has no end of its own ends.
+    fn close(&self) {
+        self.standing().end();
+    }
+
     /// Wakes whoever serves it if there is something to be done. `false` if nobody does it: then it is over.
     fn wake(&self, clock: Instant) -> bool;
 }
@@ -75,8 +80,9 @@ async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
                 stream.hear(&news);
             }
             if house.is_closing() {
-                stream.standing().end();
-            } else if stream.standing().needs_renewal(house, (now, clock)) {
+                stream.close();
+            }
+            if !stream.standing().has_ended() && stream.standing().needs_renewal(house, (now, clock)) {
                 doubted.push(stream);
             }
         }

@@ -70,6 +70,7 @@ pub(in crate::mcp) async fn rounds(
         let permit = permit.map_err(|denied| call::refuse(exchange, entry, (&principal, denied)))?;
         asking = Asking::new(session.capabilities(), answers);
         let again = Call::new(&permit).heard(Some(progress)).answered(&asking);
+        let again = again.traced(asked.params.meta.trace());
         let ran = call::run(exchange, entry, arguments, (&again, asked.id, asked.revision)).await?;
         if !ran.is_question() {
             return Ok(ran);
@@ -101,7 +102,7 @@ async fn ask(
     for question in questions {
         let key = question.key;
         let params = fit(&question, session.revision()).ok_or(Silent::Nobody(Ask::User))?;
-        let pending = session.ask().ok_or(Silent::Unanswered)?;
+        let pending = session.ask(principal.permissions).ok_or(Silent::Unanswered)?;
         let request =
             json!({ "jsonrpc": "2.0", "id": pending.id(), "method": question.method, "params": params });
         open.push((key, request, pending));

@@ -74,7 +74,7 @@ impl Place {
     pub(in crate::mcp) fn of(exchange: &Exchange<'_>, principal: &Arc<Principal>) -> Option<Self> {
         let session = exchange.session()?;
         let standing = Standing::of(exchange, principal).ok()?;
-        let line = session.open_line()?;
+        let line = session.open_line(principal.permissions)?;
         let counted = Counted::Call { _open: exchange.house().streams.count(&exchange.house().metrics) };
         let line = Line { session: Arc::clone(session), number: line, is_used: false };
         Some(Self { line, standing, counted })
@@ -113,7 +113,8 @@ fn knows_first_events(session: &Session) -> bool {
 pub(in crate::mcp) fn told(worker: &Rc<Worker>, mut place: Place, telling: Telling) -> Answer {
     let (session, line) = (Arc::clone(&place.line.session), place.line.number);
     place.line.is_used = true;
-    let Some(reader) = session.attach(line, None) else { return Answer::silence() };
+    let has = place.standing.principal().permissions;
+    let Some(reader) = session.attach(line, None, has) else { return Answer::silence() };
     let answer = read(worker, place, (reader, true));
     rt::spawn(keep(telling, session, line));
     answer
@@ -241,6 +242,13 @@ impl Drop for Attached {
 impl Watched for Attached {
     fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    fn close(&self) {
+        // What is told of a call ends with its answer, for which there is the grace.
+        if self.reader.borrow().line() == COMMON {
+            self.standing.end();
+        }
     }
 
     fn sees_other_tools(&self) {

@@ -117,8 +117,8 @@ fn uri_of<'a>(asked: &Asked<'a>) -> Result<Cow<'a, str>, Refusal> {
 /// # Errors
 /// [`Refusal`]: it is in none, and where there are none at all there is no such method either.
 fn of<'a>(exchange: &Exchange<'a>, method: Method) -> Result<&'a Arc<Session>, Refusal> {
-    exchange.session().ok_or_else(|| match exchange.house().services.sessions {
-        Some(_) => nameless(),
-        None => Refusal::new(Code::UnknownMethod, format!("Method not found: {}", method.name())),
+    exchange.session().ok_or_else(|| match exchange.may_have_session() {
+        true => nameless(),
+        false => Refusal::new(Code::UnknownMethod, format!("Method not found: {}", method.name())),
     })
 }

@@ -65,7 +65,7 @@ async fn answered(
     if let Err(over) = exchange.charge(principal, None).await {
         return exchange.refused(&over, None);
     }
-    let is_taken = session.answer(id, reply);
+    let is_taken = session.answer(id, reply, principal.permissions);
     exchange.record.detail(&json!({ "answer": if is_taken { "taken" } else { "unasked" } }));
     if is_taken {
         return Answer::accepted();

@@ -58,8 +58,8 @@ pub(in crate::mcp) async fn other_method(
     let taken = house.streams.take(&principal.id, &house.metrics).map_err(no_place)?;
     let place = Place::on(exchange, principal, &session, line)?.counted(taken);
     // From here on whoever has read it so far is over.
-    let reader =
-        session.attach(line, after).ok_or_else(|| if after.is_some() { gone() } else { entry::unknown() })?;
+    let reader = session.attach(line, after, principal.permissions);
+    let reader = reader.ok_or_else(|| if after.is_some() { gone() } else { entry::unknown() })?;
     exchange.record.detail(&json!({ "stream": { "session": true, "resumed": after.is_some() } }));
     Ok(body::read(exchange.worker, place, (reader, after.is_none())))
 }

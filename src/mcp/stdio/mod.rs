@@ -162,7 +162,9 @@ impl Session {
             refusal = Some(Refusal::new(Code::InvalidRequest, text));
         }
         let id = about.id.filter(|_| refusal.is_none());
-        let task = carry_out(Rc::clone(shared), (text, refusal), (id.clone(), place));
+        // Made before its task is: one that is cancelled before it has begun leaves nothing behind either.
+        let runs = Runs { shared: Rc::clone(shared), id: id.clone() };
+        let task = carry_out(runs, (text, refusal), place);
         if about.shakes_hands {
             // Whatever comes after it is of the revision that is agreed on.
             return task.await;
@@ -182,12 +184,8 @@ impl Session {
 }
 
 /// Serves one line. A stream that it opens goes on after it, and takes no place among messages.
-async fn carry_out(
-    shared: Rc<Shared>,
-    (text, refusal): (Vec<u8>, Option<Refusal>),
-    (id, place): (Option<String>, OwnedSemaphorePermit),
-) {
-    let _runs = Runs { shared: &shared, id };
+async fn carry_out(runs: Runs, (text, refusal): (Vec<u8>, Option<Refusal>), place: OwnedSemaphorePermit) {
+    let shared = &runs.shared;
     let opened = shared.serve(&text, refusal).await;
     drop((text, place));
     if let Some(opened) = opened {
@@ -196,12 +194,12 @@ async fn carry_out(
 }
 
 /// Says that a request is under way, for as long as it is.
-struct Runs<'a> {
-    shared: &'a Shared,
+struct Runs {
+    shared: Rc<Shared>,
     id: Option<String>,
 }
 
-impl Drop for Runs<'_> {
+impl Drop for Runs {
     fn drop(&mut self) {
         if let Some(id) = &self.id {
             self.shared.running.borrow_mut().remove(id);

@@ -92,7 +92,7 @@ impl<'a> Check<'a> {
         let Ok(record) = serde_json::from_slice::<Chained<'_>>(line) else {
             return problems.add(
                 place,
-                self.head.as_ref().map(|head| head.seq + 1),
+                self.head.as_ref().and_then(|head| head.seq.checked_add(1)),
                 "is not a record".into(),
             );
         };
@@ -122,11 +122,11 @@ impl<'a> Check<'a> {
     fn check_link(&self, record: &Chained<'_>, prev: Option<[u8; 32]>, tell: &mut impl FnMut(String)) {
         let begin = Head::new(&record.chain);
         let before = self.head.as_ref().unwrap_or(&begin);
-        if record.seq != before.seq + 1 {
-            return tell(format!(
-                "stands where record {} should: records are missing or moved",
-                before.seq + 1
-            ));
+        // Nothing follows the last number that there is.
+        let due = before.seq.checked_add(1);
+        if due != Some(record.seq) {
+            let due = due.map_or_else(|| "none".into(), |due| format!("record {due}"));
+            return tell(format!("stands where {due} should: records are missing or moved"));
         }
         if prev != Some(before.hash) {
             return tell("does not follow the record before it".into());
@@ -148,8 +148,9 @@ impl<'a> Check<'a> {
         if !self.keys.vouch_for(signed) {
             return tell("is a checkpoint whose signature does not hold".into());
         }
-        let fits =
-            signed.chain == *record.chain && signed.seq + 1 == record.seq && signed.head == *record.prev;
+        let fits = signed.chain == *record.chain
+            && signed.seq.checked_add(1) == Some(record.seq)
+            && signed.head == *record.prev;
         if !fits {
             tell("is a checkpoint of something else".into());
         }

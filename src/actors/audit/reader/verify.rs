@@ -189,7 +189,7 @@ fn walk(
             Some((_, End::Overlong)) => problems.add(place, None, "is longer than any record".into()),
             Some((_, End::Unfinished)) if live.is_some_and(is_live) => {}
             Some((_, End::Unfinished)) => {
-                let seq = check.head().map(|head| head.seq + 1);
+                let seq = check.head().and_then(|head| head.seq.checked_add(1));
                 problems.add(place, seq, "is torn: its line has no end".into());
             }
         }
