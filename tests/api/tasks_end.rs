@@ -158,6 +158,41 @@ fn without_the_store_no_task_begins() {
 }
 
 #[test]
+fn a_task_whose_credential_nobody_can_look_at_any_more_is_stopped() {
+    let (watched, tools) = tools();
+    let app = TestApp::with(|_| {}, tools);
+    let token = app.token("ada", "user");
+    let id = begun(&app, &token, "job");
+    until("it runs", SOON, || watched.begun() == 1);
+    let (file, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    until("the tool is stopped", SOON, || watched.dropped() == 1);
+    std::fs::rename(&aside, &file).unwrap();
+    until("the store is there again", SOON, || app.is_ready());
+    let ended = awaited(&app, &token, &id, "cancelled");
+    assert!(ended["statusMessage"].as_str().unwrap().starts_with("nobody can say any more"), "{ended}");
+}
+
+#[test]
+fn under_unsafe_allow_a_lost_store_stops_no_task() {
+    let (watched, tools) = tools();
+    let app = TestApp::with(
+        |settings| settings.revocation.on_store_loss = portcullis::settings::OnStoreLoss::UnsafeAllow,
+        tools,
+    );
+    let token = app.token("ada", "user");
+    let id = begun(&app, &token, "job");
+    until("it runs", SOON, || watched.begun() == 1);
+    let (file, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    until("the loss is old", SOON, || app.metric("portcullis_revocation_staleness_seconds") > 1.8);
+    assert_eq!(watched.dropped(), 0);
+    std::fs::rename(&aside, &file).unwrap();
+    watched.go.notify_one();
+    awaited(&app, &token, &id, "completed");
+}
+
+#[test]
 fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that_it_stopped() {
     let (watched, tools) = tools();
     let mut app = TestApp::with(|settings| settings.server.shutdown_grace = Duration::from_secs(2), tools);
