@@ -10,10 +10,11 @@ use std::{
 use portcullis::{
     actors::{audit::Filter, tokens::MintRequest},
     app,
-    domain::KeyState,
-    store::RevocationTarget,
+    domain::{KeyState, Timestamp},
+    store::{EndedTask, RevocationTarget, TaskEnd, TaskMade, TaskRoom, TaskRow},
 };
 use serde_json::json;
+use sha2::Digest;
 
 use super::support::{
     SOON,
@@ -22,7 +23,7 @@ use super::support::{
     http::Connection,
     output,
     rpc::Rpc,
-    tasks::{about, awaited, begun, got, knowing, tools},
+    tasks::{about, awaited, begun, got, knowing, tools, update},
     until,
 };
 
@@ -193,6 +194,37 @@ fn under_unsafe_allow_a_lost_store_stops_no_task() {
 }
 
 #[test]
+fn nothing_is_acknowledged_of_a_task_that_another_server_runs() {
+    let (_, tools) = tools();
+    let app = TestApp::with(|_| {}, tools);
+    let (token, now) = (app.token("ada", "user"), Timestamp::now());
+    let row = TaskRow {
+        digest: sha2::Sha256::digest("theirs").into(),
+        owner: "ada".parse().unwrap(),
+        tool: "asker".into(),
+        runner: "there".into(),
+        created_at: now,
+        due: now.plus(Duration::from_secs(60)),
+        until: now.plus(Duration::from_secs(600)),
+        ended: None,
+    };
+    let room = TaskRoom { of_one: 9, of_all: 9 };
+    assert_eq!(block_on(app.stores().tasks.create_task(&row, room)), Ok(TaskMade::Kept));
+    for rpc in [about("tasks/cancel", "theirs"), update("theirs", json!({ "one": {} }))] {
+        let reply = rpc.bearer(&token).send(&app);
+        reply.refused(503, -31503, "overloaded");
+        assert_eq!(reply.json()["error"]["message"], "another server runs this task; try again");
+        assert_eq!(reply.header("retry-after"), Some("5"));
+    }
+    assert_eq!(got(&app, &token, "theirs")["status"], "working");
+    let end = EndedTask { how: TaskEnd::Cancelled, at: now, message: None, body: String::new() };
+    assert_eq!(block_on(app.stores().tasks.end_task(&row.digest, end)), Ok(true));
+    for rpc in [about("tasks/cancel", "theirs"), update("theirs", json!({ "one": {} }))] {
+        assert_eq!(rpc.bearer(&token).send(&app).result()["resultType"], "complete", "it is over");
+    }
+}
+
+#[test]
 fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that_it_stopped() {
     let (watched, tools) = tools();
     let mut app = TestApp::with(|settings| settings.server.shutdown_grace = Duration::from_secs(2), tools);
@@ -219,9 +251,8 @@ fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that
 
 /// What the store says of how a task ended.
 fn kept(app: &TestApp, id: &str) -> String {
-    use sha2::Digest;
     let digest: [u8; 32] = sha2::Sha256::digest(id).into();
-    let row = block_on(app.stores().tasks.find_task(&digest, portcullis::domain::Timestamp::now())).unwrap();
+    let row = block_on(app.stores().tasks.find_task(&digest, Timestamp::now())).unwrap();
     row.unwrap().ended.expect("it has not ended").message.unwrap_or_default()
 }
 

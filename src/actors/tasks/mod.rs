@@ -177,14 +177,17 @@ impl Tasks {
     }
 
     /// Gives a task answers of its client, by what the client knows the questions by. For whoever has
-    /// [looked](Self::look) at it.
-    pub fn answer(&self, id: &str, answers: Vec<(String, String)>) {
-        self.shared.board.lock().answer(&digest_of(id), answers, Timestamp::now());
+    /// [looked](Self::look) at it. `false` if it does not run here: then nobody was told anything.
+    #[must_use]
+    pub fn answer(&self, id: &str, answers: Vec<(String, String)>) -> bool {
+        self.shared.board.lock().answer(&digest_of(id), answers, Timestamp::now())
     }
 
-    /// Tells a task to stop. For whoever has [looked](Self::look) at it.
-    pub fn cancel(&self, id: &str) {
-        self.shared.board.lock().stop(&digest_of(id), Stop::Cancelled);
+    /// Tells a task to stop. For whoever has [looked](Self::look) at it. `false` if it does not run here: then
+    /// nobody was told anything.
+    #[must_use]
+    pub fn cancel(&self, id: &str) -> bool {
+        self.shared.board.lock().stop(&digest_of(id), Stop::Cancelled)
     }
 
     /// Waits until no task runs any more; those that wait for their client are stopped, since nobody can answer.
