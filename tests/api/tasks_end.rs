@@ -320,4 +320,14 @@ fn a_task_of_a_server_that_was_killed_has_failed_after_the_next_start() {
     }
     assert_eq!(got(&app, &token, &ids[2])["result"]["content"][0]["text"], "x".repeat(2_000));
     assert_eq!(watched.begun(), 0, "nothing is run again");
+    let records = app.records(Filter { event: Some("task.ended".into()), ..Filter::default() });
+    let mut told: Vec<_> = records.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+    told.retain(|record| record["outcome"] == "failed");
+    for (id, tool) in ids.iter().zip(["job", "asker"]) {
+        let short = portcullis::actors::tasks::recorded_as(id);
+        let of_it: Vec<_> = told.iter().filter(|record| record["detail"]["task"] == *short).collect();
+        let [record] = of_it[..] else { panic!("{tool}: {told:?}") };
+        assert_eq!((&record["tool"], &record["principal"]["id"]), (&json!(tool), &json!("ada")), "{record}");
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
 }

@@ -12,6 +12,7 @@ mod actor;
 mod board;
 mod error;
 mod life;
+mod lost;
 mod messages;
 mod runner;
 #[cfg(test)]
@@ -106,23 +107,15 @@ impl Tasks {
     ///
     /// # Errors
     /// [`TasksError::Store`]: nobody could say any more of what was left that it runs no longer.
+    /// [`TasksError::Audit`]: that it was ended may not be on record.
     pub async fn start(
         arbiter: &ArbiterHandle,
         (config, runner): (TasksConfig, Runner),
         stores: &Stores,
         (lane, metrics): (Lane, &Arc<Metrics>),
     ) -> Result<Self, TasksError> {
-        let (lost, mut ended) = (life::lost().at(Timestamp::now()), 0);
-        for gone in &runner.gone {
-            ended += stores.tasks.end_tasks_of(gone, lost.clone()).await?;
-        }
+        lost::end(&runner.gone, stores, &lane).await?;
         let (runner, lock) = runner.settle();
-        if ended > 0 {
-            tracing::warn!(
-                tasks = ended,
-                "tasks of the server that ran before have not ended: they are failed now"
-            );
-        }
         let (of_one, of_all) = config.running;
         let shared = Arc::new(Shared {
             config,
