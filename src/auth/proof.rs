@@ -32,12 +32,11 @@ impl Proof {
 
     /// Whether it needs no more than a look at the clock: nothing about credentials has changed since `epoch`.
     pub fn holds(&self, against: Against<'_>, epoch: u64, (now, clock): (Timestamp, Instant)) -> Look {
-        let stale = against.users.staleness(clock).max(against.keys.staleness(clock));
         let is_over = match &self.0 {
             Kind::Token(token) => token.is_over(against, now),
             Kind::Key(key) => key.is_over(against, now),
         };
-        if is_over || against.tokens.check_fresh(clock, stale).is_err() {
+        if is_over || !Self::can_be_told(against, clock) {
             return Look::Over;
         }
         let is_open = match &self.0 {
@@ -45,6 +44,13 @@ impl Proof {
             Kind::Key(key) => key.is_open(),
         };
         if is_open && against.epoch.now() == epoch { Look::Holds } else { Look::Again }
+    }
+
+    /// Whether anybody can say now if a credential holds: what is known of all that is taken back is no older than
+    /// the settings allow.
+    pub fn can_be_told(against: Against<'_>, clock: Instant) -> bool {
+        let stale = against.users.staleness(clock).max(against.keys.staleness(clock));
+        against.tokens.check_fresh(clock, stale).is_ok()
     }
 
     /// Whether anything about credentials has changed since `epoch`. That time has passed is no change.

@@ -67,6 +67,8 @@ pub enum PrincipalKind {
     ApiKey,
     /// By running our own command on this machine.
     Local,
+    /// That is not known any more: the store keeps of a task who has begun it, not by what credential.
+    Unknown,
 }
 
 impl PrincipalKind {
@@ -76,6 +78,7 @@ impl PrincipalKind {
             Self::Jwt => "jwt",
             Self::ApiKey => "api_key",
             Self::Local => "local",
+            Self::Unknown => "unknown",
         }
     }
 }

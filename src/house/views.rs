@@ -11,7 +11,7 @@ use crate::{
     domain::{PermissionSet, Principal},
     policy::{self, CallTool},
     protocol::{Dress, Icon, Revision, SUPPORTED},
-    tools::{Registry, TASKS_EXTENSION},
+    tools::{Entry, InTask, Registry, TASKS_EXTENSION},
 };
 
 /// Most lists that are kept; there are never more than sets of permissions in use.
@@ -45,6 +45,8 @@ pub struct Views {
     relevant: PermissionSet,
     /// What tells these tools from others.
     generation: u64,
+    /// Whether a tool may answer with a task.
+    has_tasks: bool,
     /// One for each shape that a list has.
     lists: [Lists; 4],
 }
@@ -93,8 +95,9 @@ impl Views {
             stamp: stamp(&info),
             whole_stamp: stamp(&info),
             info: Info { plain: info.clone(), titled: info.clone(), whole: info },
-            relevant: registry.iter().map(crate::tools::Entry::needs).collect(),
+            relevant: registry.iter().map(Entry::needs).collect(),
             generation: generation(registry),
+            has_tasks: false,
             lists: Default::default(),
         }
     }
@@ -102,6 +105,7 @@ impl Views {
     /// The same, saying that a tool may answer with a task; the modern era alone knows that.
     #[must_use]
     pub fn offering_tasks(mut self, are_offered: bool) -> Self {
+        self.has_tasks = are_offered;
         if are_offered {
             let extensions = format!("{{\"extensions\":{{\"{TASKS_EXTENSION}\":{{}}}},");
             let more = CAPABILITIES.replacen('{', &extensions, 1);
@@ -179,6 +183,13 @@ impl Views {
         )
     }
 
+    /// Whether a list of `revision` shows `entry` to `caller`: what is listed is callable. Older revisions know no
+    /// tasks, so that a tool which has to be one is not for their clients.
+    pub fn shows(&self, entry: &Entry, caller: &Arc<Principal>, revision: Revision) -> bool {
+        let is_bound = self.has_tasks && matches!(entry.in_task(), InTask::Must(_));
+        (revision.is_modern() || !is_bound) && policy::decide::<CallTool>(caller, entry.needs()).is_ok()
+    }
+
     /// The members of the answer to `tools/list` for `caller`: exactly the tools that it may call, by the
     /// same decision, in the order of their names.
     pub fn tools(&self, caller: &Arc<Principal>, registry: &Registry, revision: Revision) -> Bytes {
@@ -193,8 +204,7 @@ impl Views {
         if let Some(list) = lists.read().get(&key) {
             return list.clone();
         }
-        let callable =
-            registry.iter().filter(|entry| policy::decide::<CallTool>(caller, entry.needs()).is_ok());
+        let callable = registry.iter().filter(|entry| self.shows(entry, caller, revision));
         let tools: Vec<&str> = callable.map(|entry| entry.descriptor(revision)).collect();
         let tools = tools.join(",");
         let list = if revision.is_modern() {

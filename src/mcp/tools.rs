@@ -6,7 +6,6 @@ use super::{
     page::{self, LIST_TTL_MS, PAGE, View},
     refusal::Refusal,
 };
-use crate::policy::{self, CallTool};
 
 /// The tools that the caller may call.
 ///
@@ -26,7 +25,7 @@ pub(super) fn list(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer,
     let callable = house
         .registry
         .iter()
-        .filter(|entry| policy::decide::<CallTool>(&asked.principal, entry.needs()).is_ok())
+        .filter(|entry| house.views.shows(entry, &asked.principal, asked.revision))
         .map(|entry| (entry.spec().name, entry.descriptor(asked.revision).to_owned()));
     let (shown, last) = page::cut(callable, after.as_deref());
     let end = view.end(exchange, last, (asked.revision, LIST_TTL_MS))?;

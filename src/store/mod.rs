@@ -31,7 +31,7 @@ pub use redis::RedisUse;
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
 pub use rings::Rings;
-pub use tasks::{EndedTask, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks};
+pub use tasks::{EndedTask, LostTask, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks};
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
 
 use crate::telemetry::StoreFailures;

@@ -48,6 +48,17 @@ pub struct EndedTask {
     pub body: String,
 }
 
+/// A task that was ended because whoever ran it is gone: what is recorded of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostTask {
+    /// SHA-256 of its id.
+    pub digest: [u8; 32],
+    /// Who has called.
+    pub owner: Subject,
+    /// The tool.
+    pub tool: String,
+}
+
 /// How many tasks there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskRoom {
@@ -89,12 +100,12 @@ pub trait Tasks: Send + Sync {
     /// [`StoreError`](super::StoreError).
     fn find_task<'a>(&'a self, digest: &'a [u8; 32], now: Timestamp) -> StoreFuture<'a, Option<TaskRow>>;
 
-    /// Ends every task of `runner` that has not ended, as `end` says: it has just begun, so nobody runs them. How
-    /// many there were.
+    /// Ends every task of `runner` that has not ended, as `end` says: it has just begun, so nobody runs them. Which
+    /// they were, in no order.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError).
-    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, u64>;
+    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, Vec<LostTask>>;
 
     /// Forgets tasks that are past their end of life at `now`; how many.
     ///

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use portcullis::{
     app::AppError,
-    domain::KeyState,
+    domain::{KeyState, Timestamp},
     settings::{Settings, StoreUrl},
-    store::RevocationTarget,
+    store::{RevocationTarget, TaskEnd, TaskMade, TaskRoom, TaskRow},
 };
 
 use super::{
@@ -138,4 +138,32 @@ fn an_emptied_redis_lets_nobody_in_not_even_after_a_restart() {
     assert!(matches!(refusal(&app.settings, Vec::new()), AppError::OtherStore(_)));
     // With a data directory that knows no store yet, any store is good.
     drop(TestApp::start_with(|settings| settings.store = app.settings.store.clone()));
+}
+
+#[test]
+fn what_a_gone_server_has_left_of_tasks_on_redis_is_ended_and_on_record_after_the_next_start() {
+    let nodes = Nodes::start();
+    for url in [nodes.single(), nodes.cluster()] {
+        let [app] = fleet::<1>(&url);
+        let place = std::fs::read_to_string(app.dir().join("tasks/id")).unwrap();
+        let now = Timestamp::now();
+        let row = TaskRow {
+            digest: std::array::from_fn(|n| 7 * n as u8),
+            owner: "ada".parse().unwrap(),
+            tool: "job".into(),
+            runner: format!("{}/0", place.trim()),
+            created_at: now,
+            due: now.plus(Duration::from_secs(60)),
+            until: now.plus(Duration::from_secs(600)),
+            ended: None,
+        };
+        let room = TaskRoom { of_one: 9, of_all: 9 };
+        assert_eq!(block_on(app.stores().tasks.create_task(&row, room)), Ok(TaskMade::Kept));
+        let app = app.restart();
+        let record = serde_json::to_value(app.awaited("task.ended", "failed", SOON)).unwrap();
+        assert_eq!((&record["tool"], &record["principal"]["id"]), (&"job".into(), &"ada".into()), "{url}");
+        assert_eq!(record["detail"]["task"], "00070e151c232a31");
+        let kept = block_on(app.stores().tasks.find_task(&row.digest, Timestamp::now())).unwrap().unwrap();
+        assert_eq!(kept.ended.unwrap().how, TaskEnd::Failed, "{url}");
+    }
 }

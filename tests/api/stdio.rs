@@ -15,6 +15,7 @@ use super::support::{
     app::TestApp,
     lines::{Lines, cancelled, command, handshake, modern, plain, verifies},
     rpc::VERSION,
+    tasks,
     tools::{self, Nothing},
     until,
 };
@@ -250,6 +251,31 @@ fn what_is_cancelled_is_not_answered_and_its_record_says_so() {
     watched.go.notify_one();
     assert_eq!(client.next()["result"]["structuredContent"]["done"], true);
     client.end();
+}
+
+#[test]
+fn the_end_of_the_input_lets_tasks_end_within_the_grace() {
+    let app = TestApp::with(|settings| settings.server.shutdown_grace = Duration::from_secs(5), Vec::new());
+    let (key, _) = app.key("desk", &READS);
+    let (watched, tools) = tasks::tools();
+    let mut client = Lines::within(&app, &key, Additions { tools, ..Additions::default() });
+    let capabilities = json!({ "elicitation": {}, "extensions": { tasks::EXTENSION: {} } });
+    for tool in ["job", "asker"] {
+        let meta = json!({ "io.modelcontextprotocol/clientCapabilities": capabilities });
+        let begun =
+            client.modern(tool, "tools/call", json!({ "name": tool, "arguments": {}, "_meta": meta }));
+        assert_eq!(begun["result"]["resultType"], "task", "{begun}");
+    }
+    until("it runs", SOON, || watched.begun() == 1);
+    client.hang_up();
+    // Nobody can answer any more what it asks; once it has ended for that, the end has begun.
+    assert_eq!(app.awaited("task.ended", "failed", SOON).tool.as_deref(), Some("asker"));
+    client.is_silent(Duration::from_millis(300));
+    assert_eq!(watched.dropped(), 0, "it may still end by itself");
+    watched.go.notify_one();
+    assert_eq!(client.rest().0, Vec::<Value>::new());
+    assert_eq!(app.awaited("task.ended", "ok", SOON).tool.as_deref(), Some("job"));
+    verifies(&app);
 }
 
 #[test]

@@ -116,6 +116,23 @@ fn older_revisions_know_nothing_of_tasks() {
 }
 
 #[test]
+fn a_tool_that_has_to_be_a_task_is_listed_only_where_it_can_be_called() {
+    let listed = |rpc: Rpc, app: &TestApp, token: &str| {
+        let list = rpc.bearer(token).send(app).result();
+        list["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == "only_task")
+    };
+    for enabled in [true, false] {
+        let (_, app) = with(|settings| settings.tasks.enabled = enabled);
+        let token = app.token("ada", "user");
+        assert!(listed(Rpc::new("tools/list", json!({})), &app, &token));
+        for revision in legacy::LEGACY {
+            let list = legacy::request(revision, "tools/list", json!({}));
+            assert_eq!(listed(list, &app, &token), !enabled, "{revision}");
+        }
+    }
+}
+
+#[test]
 fn without_the_setting_there_are_no_tasks() {
     let (watched, app) = with(|settings| settings.tasks.enabled = false);
     let token = app.token("ada", "user");

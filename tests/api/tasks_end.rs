@@ -10,10 +10,11 @@ use std::{
 use portcullis::{
     actors::{audit::Filter, tokens::MintRequest},
     app,
-    domain::KeyState,
-    store::RevocationTarget,
+    domain::{KeyState, Timestamp},
+    store::{EndedTask, RevocationTarget, TaskEnd, TaskMade, TaskRoom, TaskRow},
 };
 use serde_json::json;
+use sha2::Digest;
 
 use super::support::{
     SOON,
@@ -22,7 +23,7 @@ use super::support::{
     http::Connection,
     output,
     rpc::Rpc,
-    tasks::{about, awaited, begun, got, knowing, tools},
+    tasks::{about, awaited, begun, got, knowing, tools, update},
     until,
 };
 
@@ -158,6 +159,72 @@ fn without_the_store_no_task_begins() {
 }
 
 #[test]
+fn a_task_whose_credential_nobody_can_look_at_any_more_is_stopped() {
+    let (watched, tools) = tools();
+    let app = TestApp::with(|_| {}, tools);
+    let token = app.token("ada", "user");
+    let id = begun(&app, &token, "job");
+    until("it runs", SOON, || watched.begun() == 1);
+    let (file, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    until("the tool is stopped", SOON, || watched.dropped() == 1);
+    std::fs::rename(&aside, &file).unwrap();
+    until("the store is there again", SOON, || app.is_ready());
+    let ended = awaited(&app, &token, &id, "cancelled");
+    assert!(ended["statusMessage"].as_str().unwrap().starts_with("nobody can say any more"), "{ended}");
+}
+
+#[test]
+fn under_unsafe_allow_a_lost_store_stops_no_task() {
+    let (watched, tools) = tools();
+    let app = TestApp::with(
+        |settings| settings.revocation.on_store_loss = portcullis::settings::OnStoreLoss::UnsafeAllow,
+        tools,
+    );
+    let token = app.token("ada", "user");
+    let id = begun(&app, &token, "job");
+    until("it runs", SOON, || watched.begun() == 1);
+    let (file, aside) = (app.dir().join("portcullis.db"), app.dir().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    until("the loss is old", SOON, || app.metric("portcullis_revocation_staleness_seconds") > 1.8);
+    assert_eq!(watched.dropped(), 0);
+    std::fs::rename(&aside, &file).unwrap();
+    watched.go.notify_one();
+    awaited(&app, &token, &id, "completed");
+}
+
+#[test]
+fn nothing_is_acknowledged_of_a_task_that_another_server_runs() {
+    let (_, tools) = tools();
+    let app = TestApp::with(|_| {}, tools);
+    let (token, now) = (app.token("ada", "user"), Timestamp::now());
+    let row = TaskRow {
+        digest: sha2::Sha256::digest("theirs").into(),
+        owner: "ada".parse().unwrap(),
+        tool: "asker".into(),
+        runner: "there".into(),
+        created_at: now,
+        due: now.plus(Duration::from_secs(60)),
+        until: now.plus(Duration::from_secs(600)),
+        ended: None,
+    };
+    let room = TaskRoom { of_one: 9, of_all: 9 };
+    assert_eq!(block_on(app.stores().tasks.create_task(&row, room)), Ok(TaskMade::Kept));
+    for rpc in [about("tasks/cancel", "theirs"), update("theirs", json!({ "one": {} }))] {
+        let reply = rpc.bearer(&token).send(&app);
+        reply.refused(503, -31503, "overloaded");
+        assert_eq!(reply.json()["error"]["message"], "another server runs this task; try again");
+        assert_eq!(reply.header("retry-after"), Some("5"));
+    }
+    assert_eq!(got(&app, &token, "theirs")["status"], "working");
+    let end = EndedTask { how: TaskEnd::Cancelled, at: now, message: None, body: String::new() };
+    assert_eq!(block_on(app.stores().tasks.end_task(&row.digest, end)), Ok(true));
+    for rpc in [about("tasks/cancel", "theirs"), update("theirs", json!({ "one": {} }))] {
+        assert_eq!(rpc.bearer(&token).send(&app).result()["resultType"], "complete", "it is over");
+    }
+}
+
+#[test]
 fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that_it_stopped() {
     let (watched, tools) = tools();
     let mut app = TestApp::with(|settings| settings.server.shutdown_grace = Duration::from_secs(2), tools);
@@ -184,9 +251,8 @@ fn a_stopping_server_lets_tasks_end_within_its_grace_and_says_of_the_others_that
 
 /// What the store says of how a task ended.
 fn kept(app: &TestApp, id: &str) -> String {
-    use sha2::Digest;
     let digest: [u8; 32] = sha2::Sha256::digest(id).into();
-    let row = block_on(app.stores().tasks.find_task(&digest, portcullis::domain::Timestamp::now())).unwrap();
+    let row = block_on(app.stores().tasks.find_task(&digest, Timestamp::now())).unwrap();
     row.unwrap().ended.expect("it has not ended").message.unwrap_or_default()
 }
 
@@ -254,4 +320,14 @@ fn a_task_of_a_server_that_was_killed_has_failed_after_the_next_start() {
     }
     assert_eq!(got(&app, &token, &ids[2])["result"]["content"][0]["text"], "x".repeat(2_000));
     assert_eq!(watched.begun(), 0, "nothing is run again");
+    let records = app.records(Filter { event: Some("task.ended".into()), ..Filter::default() });
+    let mut told: Vec<_> = records.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+    told.retain(|record| record["outcome"] == "failed");
+    for (id, tool) in ids.iter().zip(["job", "asker"]) {
+        let short = portcullis::actors::tasks::recorded_as(id);
+        let of_it: Vec<_> = told.iter().filter(|record| record["detail"]["task"] == *short).collect();
+        let [record] = of_it[..] else { panic!("{tool}: {told:?}") };
+        assert_eq!((&record["tool"], &record["principal"]["id"]), (&json!(tool), &json!("ada")), "{record}");
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
 }

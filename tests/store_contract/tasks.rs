@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::{
     domain::Timestamp,
-    store::{self, EndedTask, Stores, TaskEnd, TaskMade, TaskRoom, TaskRow},
+    store::{self, EndedTask, LostTask, Stores, TaskEnd, TaskMade, TaskRoom, TaskRow},
 };
 
 use super::{Backend, backends, sqlite, wait};
@@ -88,9 +88,18 @@ fn a_runner_that_begins_ends_what_it_has_left_and_nothing_else() {
         let done = end(TaskEnd::Completed, 55);
         wait(stores.tasks.end_task(&[3; 32], done.clone())).unwrap();
         let lost = end(TaskEnd::Failed, 60);
-        assert_eq!(wait(stores.tasks.end_tasks_of("here", lost.clone())), Ok(1), "{name}");
-        let ends = [1, 2, 3].map(|n| find(&stores, n, 61).unwrap().ended);
-        assert_eq!(ends, [Some(lost), None, Some(done)], "{name}");
+        make(&stores, &TaskRow { tool: "another".into(), ..row(4, "bob", 50) });
+        let mut ended = wait(stores.tasks.end_tasks_of("here", lost.clone())).unwrap();
+        ended.sort_unstable_by_key(|task| task.digest);
+        let task = |n, owner: &str, tool: &str| LostTask {
+            digest: [n; 32],
+            owner: owner.parse().unwrap(),
+            tool: tool.into(),
+        };
+        assert_eq!(ended, [task(1, "ada", "a 'tool'"), task(4, "bob", "another")], "{name}");
+        let ends = [1, 2, 3, 4].map(|n| find(&stores, n, 61).unwrap().ended);
+        assert_eq!(ends, [Some(lost.clone()), None, Some(done), Some(lost.clone())], "{name}");
+        assert_eq!(wait(stores.tasks.end_tasks_of("here", lost)), Ok(Vec::new()), "{name}: once each");
     }
 }
 

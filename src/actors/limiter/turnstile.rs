@@ -257,7 +257,7 @@ impl Turnstile {
             PrincipalKind::ApiKey => {
                 Some(self.open(Scope::Key, Id::of_name(&principal.credential), class).await?)
             }
-            PrincipalKind::Jwt | PrincipalKind::Local => None,
+            PrincipalKind::Jwt | PrincipalKind::Local | PrincipalKind::Unknown => None,
         };
         Ok(Known { principal: Arc::clone(principal), class, user, key })
     }

@@ -123,10 +123,10 @@ impl Board {
     }
 
     /// Takes answers of the client by what it knows the questions by. What is not asked, or not any more, is
-    /// ignored; with the last answer the task goes on.
-    pub(super) fn answer(&mut self, digest: &Digest, answers: Vec<(String, String)>, now: Timestamp) {
-        let Some(live) = self.tasks.get_mut(digest) else { return };
-        let State::Asks(questions) = &mut live.view.state else { return };
+    /// ignored; with the last answer the task goes on. Whether there is such a task.
+    pub(super) fn answer(&mut self, digest: &Digest, answers: Vec<(String, String)>, now: Timestamp) -> bool {
+        let Some(live) = self.tasks.get_mut(digest) else { return false };
+        let State::Asks(questions) = &mut live.view.state else { return true };
         let before = questions.len();
         for (shown_as, text) in answers {
             if let Some(at) = questions.iter().position(|question| question.shown_as == shown_as) {
@@ -134,7 +134,7 @@ impl Board {
             }
         }
         if questions.len() == before {
-            return;
+            return true;
         }
         live.view.updated_at = now;
         if questions.is_empty() {
@@ -142,12 +142,14 @@ impl Board {
             // Where nobody waits any more the task is about to end.
             let _told = live.waits.take().map(|waits| waits.send(std::mem::take(&mut live.answered)));
         }
+        true
     }
 
-    /// Tells a task to stop, unless it was told before.
-    pub(super) fn stop(&mut self, digest: &Digest, why: Stop) {
-        let live = self.tasks.get_mut(digest);
-        let _told = live.and_then(|live| live.stop.take()).map(|stop| stop.send(why));
+    /// Tells a task to stop, unless it was told before. Whether there is such a task.
+    pub(super) fn stop(&mut self, digest: &Digest, why: Stop) -> bool {
+        let Some(live) = self.tasks.get_mut(digest) else { return false };
+        let _told = live.stop.take().map(|stop| stop.send(why));
+        true
     }
 
     /// Tells every task to stop; with `only_asking` those that wait for their client.

@@ -12,6 +12,7 @@ mod actor;
 mod board;
 mod error;
 mod life;
+mod lost;
 mod messages;
 mod runner;
 #[cfg(test)]
@@ -106,23 +107,15 @@ impl Tasks {
     ///
     /// # Errors
     /// [`TasksError::Store`]: nobody could say any more of what was left that it runs no longer.
+    /// [`TasksError::Audit`]: that it was ended may not be on record.
     pub async fn start(
         arbiter: &ArbiterHandle,
         (config, runner): (TasksConfig, Runner),
         stores: &Stores,
         (lane, metrics): (Lane, &Arc<Metrics>),
     ) -> Result<Self, TasksError> {
-        let (lost, mut ended) = (life::lost().at(Timestamp::now()), 0);
-        for gone in &runner.gone {
-            ended += stores.tasks.end_tasks_of(gone, lost.clone()).await?;
-        }
+        lost::end(&runner.gone, stores, &lane).await?;
         let (runner, lock) = runner.settle();
-        if ended > 0 {
-            tracing::warn!(
-                tasks = ended,
-                "tasks of the server that ran before have not ended: they are failed now"
-            );
-        }
         let (of_one, of_all) = config.running;
         let shared = Arc::new(Shared {
             config,
@@ -177,14 +170,17 @@ impl Tasks {
     }
 
     /// Gives a task answers of its client, by what the client knows the questions by. For whoever has
-    /// [looked](Self::look) at it.
-    pub fn answer(&self, id: &str, answers: Vec<(String, String)>) {
-        self.shared.board.lock().answer(&digest_of(id), answers, Timestamp::now());
+    /// [looked](Self::look) at it. `false` if it does not run here: then nobody was told anything.
+    #[must_use]
+    pub fn answer(&self, id: &str, answers: Vec<(String, String)>) -> bool {
+        self.shared.board.lock().answer(&digest_of(id), answers, Timestamp::now())
     }
 
-    /// Tells a task to stop. For whoever has [looked](Self::look) at it.
-    pub fn cancel(&self, id: &str) {
-        self.shared.board.lock().stop(&digest_of(id), Stop::Cancelled);
+    /// Tells a task to stop. For whoever has [looked](Self::look) at it. `false` if it does not run here: then
+    /// nobody was told anything.
+    #[must_use]
+    pub fn cancel(&self, id: &str) -> bool {
+        self.shared.board.lock().stop(&digest_of(id), Stop::Cancelled)
     }
 
     /// Waits until no task runs any more; those that wait for their client are stopped, since nobody can answer.

@@ -50,7 +50,9 @@ fn a_board_has_room_for_so_many_of_one_owner_and_in_all_and_gives_it_back() {
 fn questions_wait_for_all_their_answers_and_no_name_is_used_twice() {
     let (mut board, now) = (Board::new(1, 1), Timestamp::from_secs(2));
     let _stopped = entered(&mut board, 1, "ada").unwrap();
-    let answer = |board: &mut Board, key: &str| board.answer(&[1; 32], vec![(key.into(), "1".into())], now);
+    let answer = |board: &mut Board, key: &str| {
+        assert!(board.answer(&[1; 32], vec![(key.into(), "1".into())], now));
+    };
     let mut first = board.ask(&[1; 32], vec![question("a"), question("b")], now).unwrap();
     assert_eq!(shown(&board), ["a", "b"]);
     for key in ["c", "a", "a"] {
@@ -171,7 +173,7 @@ async fn whoever_has_gone_before_it_was_told_of_its_task_has_none_that_runs() {
     house.tasks.seat.post(Begin { digest: [7; 32], new: new(work), told }).unwrap();
     // Behind it on the same thread, hence later.
     let (id, _) = house.tasks.begin(new(endless())).await.unwrap();
-    house.tasks.cancel(&id);
+    assert!(house.tasks.cancel(&id));
     house.tasks.emptied().await;
     assert_eq!(ran.load(Ordering::SeqCst), 0);
     let kept = house.stores.tasks.find_task(&[7; 32], Timestamp::now()).await.unwrap().unwrap();
@@ -205,6 +207,7 @@ async fn what_a_runner_has_left_is_failed_at_its_next_start_and_what_another_run
         assert_eq!(ended.how, TaskEnd::Failed, "{id}");
         assert!(ended.message.unwrap().contains("was not resumed"));
     }
+    assert!(!house.tasks.cancel("theirs") && !house.tasks.answer("theirs", Vec::new()), "nobody hears of it");
     let theirs = house.tasks.look("theirs", &"ada".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(theirs.state, State::Working(None));
 }

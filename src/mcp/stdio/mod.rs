@@ -131,11 +131,15 @@ impl Session {
         let _late = timeout_at(until, self.room.acquire_many(MOST)).await;
     }
 
-    /// Has everything end that still goes on, and writes what was answered. The house is closing.
+    /// Has everything end that still goes on, tasks too, and writes what was answered. The house is closing.
     pub(crate) async fn drain(&mut self, grace: Duration) {
         let until = *self.until.get_or_insert_with(|| Clock::now() + grace);
+        let shared = Rc::clone(&self.shared);
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout_at(until, all).await.is_err() {
+        // Beside each other: both have the same grace. Tasks that are left over are stopped with the house.
+        let going_on = timeout_at(until, shared.worker.house.services.tasks.finish());
+        let (answered, _over) = tokio::join!(timeout_at(until, all), going_on);
+        if answered.is_err() {
             tracing::warn!("some requests did not end within server.shutdown_grace");
             self.tasks.shutdown().await;
         }

@@ -8,7 +8,7 @@
 mod run;
 mod shown;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
@@ -32,6 +32,8 @@ use crate::{
 
 /// Most bytes of answers in one update: they are kept while the tool runs.
 const MOST_ANSWERS: usize = 64 * 1024;
+/// Wait that is told where another server runs the task: the next try may come to that one, or find that it ended.
+const ELSEWHERE_WAIT: Duration = Duration::from_secs(5);
 
 /// Whether `entry` may answer with a task: then [`begin`] follows where its client knows tasks.
 pub(super) fn are_offered(exchange: &Exchange<'_>, entry: &Entry, revision: Revision) -> bool {
@@ -127,22 +129,41 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
 /// `tasks/update`: answers to what a task asks. What is not asked, or not any more, is ignored.
 ///
 /// # Errors
-/// [`Refusal`]: there is no such task for this caller, or these are no answers.
+/// [`Refusal`]: there is no such task for this caller, it runs elsewhere, or these are no answers.
 pub(super) async fn update(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
     let (id, ..) = find(exchange, &asked).await?;
     let answers = answers_of(asked.params.input_responses)?;
-    exchange.house().services.tasks.answer(&id, answers);
+    if !exchange.house().services.tasks.answer(&id, answers) {
+        refuse_unless_over(exchange, &asked, &id).await?;
+    }
     Ok(acknowledged(exchange.house(), &asked))
 }
 
 /// `tasks/cancel`: nobody wants the task any more. One that has ended stays as it is.
 ///
 /// # Errors
-/// [`Refusal`]: there is no such task for this caller.
+/// [`Refusal`]: there is no such task for this caller, or it runs elsewhere.
 pub(super) async fn cancel(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
     let (id, ..) = find(exchange, &asked).await?;
-    exchange.house().services.tasks.cancel(&id);
+    if !exchange.house().services.tasks.cancel(&id) {
+        refuse_unless_over(exchange, &asked, &id).await?;
+    }
     Ok(acknowledged(exchange.house(), &asked))
+}
+
+/// What does not run here cannot be told anything here, so that nobody may read that it was.
+///
+/// # Errors
+/// [`Refusal`]: another server runs it.
+async fn refuse_unless_over(exchange: &Exchange<'_>, asked: &Asked<'_>, id: &str) -> Result<(), Refusal> {
+    // Looked at anew: it may have ended here since.
+    match exchange.house().services.tasks.look(id, &asked.principal.id).await? {
+        Some(view) if !view.state.is_over() => {
+            let refusal = Refusal::new(Code::Overloaded, "another server runs this task; try again");
+            Err(Refusal { retry_after: Some(ELSEWHERE_WAIT), ..refusal })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn acknowledged(house: &House, asked: &Asked<'_>) -> Answer {

@@ -123,6 +123,9 @@ fn object(answered: Answered) -> String {
 async fn watch(house: &House, caller: &RefCell<Arc<Principal>>, mut rights: Rights) -> Ending {
     loop {
         sleep(LOOK_EVERY).await;
+        if !Proof::can_be_told(house.against(), Instant::now()) {
+            return Ending::cancelled("nobody can say any more whether its credential holds");
+        }
         // Read before the credential is looked at, so that a change in between is seen the next time.
         let epoch = house.services.epoch.now();
         if !rights.proof.may_have_changed(house.against(), rights.epoch) {
@@ -134,7 +137,7 @@ async fn watch(house: &House, caller: &RefCell<Arc<Principal>>, mut rights: Righ
                 rights.epoch = epoch;
             }
             Ok(_) => return Ending::cancelled("its caller may not call the tool any more"),
-            // Nobody can say now whether it holds; nothing is told of the task meanwhile either.
+            // Nobody can say now whether it holds; that is borne for as long as the settings allow.
             Err(error) if error.code().kind() == Kind::Unavailable => {}
             Err(_) => {
                 return Ending::cancelled("the credential that it was begun with does not hold any more");

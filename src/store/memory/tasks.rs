@@ -3,7 +3,7 @@
 use super::Memory;
 use crate::{
     domain::Timestamp,
-    store::{EndedTask, StoreFuture, TaskMade, TaskRoom, TaskRow, Tasks},
+    store::{EndedTask, LostTask, StoreFuture, TaskMade, TaskRoom, TaskRow, Tasks},
 };
 
 impl Tasks for Memory {
@@ -34,11 +34,15 @@ impl Tasks for Memory {
         Box::pin(async move { Ok(self.0.lock().tasks.get(digest).filter(|kept| kept.until > now).cloned()) })
     }
 
-    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, u64> {
+    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, Vec<LostTask>> {
         Box::pin(async move {
             let mut tables = self.0.lock();
             let lost = tables.tasks.values_mut().filter(|kept| kept.runner == runner && kept.ended.is_none());
-            Ok(lost.map(|kept| kept.ended = Some(end.clone())).count() as u64)
+            let ended = lost.map(|kept| {
+                kept.ended = Some(end.clone());
+                LostTask { digest: kept.digest, owner: kept.owner.clone(), tool: kept.tool.clone() }
+            });
+            Ok(ended.collect())
         })
     }
 

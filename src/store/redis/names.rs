@@ -208,6 +208,20 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The digest that [`hex`] has written as `text`.
+pub(super) fn digest_of_hex(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(digest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +233,15 @@ mod tests {
         assert_eq!(Names::new("portcullis:", true).level("user", &[7]), "{portcullis:}level:user:07");
         assert_eq!(Names::new("portcullis:", true).bucket("user", &[7]), "portcullis:{rate_limit:user:07}");
         assert_eq!(Names::new("gate:", false).bucket("user", &[7]), "gate:rate_limit:user:07");
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_was_written_and_nothing_else_is() {
+        let digest = std::array::from_fn(|n| 7 * n as u8);
+        assert_eq!(digest_of_hex(&hex(&digest)), Some(digest));
+        for wrong in ["", "00", &"0".repeat(63), &"0".repeat(65), &"+1".repeat(32), &"é".repeat(32)] {
+            assert_eq!(digest_of_hex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -3,10 +3,15 @@
 use deadpool_redis::redis;
 use serde::{Deserialize, Serialize};
 
-use super::{Redis, names::hex, plan::Plan, records};
+use super::{
+    Redis,
+    names::{digest_of_hex, hex},
+    plan::Plan,
+    records,
+};
 use crate::{
     domain::{Subject, Timestamp},
-    store::{EndedTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
+    store::{EndedTask, LostTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
 };
 
 /// What a record that does not read is.
@@ -85,7 +90,9 @@ impl Tasks for Redis {
 
     fn end_task<'a>(&'a self, digest: &'a [u8; 32], end: EndedTask) -> StoreFuture<'a, bool> {
         let id = hex(digest);
-        self.ask(async move |db| db.settle(async |plan| self::end(plan, &id, &end).await).await)
+        self.ask(async move |db| {
+            Ok(db.settle(async |plan| self::end(plan, &id, &end).await).await?.is_some())
+        })
     }
 
     fn find_task<'a>(&'a self, digest: &'a [u8; 32], now: Timestamp) -> StoreFuture<'a, Option<TaskRow>> {
@@ -97,18 +104,22 @@ impl Tasks for Redis {
         })
     }
 
-    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, u64> {
+    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, Vec<LostTask>> {
         let runner = runner.to_owned();
         self.ask(async move |db| {
             let index = db.names.tasks_of_runner(&runner);
             let ids: Vec<String> = db.ask(redis::cmd("SMEMBERS").arg(&index)).await?;
-            let mut ended = 0;
+            let mut lost = Vec::new();
             for id in &ids {
-                ended += u64::from(db.settle(async |plan| self::end(plan, id, &end).await).await?);
+                let digest = digest_of_hex(id).ok_or(StoreError::Corrupt(WHAT))?;
+                let ended = db.settle(async |plan| self::end(plan, id, &end).await).await?;
+                if let Some(TaskRecord { owner, tool, .. }) = ended {
+                    lost.push(LostTask { digest, owner, tool });
+                }
             }
             // Nobody else has this runner's name: what is left in it was forgotten long ago.
             let _left: u64 = db.ask(redis::cmd("DEL").arg(&index)).await?;
-            Ok(ended)
+            Ok(lost)
         })
     }
 
@@ -156,14 +167,19 @@ async fn create<'a>(
     Ok((plan, TaskMade::Kept))
 }
 
-async fn end<'a>(mut plan: Plan<'a>, id: &str, end: &EndedTask) -> Result<(Plan<'a>, bool), StoreError> {
+/// Ends a task; what it is then, if it had not ended.
+async fn end<'a>(
+    mut plan: Plan<'a>,
+    id: &str,
+    end: &EndedTask,
+) -> Result<(Plan<'a>, Option<TaskRecord>), StoreError> {
     let Some(mut kept) = read(&mut plan, id).await?.filter(|kept| kept.ended.is_none()) else {
-        return Ok((plan, false));
+        return Ok((plan, None));
     };
     kept.ended = Some(end.clone().into());
     plan.set(plan.names().task(id), records::write(&kept, WHAT)?, Some(kept.until));
     plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
-    Ok((plan, true))
+    Ok((plan, Some(kept)))
 }
 
 async fn read(plan: &mut Plan<'_>, id: &str) -> Result<Option<TaskRecord>, StoreError> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{EndedTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
+    store::{EndedTask, LostTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
 };
 
 /// Where a column that does not read was found.
@@ -68,16 +68,16 @@ impl Tasks for Sqlite {
         })
     }
 
-    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, u64> {
+    fn end_tasks_of<'a>(&'a self, runner: &'a str, end: EndedTask) -> StoreFuture<'a, Vec<LostTask>> {
         let runner = runner.to_owned();
         self.writer.ask(move |conn| {
-            let lost = conn
-                .prepare_cached(
-                    "UPDATE tasks SET ended = ?2, ended_at = ?3, message = ?4, body = ?5
-                     WHERE runner = ?1 AND ended IS NULL",
-                )?
-                .execute(params![runner, word(end.how), from_moment(end.at), end.message, end.body])?;
-            Ok(lost as u64)
+            let mut statement = conn.prepare_cached(
+                "UPDATE tasks SET ended = ?2, ended_at = ?3, message = ?4, body = ?5
+                 WHERE runner = ?1 AND ended IS NULL RETURNING digest, owner, tool",
+            )?;
+            let end = params![runner, word(end.how), from_moment(end.at), end.message, end.body];
+            let lost = statement.query_map(end, |row| Ok(read_lost(row)))?;
+            lost.map(|lost| lost?).collect()
         })
     }
 
@@ -117,6 +117,17 @@ const fn word(how: TaskEnd) -> &'static str {
         TaskEnd::Failed => "failed",
         TaskEnd::Cancelled => "cancelled",
     }
+}
+
+fn read_lost(row: &Row<'_>) -> Result<LostTask, StoreError> {
+    let corrupt = || StoreError::Corrupt(TABLE);
+    let digest: Vec<u8> = row.get(0)?;
+    let owner: String = row.get(1)?;
+    Ok(LostTask {
+        digest: digest.try_into().map_err(|_length| corrupt())?,
+        owner: owner.parse().map_err(|_| corrupt())?,
+        tool: row.get(2)?,
+    })
 }
 
 fn read(row: &Row<'_>) -> Result<TaskRow, StoreError> {
