@@ -53,6 +53,7 @@ mod sessions_ask;
 mod sessions_resume;
 mod signing;
 mod stdio;
+mod stdio_ends;
 mod store_loss;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/attacks; neither uses all of it")]
