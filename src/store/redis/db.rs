@@ -39,6 +39,11 @@ impl Db {
         Self { generation, ..self }
     }
 
+    /// The generation that answers count for.
+    pub(super) fn generation(&self) -> &str {
+        &self.generation
+    }
+
     /// One command.
     ///
     /// # Errors
