@@ -2,7 +2,7 @@
 
 use portcullis::{
     domain::Timestamp,
-    store::{self, LeaseAsk, Level},
+    store::{self, LeaseAsk, Level, RedisUse},
 };
 use uuid::Uuid;
 
@@ -51,4 +51,17 @@ fn an_account_with_the_rights_that_the_readme_names_is_enough() {
     };
     assert_eq!(wait(leases.lease(vec![ask; 9])).unwrap().len(), 9);
     assert_eq!(wait(leases.beat(holder)), Ok(1));
+}
+
+#[test]
+fn the_feed_is_read_over_a_connection_of_its_own() {
+    let node = Node::start("save \"\"", &[]);
+    let how = RedisUse { connections: 1, ..RedisUse::default() };
+    let stores = store::open_shared(&format!("redis://127.0.0.1:{}", node.port), &how).unwrap();
+    let ours = || node.ask("CLIENT LIST").unwrap().matches("name=portcullis").count();
+    wait(stores.users.put(&user("ann"))).unwrap();
+    assert_eq!(ours(), 1);
+    let mut watches = [stores.feed.watch(0), stores.feed.watch(1)];
+    watches.iter_mut().for_each(|watch| drop(watch.poll().unwrap()));
+    assert_eq!(ours(), 2, "one for all that ask, one for all that watch");
 }

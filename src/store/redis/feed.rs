@@ -136,7 +136,7 @@ struct RedisWatch {
 
 impl FeedWatch for RedisWatch {
     fn poll(&mut self) -> Result<Vec<Change>, StoreError> {
-        let (db, seen) = (Arc::clone(&self.inner.db), self.seen.clone());
+        let (db, seen) = (Arc::clone(&self.inner.watched), self.seen.clone());
         let (told, seen) = self.inner.runner.wait_for(async move || follow(&db, seen).await)?;
         self.seen = seen;
         Ok(told)

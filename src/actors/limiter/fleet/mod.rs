@@ -68,7 +68,7 @@ const CLAIMS: usize = 3;
 /// Shared by all for whom there is no place.
 const OVERFLOW: Id = Id([0xff; 16]);
 /// Most slices that are settled in one go.
-const SETTLED_AT_ONCE: usize = 4_096;
+const SETTLED_AT_ONCE: usize = 512;
 
 /// The slices of this server.
 #[derive(Debug)]
