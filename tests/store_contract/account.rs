@@ -65,3 +65,25 @@ fn the_feed_is_read_over_a_connection_of_its_own() {
     watches.iter_mut().for_each(|watch| drop(watch.poll().unwrap()));
     assert_eq!(ours(), 2, "one for all that ask, one for all that watch");
 }
+
+#[test]
+fn what_was_renewed_behind_its_index_is_not_swept_away() {
+    let node = Node::start("save \"\"", &[]);
+    let stores = store::open(&format!("redis://127.0.0.1:{}", node.port)).unwrap();
+    let (now, until) = (Timestamp::from_secs(100), 200);
+    wait(stores.revocations.revoke(&jti("a", 1, until))).unwrap();
+    let family = super::families::family("f", "ann");
+    let access = super::families::access("b", 50);
+    wait(stores.families.found(&family, &access, Timestamp::from_secs(0))).unwrap();
+    let revocation = node.all("KEYS portcullis:blacklist:*").remove(0);
+    // As the sweep saw it before somebody renewed it.
+    node.ask(&format!("ZADD portcullis:blacklist 1 {revocation}"));
+    node.ask("ZADD portcullis:families 1 f");
+    wait(stores.revocations.forget_ended(now)).unwrap();
+    wait(stores.families.forget_ended_families(now)).unwrap();
+    assert_eq!(super::live(&stores, 100), [jti("a", 1, until)].into());
+    assert_eq!(wait(stores.families.find("f")), Ok(Some(family)));
+    let ended = Timestamp::from_secs(1_000_000);
+    assert_eq!(wait(stores.revocations.forget_ended(ended)), Ok(1), "it ends when it does");
+    assert_eq!(wait(stores.families.forget_ended_families(ended)), Ok(1));
+}
