@@ -184,6 +184,7 @@ impl Handler<Lease> for LimiterActor {
         let (Some(fleet), Some(leases)) = (&self.shared.fleet, self.stores.leases.clone()) else {
             return Box::pin(async {});
         };
+        let wanted = fleet.placed(wanted);
         let (told, answered) = oneshot::channel();
         let waiting = self.asking.entry((wanted.scope, wanted.id)).or_default();
         waiting.push(told);
