@@ -1,6 +1,8 @@
 //! One contract for every backend of the store, and what a file adds to it: reopening, other processes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[path = "store_contract/account.rs"]
+mod account;
 #[path = "store_contract/accounts.rs"]
 mod accounts;
 #[path = "store_contract/alike.rs"]

@@ -2,7 +2,7 @@
 
 use std::{
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use portcullis::store::{self, Granted, LeaseAsk, Leases, StoreError};
@@ -79,6 +79,49 @@ fn a_bucket_fills_with_time_but_not_beyond_what_is_held() {
     assert_eq!(dry.calls, 100, "and holds no more than it may");
     let short = one(leases, LeaseAsk { used: 100, needed: 10, ..fast });
     assert!(short.wait > Duration::ZERO && short.wait <= Duration::from_millis(10), "{short:?}");
+}
+
+/// The time in microseconds, as a node on this machine has it.
+fn clock() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()
+}
+
+#[test]
+fn a_slice_lasts_from_when_something_was_given_and_not_from_each_word_of_its_server() {
+    let node = Node::start("save \"\"", &[]);
+    let stores = store::open(&format!("redis://127.0.0.1:{}", node.port)).unwrap();
+    let leases = stores.leases.as_deref().unwrap();
+    let ann = Uuid::now_v7();
+    assert_eq!(one(leases, LeaseAsk { wanted: 60, ..ask(ann) }).calls, 60);
+    let bucket = node.all("KEYS *rate_limit*").remove(0);
+    let ends = || -> u128 {
+        let kept = node.ask(&format!("HGET {bucket} {ann}")).unwrap();
+        kept.split_once(' ').unwrap().1.trim().parse().unwrap()
+    };
+    let first = ends();
+    let said = LeaseAsk { used: 1, needed: 0, wanted: 0, ..ask(ann) };
+    one(leases, said.clone());
+    assert_eq!(ends(), first, "a word of what was used");
+    one(leases, LeaseAsk { used: 0, needed: 90, wanted: 90, ..said });
+    assert_eq!(ends(), first, "a question that got nothing");
+    assert_eq!(one(leases, ask(ann)).calls, 10);
+    assert!(ends() > first, "a gift");
+}
+
+#[test]
+fn while_a_slice_was_held_the_bucket_did_not_fill_behind_it() {
+    let node = Node::start("save \"\"", &[]);
+    let stores = store::open(&format!("redis://127.0.0.1:{}", node.port)).unwrap();
+    let leases = stores.leases.as_deref().unwrap();
+    let ann = Uuid::now_v7();
+    let slow = LeaseAsk { per_second: 10.0, ..ask(ann) };
+    assert_eq!(one(leases, LeaseAsk { wanted: 100, ..slow.clone() }).calls, 100);
+    let bucket = node.all("KEYS *rate_limit*").remove(0);
+    let now = clock();
+    // As if it had been given ten seconds ago, and had ended two seconds ago.
+    node.ask(&format!("HSET {bucket} at {} {ann} \"100 {}\"", now - 10_000_000, now - 2_000_000));
+    let left = one(leases, LeaseAsk { needed: 0, wanted: 0, ..slow }).left;
+    assert!((20..50).contains(&left), "{left}: what came back in two seconds, not in ten");
 }
 
 #[test]

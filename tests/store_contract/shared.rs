@@ -186,6 +186,55 @@ fn an_emptied_redis_is_noticed_and_nothing_is_written_to_it() {
 }
 
 #[test]
+fn a_row_that_takes_the_id_of_one_that_was_read_and_lost_is_not_missed() {
+    let node = Node::start("save \"\"", &[]);
+    let (one, other) = (open(&at(&node)), open(&at(&node)));
+    let (mut watch, mut later) = (one.feed.watch(0), one.feed.watch(0));
+    for name in ["ann", "bob"] {
+        wait(one.users.put(&user(name))).unwrap();
+    }
+    assert_eq!(watch.poll().unwrap().len(), 2);
+    assert_eq!(later.poll().unwrap().len(), 2);
+    assert_eq!(node.ask("XDEL portcullis:feed 2-0").as_deref(), Some(":1"));
+    assert_eq!(node.ask("XSETID portcullis:feed 1-0").as_deref(), Some("+OK"));
+    assert_eq!(node.ask("DECR portcullis:feed:last").as_deref(), Some(":1"));
+    wait(other.users.put(&user("eve"))).unwrap();
+    assert_eq!(next(watch.as_mut(), Duration::ZERO), [ChangeKind::Unknown], "a row of the same id");
+    assert_eq!(next(later.as_mut(), Duration::ZERO), [ChangeKind::Unknown], "which one tells all the others");
+    assert_eq!(watch.poll().unwrap(), []);
+    wait(other.users.put(&user("dan"))).unwrap();
+    let told = [ChangeKind::User("dan".parse().unwrap())];
+    assert_eq!(
+        (next(watch.as_mut(), Duration::ZERO), next(later.as_mut(), Duration::ZERO)),
+        (told.clone().into(), told.into())
+    );
+}
+
+#[test]
+fn a_feed_that_ends_before_what_was_read_goes_on_above_it() {
+    let node = Node::start("save \"\"", &[]);
+    let stores = open(&at(&node));
+    let mut watch = stores.feed.watch(0);
+    for name in ["ann", "bob", "eve"] {
+        wait(stores.users.put(&user(name))).unwrap();
+    }
+    assert_eq!(watch.poll().unwrap().len(), 3);
+    node.ask("XTRIM portcullis:feed MAXLEN 0");
+    node.ask("XSETID portcullis:feed 0-1");
+    node.ask("SET portcullis:feed:last 0");
+    let told = watch.poll().unwrap();
+    assert_eq!(told.iter().map(|c| (c.id, &c.what)).collect::<Vec<_>>(), [(4, &ChangeKind::Unknown)]);
+    wait(stores.users.put(&user("dan"))).unwrap();
+    assert_eq!(next(watch.as_mut(), Duration::ZERO), [ChangeKind::User("dan".parse().unwrap())]);
+    node.ask("DEL portcullis:feed");
+    assert_eq!(
+        next(watch.as_mut(), Duration::ZERO),
+        [ChangeKind::Unknown],
+        "rows that are missing at the end"
+    );
+}
+
+#[test]
 fn forgotten_scripts_are_sent_again() {
     let node = Node::start("save \"\"", &[]);
     let stores = open(&at(&node));

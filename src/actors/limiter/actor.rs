@@ -42,7 +42,7 @@ pub(super) struct LimiterActor {
     /// Whether the last levels were kept; outlives the actor, so that a loss is told once.
     pub(super) kept: Arc<AtomicBool>,
     /// Who waits for which shared bucket.
-    pub(super) asking: HashMap<(Scope, Id), Vec<oneshot::Sender<()>>>,
+    pub(super) asking: HashMap<(Scope, Id), Vec<oneshot::Sender<Result<(), StoreError>>>>,
     pub(super) _life: Life,
 }
 
@@ -166,24 +166,34 @@ impl LimiterActor {
 
     /// Takes in an answer, and lets those go on who waited for it.
     fn leased(&mut self, wanted: &Wanted, asked: Asked, answer: Result<Vec<Granted>, StoreError>) {
-        match self.stores.failures.note("limits.lease", answer).ok().and_then(|all| all.first().copied()) {
-            Some(granted) => asked.answered(granted),
-            None => self.counted(None),
-        }
+        let answer = answer.and_then(|all| all.first().copied().ok_or(StoreError::Corrupt("a slice")));
+        let told = match self.stores.failures.note("limits.lease", answer) {
+            Ok(granted) => {
+                asked.answered(granted);
+                Ok(())
+            }
+            Err(StoreError::Unavailable(_)) => {
+                self.counted(None);
+                Ok(())
+            }
+            // Of all other buckets the store may still be asked.
+            Err(error) => Err(error),
+        };
         for waiting in self.asking.remove(&(wanted.scope, wanted.id)).into_iter().flatten() {
             // Whoever waited may have given up.
-            _ = waiting.send(());
+            _ = waiting.send(told.clone());
         }
     }
 }
 
 impl Handler<Lease> for LimiterActor {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<Result<(), StoreError>>;
 
     fn handle(&mut self, Lease(wanted): Lease, ctx: &mut Self::Context) -> Self::Result {
         let (Some(fleet), Some(leases)) = (&self.shared.fleet, self.stores.leases.clone()) else {
-            return Box::pin(async {});
+            return Box::pin(async { Ok(()) });
         };
+        let wanted = fleet.placed(wanted);
         let (told, answered) = oneshot::channel();
         let waiting = self.asking.entry((wanted.scope, wanted.id)).or_default();
         waiting.push(told);
@@ -194,7 +204,8 @@ impl Handler<Lease> for LimiterActor {
             let taken_in = move |answer, this: &mut Self, _: &mut _| this.leased(&wanted, asked, answer);
             ctx.spawn(wrap_future(asking).map(taken_in));
         }
-        Box::pin(async { _ = answered.await })
+        // If this actor goes before, its successor is asked.
+        Box::pin(async { answered.await.unwrap_or(Ok(())) })
     }
 }
 

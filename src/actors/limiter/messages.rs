@@ -10,6 +10,7 @@ use super::{
     fleet::Wanted,
     table::Id,
 };
+use crate::store::StoreError;
 
 /// Make the bucket of an identity that has none yet.
 #[derive(Debug, Message)]
@@ -21,8 +22,9 @@ pub(super) struct Open {
 }
 
 /// Ask the store for what is wanted of a shared bucket; whoever wants the same meanwhile waits for the same answer.
+/// A store that cannot be reached is no error: then it is known to be lost.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Result<(), StoreError>")]
 pub(super) struct Lease(pub(super) Wanted);
 
 /// Keep everything that has changed, then say so.

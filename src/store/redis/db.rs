@@ -4,9 +4,10 @@ use std::{sync::LazyLock, time::Duration};
 
 use deadpool_redis::redis::{self, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation};
 use rand::RngExt as _;
+use tokio::time::Instant;
 
 use super::{
-    link::{Link, Question},
+    link::{self, Link, Question},
     names::Names,
     plan::Plan,
 };
@@ -14,6 +15,8 @@ use crate::store::StoreError;
 
 /// How often a transaction is planned anew because what it was planned on has changed.
 const TRIES: u32 = 24;
+/// How long a transaction is planned anew, in times that one question may take.
+const SETTLED_WITHIN: u32 = 4;
 /// Longest pause before planning anew, grows with each try up to this times [`TRIES`].
 const PAUSE: Duration = Duration::from_millis(4);
 
@@ -37,6 +40,11 @@ impl Db {
     /// From now on answers count only while the store's generation is this one.
     pub(super) fn bound_to(self, generation: String) -> Self {
         Self { generation, ..self }
+    }
+
+    /// The generation that answers count for.
+    pub(super) fn generation(&self) -> &str {
+        &self.generation
     }
 
     /// One command.
@@ -101,8 +109,14 @@ impl Db {
         &'a self,
         plan: impl AsyncFn(Plan<'a>) -> Result<(Plan<'a>, T), StoreError>,
     ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.timeout.saturating_mul(SETTLED_WITHIN);
         for tried in 0..TRIES {
-            let (planned, outcome) = plan(Plan::new(self)).await?;
+            if Instant::now() >= deadline {
+                break;
+            }
+            // Until it is settled nothing is done, so it can be given up.
+            let planning = tokio::time::timeout_at(deadline, plan(Plan::new(self)));
+            let (planned, outcome) = planning.await.unwrap_or_else(|_elapsed| Err(link::late()))?;
             if planned.is_empty() || self.commit(planned).await? {
                 return Ok(outcome);
             }

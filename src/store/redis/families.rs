@@ -246,6 +246,10 @@ async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize),
     plan.look_at(ids.iter().map(|id| plan.names().family(id)).collect()).await?;
     for id in &ids {
         match read(&mut plan, id).await? {
+            // The index was read first: one that was renewed in between goes on, and is put where it belongs.
+            Some(kept) if kept.expires_at > now => {
+                plan.then(["ZADD", &index, &kept.expires_at.micros().to_string(), id]);
+            }
             Some(kept) => drop_family(&mut plan, &kept),
             None => plan.then(["ZREM", &index, id]),
         }

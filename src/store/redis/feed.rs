@@ -1,14 +1,17 @@
 //! The port [`Feed`] on Redis: a stream whose rows are written with the change they tell of.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use deadpool_redis::redis;
+use deadpool_redis::redis::{self, Script};
 
 use super::{Inner, Redis, db::Db};
 use crate::{
     domain::Timestamp,
     store::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, StoreError, StoreFuture, feed},
 };
+
+/// Tells everybody that rows are lost.
+static HEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("heal.lua")));
 
 /// A row as the server gives it: its id, and its members.
 type Row = (String, Vec<String>);
@@ -25,50 +28,117 @@ impl Feed for Redis {
     }
 
     fn watch(&self, from: u64) -> Box<dyn FeedWatch> {
-        Box::new(RedisWatch { inner: Arc::clone(&self.0), last: from })
+        Box::new(RedisWatch { inner: Arc::clone(&self.0), seen: Seen { last: from, row: None } })
     }
 }
 
 /// The page of rows after `last`.
 async fn after(db: &Db, last: u64) -> Result<Vec<Change>, StoreError> {
-    let mut questions = redis::pipe();
-    questions.get(db.names.generation()).get(db.names.feed_counter());
-    questions
-        .cmd("XRANGE")
-        .arg(db.names.feed())
-        .arg(format!("({last}-0"))
-        .arg("+")
-        .arg("COUNT")
-        .arg(FEED_PAGE);
-    let (generation, latest, rows): (Option<String>, Option<u64>, Vec<Row>) = db.together(&questions).await?;
-    db.recognise(generation.as_deref())?;
-    if latest.unwrap_or(0) < last {
+    let (latest, rows) = look(db, &format!("({last}-0"), FEED_PAGE).await?;
+    if latest < last {
         return Err(feed::went_backwards());
     }
-    let changes = rows.iter().map(change).collect::<Option<_>>().ok_or(StoreError::Corrupt("a change"))?;
-    Ok(feed::bridge(last, changes))
+    Ok(feed::bridge(last, changes(&rows)?))
 }
 
-fn change((id, members): &Row) -> Option<Change> {
-    let member =
-        |name: &str| members.chunks_exact(2).find(|pair| pair.first().is_some_and(|n| n == name))?.get(1);
-    Some(Change {
-        id: id.strip_suffix("-0")?.parse().ok()?,
-        at: Timestamp::from_micros(member("at")?.parse().ok()?),
-        what: member("what").map_or(ChangeKind::Unknown, |text| ChangeKind::from_row(text)),
-    })
+/// The counter, and at most `most` rows from `from` on. Rows are read after the counter, so there is one for what it
+/// says.
+async fn look(db: &Db, from: &str, most: usize) -> Result<(u64, Vec<Row>), StoreError> {
+    let mut questions = redis::pipe();
+    questions.get(db.names.generation()).get(db.names.feed_counter());
+    questions.cmd("XRANGE").arg(db.names.feed()).arg(from).arg("+").arg("COUNT").arg(most);
+    let (generation, latest, rows): (Option<String>, Option<u64>, Vec<Row>) = db.together(&questions).await?;
+    db.recognise(generation.as_deref())?;
+    Ok((latest.unwrap_or(0), rows))
+}
+
+/// What a watch has read last.
+#[derive(Clone)]
+struct Seen {
+    last: u64,
+    /// The members of that row, if it was there: after writes were lost another one may have its id.
+    row: Option<Vec<String>>,
+}
+
+impl Seen {
+    /// Whether the row was lost, if this is now in its place.
+    fn is_lost(&self, found: Option<&Vec<String>>) -> bool {
+        match (&self.row, found) {
+            (Some(row), Some(found)) => row != found,
+            (Some(row), None) => at(row).is_none_or(|at| at.plus(feed::KEPT) > Timestamp::now()),
+            (None, _) => false,
+        }
+    }
+}
+
+/// What came after what was `seen`. A store that has lost rows which were read (it went back to an older copy of
+/// itself, or a node took over that had not heard of them) gets one that tells everybody to read all again.
+async fn follow(db: &Db, seen: Seen) -> Result<(Vec<Change>, Seen), StoreError> {
+    let last = seen.last;
+    let (latest, mut rows) = look(db, &format!("{last}-0"), FEED_PAGE + 1).await?;
+    if latest < last && seen.row.is_none() {
+        return Err(feed::went_backwards());
+    }
+    let is_whole = rows.len() <= FEED_PAGE;
+    let newest = rows.last().and_then(id).unwrap_or(0);
+    let found = (rows.first().and_then(id) == Some(last)).then(|| rows.remove(0).1);
+    rows.truncate(FEED_PAGE);
+    let told = feed::bridge(last, changes(&rows)?);
+    let is_lost = latest < last || seen.is_lost(found.as_ref()) || (is_whole && newest < latest);
+    // Whoever is told of something unknown reads all again anyway.
+    if is_lost && told.iter().all(|change| change.what != ChangeKind::Unknown) {
+        return heal(db, last).await;
+    }
+    let last = told.last().map_or(last, |newest| newest.id);
+    Ok((told, Seen { last, row: rows.pop().map(|(_, members)| members).or(found).or(seen.row) }))
+}
+
+/// Adds an unknown row above `last`, and gives it. What is between the two is read with all the rest.
+async fn heal(db: &Db, last: u64) -> Result<(Vec<Change>, Seen), StoreError> {
+    let now = Timestamp::now();
+    let mut script = HEAL.prepare_invoke();
+    script.key(db.names.feed()).key(db.names.feed_counter()).key(db.names.generation());
+    script.arg(db.generation()).arg(last).arg(now.micros());
+    let id: u64 = db.run(&script).await?;
+    if id == 0 {
+        return Err(feed::went_backwards());
+    }
+    tracing::warn!(row = id, "the store has lost changes that were read: all copies of it are read again");
+    let members = ["at", &now.micros().to_string(), "what", "?"].map(str::to_owned).to_vec();
+    Ok((vec![Change { id, at: now, what: ChangeKind::Unknown }], Seen { last: id, row: Some(members) }))
+}
+
+fn changes(rows: &[Row]) -> Result<Vec<Change>, StoreError> {
+    rows.iter().map(change).collect::<Option<_>>().ok_or(StoreError::Corrupt("a change"))
+}
+
+fn change(row: &Row) -> Option<Change> {
+    let what = member(&row.1, "what").map_or(ChangeKind::Unknown, |text| ChangeKind::from_row(text));
+    Some(Change { id: id(row)?, at: at(&row.1)?, what })
+}
+
+fn id((id, _): &Row) -> Option<u64> {
+    id.strip_suffix("-0")?.parse().ok()
+}
+
+fn at(members: &[String]) -> Option<Timestamp> {
+    Some(Timestamp::from_micros(member(members, "at")?.parse().ok()?))
+}
+
+fn member<'a>(members: &'a [String], name: &str) -> Option<&'a String> {
+    members.chunks_exact(2).find(|pair| pair.first().is_some_and(|n| n == name))?.get(1)
 }
 
 struct RedisWatch {
     inner: Arc<Inner>,
-    last: u64,
+    seen: Seen,
 }
 
 impl FeedWatch for RedisWatch {
     fn poll(&mut self) -> Result<Vec<Change>, StoreError> {
-        let (db, last) = (Arc::clone(&self.inner.db), self.last);
-        let changes = self.inner.runner.wait_for(async move || after(&db, last).await)?;
-        self.last = changes.last().map_or(self.last, |newest| newest.id);
-        Ok(changes)
+        let (db, seen) = (Arc::clone(&self.inner.watched), self.seen.clone());
+        let (told, seen) = self.inner.runner.wait_for(async move || follow(&db, seen).await)?;
+        self.seen = seen;
+        Ok(told)
     }
 }

@@ -4,13 +4,15 @@
 -- but never further than to what servers hold, so what is left and what is held are never more than the capacity.
 --
 -- KEYS: the bucket. ARGV: holder; capacity; calls a second; used; returned; needed; wanted; for how long a slice is
--- its holder's (ms). Answers: calls given; calls left; if none are given, microseconds until as many as are needed.
+-- its holder's (ms) from when it was given
+-- more. Answers: calls given; calls left; if none are given, microseconds until as many as are needed.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local holder, capacity, rate = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) / 1000000
 local needed, wanted, life = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]) * 1000
 
-local missing, at, held, own = 0, now, 0, 0
+local missing, at, held, own, own_ends = 0, now, 0, 0, now
+local gone, gone_at = 0, 0
 local kept = redis.call('HGETALL', KEYS[1])
 for n = 1, #kept, 2 do
   local name, value = kept[n], kept[n + 1]
@@ -20,15 +22,21 @@ for n = 1, #kept, 2 do
     local calls, ends = string.match(value, '^(%d+) (%d+)$')
     if tonumber(ends) <= now then
       redis.call('HDEL', KEYS[1], name)
+      gone, gone_at = gone + tonumber(calls), math.max(gone_at, tonumber(ends))
     else
       held = held + tonumber(calls)
-      if name == holder then own = tonumber(calls) end
+      if name == holder then own, own_ends = tonumber(calls), tonumber(ends) end
     end
   end
 end
 
-local passed = math.max(0, now - at)
-missing = math.max(math.min(held, missing), missing - passed * rate)
+-- What has ended was held until then: meanwhile the bucket could not fill as far as it can now.
+local function fill(floor, upto)
+  missing = math.max(math.min(floor, missing), missing - math.max(0, upto - at) * rate)
+  at = math.max(at, upto)
+end
+fill(held + gone, gone_at)
+fill(held, now)
 local used = math.min(tonumber(ARGV[4]), own)
 local returned = math.min(tonumber(ARGV[5]), own - used)
 own = own - used - returned
@@ -45,9 +53,11 @@ if wanted > 0 then
   end
 end
 
-redis.call('HSET', KEYS[1], 'missing', string.format('%.17g', missing), 'at', string.format('%.0f', math.max(now, at)))
+redis.call('HSET', KEYS[1], 'missing', string.format('%.17g', missing), 'at', string.format('%.0f', at))
 if own > 0 then
-  redis.call('HSET', KEYS[1], holder, string.format('%.0f %.0f', own, now + life))
+  -- Only a gift makes it longer: what was given by an answer that got lost is nobody's, and has to end.
+  local ends = given > 0 and now + life or own_ends
+  redis.call('HSET', KEYS[1], holder, string.format('%.0f %.0f', own, ends))
 else
   redis.call('HDEL', KEYS[1], holder)
 end

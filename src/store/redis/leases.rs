@@ -3,6 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use deadpool_redis::redis::Script;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
 use super::{Redis, db::Db};
@@ -11,15 +12,18 @@ use crate::store::{Granted, LEASED_FOR, LeaseAsk, Leases, StoreError, StoreFutur
 /// How long a server that says nothing is taken to be there.
 const THERE_FOR_SECS: u64 = 5;
 
+/// Questions that are put at the same time, each over a connection of its own.
+const AT_ONCE: usize = 4;
+
 static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lease.lua")));
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
 
 impl Leases for Redis {
     fn lease(&self, asks: Vec<LeaseAsk>) -> StoreFuture<'_, Vec<Granted>> {
         self.ask(async move |db| {
-            // Each over a connection of its own as long as there are some; on a cluster, at the node of its slot.
+            // Some connections are left to others; each question's time begins when it is put.
             let all = asks.iter().map(|ask| lease(&db, ask));
-            futures_util::future::try_join_all(all).await
+            stream::iter(all).buffered(AT_ONCE).try_collect().await
         })
     }
 

@@ -177,6 +177,7 @@ fn no_connection(error: PoolError) -> StoreError {
     }
 }
 
-fn late() -> StoreError {
+/// The answer to what took too long.
+pub(super) fn late() -> StoreError {
     StoreError::Unavailable("it did not answer in time".into())
 }

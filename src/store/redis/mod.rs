@@ -56,6 +56,8 @@ pub(super) struct Redis(Arc<Inner>);
 struct Inner {
     runner: Runner,
     db: Arc<Db>,
+    /// The same over a connection that only the feed's watches use.
+    watched: Arc<Db>,
 }
 
 impl Redis {
@@ -76,12 +78,13 @@ impl Redis {
         let runner = Runner::start()?;
         let (connections, timeout) = (how.connections, how.timeout);
         let opened = async move || {
-            let db = Db::new(Link::open(&place, connections)?, names, timeout);
+            let db = Db::new(Link::open(&place, connections)?, names.clone(), timeout);
+            let watched = Db::new(Link::open(&place, 1)?, names, timeout);
             let generation = generation(&db).await?;
-            Ok(Arc::new(db.bound_to(generation)))
+            Ok((Arc::new(db.bound_to(generation.clone())), Arc::new(watched.bound_to(generation))))
         };
-        let db = runner.wait_for(opened)?;
-        Ok(Self(Arc::new(Inner { runner, db })))
+        let (db, watched) = runner.wait_for(opened)?;
+        Ok(Self(Arc::new(Inner { runner, db, watched })))
     }
 
     fn ask<T, F>(&self, work: impl FnOnce(Arc<Db>) -> F + Send + 'static) -> StoreFuture<'_, T>

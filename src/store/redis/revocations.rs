@@ -82,8 +82,14 @@ async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize),
     // One that is widened meanwhile is planned anew.
     plan.look_at(keys.clone()).await?;
     for key in &keys {
-        plan.then(["ZREM", &index, key]);
-        plan.delete(key.clone());
+        // The index was read first: one that was widened in between counts on, and is put where it belongs.
+        let kept = plan.get(key).await?.and_then(|text| records::read::<Revocation>(&text, WHAT).ok());
+        if let Some(kept) = kept.filter(|kept| kept.is_live(now)) {
+            plan.then(["ZADD", &index, &kept.until.micros().to_string(), key]);
+        } else {
+            plan.then(["ZREM", &index, key]);
+            plan.delete(key.clone());
+        }
     }
     Ok((plan, keys.len()))
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{
-        Semaphore,
+        OwnedSemaphorePermit, Semaphore,
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
@@ -60,12 +60,13 @@ impl Runner {
     {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.begin(work, |done| drop(reply.send(done)))?;
+            self.begin(Some(self.place()?), work, |done| drop(reply.send(done)))?;
             answer.await.unwrap_or_else(|_dropped| Err(no_answer()))
         })
     }
 
-    /// Has `work` done, and blocks until it is.
+    /// Has `work` done, and blocks until it is. It takes no place: whoever blocks asks one thing at a time, and has to
+    /// be heard however many others ask.
     ///
     /// # Errors
     /// Those of `work`.
@@ -75,13 +76,18 @@ impl Runner {
         F: Future<Output = Result<T, StoreError>> + 'static,
     {
         let (reply, answer) = blocking::sync_channel(1);
-        self.begin(work, move |done| drop(reply.send(done)))?;
+        self.begin(None, work, move |done| drop(reply.send(done)))?;
         answer.recv().unwrap_or_else(|_dropped| Err(no_answer()))
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_full| StoreError::Busy)
     }
 
     /// `reply` is told what came of it, if anything does. The caller may have gone by then; what was done stays done.
     fn begin<T, F>(
         &self,
+        place: Option<OwnedSemaphorePermit>,
         work: impl FnOnce() -> F + Send + 'static,
         reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError>
@@ -89,7 +95,6 @@ impl Runner {
         F: Future<Output = Result<T, StoreError>> + 'static,
         T: 'static,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| StoreError::Busy)?;
         let job = move || -> Pin<Box<dyn Future<Output = ()>>> {
             let work = work();
             Box::pin(async move {

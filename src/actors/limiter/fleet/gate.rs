@@ -1,6 +1,9 @@
 //! A worker's way through limits that several servers share.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Fleet, Lack, Wanted};
 use crate::{
@@ -18,6 +21,8 @@ use crate::{
 
 /// How often one request asks for slices that others use up before it comes to it.
 const ASKS: usize = 16;
+/// How long one request may have asked before it asks once more; how long one answer takes the store bounds.
+const ASKED_FOR: Duration = Duration::from_millis(500);
 
 impl Turnstile {
     /// Takes one request, or the cost of the tool, from the buckets of the principal, its key and the tool.
@@ -68,6 +73,7 @@ impl Turnstile {
         wanted: [Option<Wanted>; 3],
         mut lack: Lack,
     ) -> Result<Result<(), Stopped>, LimitError> {
+        let asked_since = Instant::now();
         for _ in 0..ASKS {
             match lack {
                 Lack::Short(short, id) => return Ok(Err(Stopped::by(short, id))),
@@ -75,7 +81,8 @@ impl Turnstile {
                 Lack::Lost => {
                     return Err(StoreError::Unavailable("shared limits cannot be asked for".into()).into());
                 }
-                Lack::Ask(one) => self.seat().ask(Lease(one)).await?,
+                Lack::Ask(_) if asked_since.elapsed() > ASKED_FOR => return Err(StoreError::Busy.into()),
+                Lack::Ask(one) => self.seat().ask(Lease(one)).await??,
             }
             match fleet.take(&wanted, self.moment()) {
                 Ok(()) => return Ok(Ok(())),

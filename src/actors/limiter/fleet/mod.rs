@@ -68,7 +68,7 @@ const CLAIMS: usize = 3;
 /// Shared by all for whom there is no place.
 const OVERFLOW: Id = Id([0xff; 16]);
 /// Most slices that are settled in one go.
-const SETTLED_AT_ONCE: usize = 4_096;
+const SETTLED_AT_ONCE: usize = 512;
 
 /// The slices of this server.
 #[derive(Debug)]
@@ -77,14 +77,16 @@ pub(super) struct Fleet {
     on_loss: OnLoss,
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
+    /// Most slices of each scope.
     most: usize,
-    count: AtomicUsize,
+    /// How many there are of each scope: addresses, of which anybody has many, push out no user.
+    counts: [AtomicUsize; Scope::ALL.len()],
     is_lost: AtomicBool,
     servers: AtomicU32,
 }
 
 impl Fleet {
-    /// No slices yet, and at most `most` of them.
+    /// No slices yet, and at most `most` of them a scope.
     pub(super) fn new(on_loss: OnLoss, most: usize) -> Self {
         Self {
             holder: Uuid::now_v7(),
@@ -92,7 +94,7 @@ impl Fleet {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             most,
-            count: AtomicUsize::new(0),
+            counts: Default::default(),
             is_lost: AtomicBool::new(false),
             servers: AtomicU32::new(1),
         }
@@ -150,10 +152,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// What is asked for instead of `wanted`, if there is no place for its identity. For the actor alone.
+    pub(super) fn placed(&self, wanted: Wanted) -> Wanted {
+        let Wanted { scope, id, .. } = wanted;
+        let has_place = self.shard(scope, id).contains_key(&(scope, id)) || !self.is_at_its_end(scope);
+        if has_place { wanted } else { Wanted { id: OVERFLOW, ..wanted } }
+    }
+
     /// What to ask the store for `wanted`, and of whom the answer is. For the actor alone.
     pub(super) fn ask(&self, wanted: &Wanted, now: Moment) -> Asked {
-        let Wanted { scope, id, limit, cost } = *wanted;
-        let slice = self.open(scope, id);
+        let Wanted { scope, limit, cost, .. } = *wanted;
+        let (id, slice) = self.open(scope, wanted.id);
         let report = slice.lock().ask(cost, limit, now);
         let question = vec![self.question((scope, id), limit, report)];
         Asked { slice, report, at: now, question }
@@ -164,7 +173,6 @@ impl Fleet {
         let mut questions = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock();
-            let before = shard.len();
             shard.retain(|(scope, id), slice| {
                 let mut held = slice.lock();
                 if questions.len() < SETTLED_AT_ONCE
@@ -173,9 +181,12 @@ impl Fleet {
                     questions.push(self.question((*scope, *id), limit, report));
                 }
                 // Whoever gets hold of one does so under the shard's lock.
-                Arc::strong_count(slice) > 1 || !held.is_idle(now)
+                let stays = Arc::strong_count(slice) > 1 || !held.is_idle(now);
+                if !stays {
+                    self.count(*scope).fetch_sub(1, Ordering::Relaxed);
+                }
+                stays
             });
-            self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
             if shard.len() < shard.capacity() / 8 {
                 let room = shard.len() * 2;
                 shard.shrink_to(room);
@@ -195,30 +206,42 @@ impl Fleet {
     fn find(&self, scope: Scope, id: Id, is_lost: bool) -> Option<Arc<Mutex<Slice>>> {
         let known = self.shard(scope, id).get(&(scope, id)).cloned();
         match known {
-            None if is_lost => Some(self.open(scope, id)),
-            None if self.is_at_its_end() => self.shard(scope, OVERFLOW).get(&(scope, OVERFLOW)).cloned(),
+            None if is_lost => Some(self.open(scope, id).1),
+            None if self.is_at_its_end(scope) => self.shard(scope, OVERFLOW).get(&(scope, OVERFLOW)).cloned(),
             known => known,
         }
     }
 
     /// The slice of an identity, made if it has none; if there is no place, the one that such identities share.
-    fn open(&self, scope: Scope, id: Id) -> Arc<Mutex<Slice>> {
+    /// Says whose it is.
+    fn open(&self, scope: Scope, id: Id) -> (Id, Arc<Mutex<Slice>>) {
         let mut shard = self.shard(scope, id);
         if let Some(known) = shard.get(&(scope, id)) {
-            return Arc::clone(known);
+            return (id, Arc::clone(known));
         }
-        if self.is_at_its_end() && id != OVERFLOW {
+        if self.is_at_its_end(scope) && id != OVERFLOW {
             drop(shard);
             return self.open(scope, OVERFLOW);
         }
         let made = Arc::default();
         shard.insert((scope, id), Arc::clone(&made));
-        self.count.fetch_add(1, Ordering::Relaxed);
-        made
+        self.count(scope).fetch_add(1, Ordering::Relaxed);
+        (id, made)
     }
 
-    fn is_at_its_end(&self) -> bool {
-        self.count.load(Ordering::Relaxed) >= self.most
+    fn is_at_its_end(&self, scope: Scope) -> bool {
+        self.count(scope).load(Ordering::Relaxed) >= self.most
+    }
+
+    fn count(&self, scope: Scope) -> &AtomicUsize {
+        let [address, failures, user, key, tool] = &self.counts;
+        match scope {
+            Scope::Address => address,
+            Scope::Failures => failures,
+            Scope::User => user,
+            Scope::Key => key,
+            Scope::Tool => tool,
+        }
     }
 
     fn shard(&self, scope: Scope, id: Id) -> MutexGuard<'_, Shard> {

@@ -8,6 +8,8 @@ use crate::store::{Granted, LEASED_FOR};
 /// A slice is not used for longer than this after it was asked for: by then nobody else may have it yet, however the
 /// answer dawdled.
 const HELD_FOR: Duration = Duration::from_secs(LEASED_FOR.as_secs() / 2);
+/// How long nobody asks again for what could not be had, however long it was said to take.
+const DRY_FOR: Duration = Duration::from_secs(1);
 /// Part of a bucket that one server takes at most at once.
 const LARGEST_PART: u32 = 8;
 
@@ -22,8 +24,10 @@ pub(super) struct Slice {
     wanted: u32,
     /// Until when they may be given away.
     until: Moment,
-    /// So many calls cannot be had before that moment.
+    /// So many calls cannot be had before that moment, as was said.
     dry: Option<(u32, Moment)>,
+    /// Until when that is believed: what others give back comes sooner.
+    dry_until: Moment,
     /// Calls that were left in the bucket when it was asked last.
     elsewhere: u32,
     /// The limit of who asked last.
@@ -73,7 +77,7 @@ impl Slice {
             };
         }
         match self.dry {
-            Some((calls, until)) if cost - left >= calls && now < until => Has::Short {
+            Some((calls, until)) if cost - left >= calls && now < self.dry_until => Has::Short {
                 remaining: u64::from(left) + u64::from(self.elsewhere),
                 wait: span(until.0 - now.0),
             },
@@ -125,6 +129,7 @@ impl Slice {
         self.elsewhere = granted.left;
         if granted.calls == 0 {
             let until = Moment(asked.0.saturating_add(ticks(granted.wait)));
+            self.dry_until = until.min(Moment(asked.0.saturating_add(ticks(DRY_FOR))));
             self.dry = (report.wanted > 0).then_some((report.needed, until));
             return;
         }
@@ -135,7 +140,7 @@ impl Slice {
 
     /// Whether nothing would be lost with it.
     pub(super) fn is_idle(&self, now: Moment) -> bool {
-        let is_dry = self.dry.is_some_and(|(_, until)| now < until);
+        let is_dry = self.dry.is_some() && now < self.dry_until;
         self.left == 0 && self.used == 0 && !self.busy && !is_dry && self.share <= now
     }
 
@@ -216,17 +221,28 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_that_was_said_to_be_dry_for_long_is_asked_again_after_a_second() {
+        let mut slice = Slice::default();
+        let report = slice.ask(3, limit(), at(0));
+        slice.credit(report, granted(0, 2, 90_000), at(0));
+        let short = Has::Short { remaining: 2, wait: Duration::from_millis(89_500) };
+        assert_eq!(slice.has(3, limit(), Moment(SECOND / 2)), short, "the wait is the whole one");
+        assert_eq!(slice.has(3, limit(), at(1)), Has::Unknown, "others may have given back");
+    }
+
+    #[test]
     fn a_dry_bucket_is_not_asked_again_before_its_time() {
         let mut slice = Slice::default();
         let report = slice.ask(3, limit(), at(0));
-        slice.credit(report, granted(0, 2, 1_500), at(0));
-        let short = Has::Short { remaining: 2, wait: Duration::from_millis(500) };
-        assert_eq!(slice.has(3, limit(), at(1)), short);
-        assert_eq!(slice.has(4, limit(), at(1)), short);
-        assert_eq!(slice.has(2, limit(), at(1)), Has::Unknown, "for less there may be enough");
-        assert_eq!(slice.has(3, limit(), at(2)), Has::Unknown);
-        assert!(matches!(slice.has(81, limit(), at(2)), Has::Short { .. }), "never");
-        assert!(!slice.is_idle(at(1)) && slice.is_idle(at(2)));
+        slice.credit(report, granted(0, 2, 900), at(0));
+        let short = Has::Short { remaining: 2, wait: Duration::from_millis(400) };
+        let soon = Moment(SECOND / 2);
+        assert_eq!(slice.has(3, limit(), soon), short);
+        assert_eq!(slice.has(4, limit(), soon), short);
+        assert_eq!(slice.has(2, limit(), soon), Has::Unknown, "for less there may be enough");
+        assert_eq!(slice.has(3, limit(), at(1)), Has::Unknown);
+        assert!(matches!(slice.has(81, limit(), at(1)), Has::Short { .. }), "never");
+        assert!(!slice.is_idle(soon) && slice.is_idle(at(1)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The limiter from inside: the arithmetic, the tables, the actor.
 
 mod arithmetic;
+mod fleet;
 mod flow;
 mod memory;
 mod restart;
