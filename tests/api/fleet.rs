@@ -80,6 +80,7 @@ fn keys_and_accounts_are_the_same_everywhere() {
 
     one.person("ann", &["user"]);
     let first = Pair::of(&one.login("ann", PASSWORD));
+    until("both know the account", BOUND, || connections.iter_mut().all(|c| status(c, &first.access) == 200));
     let second = Pair::of(&other.refresh(&first.refresh));
     assert_eq!(Pair::of(&one.refresh(&first.refresh)), second, "the same successors, whoever is asked");
     until("both know the account", BOUND, || {

@@ -11,7 +11,7 @@ use super::{jti, nodes::Node, user, wait};
 /// The row of the README that says what the account needs.
 fn rights() -> String {
     let readme = include_str!("../../README.md");
-    let row = readme.lines().find(|line| line.starts_with("| its account |")).expect("no such row");
+    let row = readme.lines().find(|line| line.starts_with("| its account |")).unwrap();
     let quoted = row.split('`').skip(1).step_by(2);
     // A bar in a table has a stroke before it.
     quoted.collect::<Vec<_>>().join(" ").replace("\\|", "|")

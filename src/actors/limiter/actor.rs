@@ -33,6 +33,9 @@ const SAVED_AT_ONCE: usize = 8_192;
 /// Posts and asks that may wait.
 const MAILBOX: usize = 1_024;
 
+/// Whoever waits for an answer of the shared store.
+pub(super) type Waiting = oneshot::Sender<Result<(), StoreError>>;
+
 /// Owns the buckets; every handler is a synchronous state transition.
 pub(super) struct LimiterActor {
     pub(super) shared: Arc<Shared>,
@@ -42,7 +45,7 @@ pub(super) struct LimiterActor {
     /// Whether the last levels were kept; outlives the actor, so that a loss is told once.
     pub(super) kept: Arc<AtomicBool>,
     /// Who waits for which shared bucket.
-    pub(super) asking: HashMap<(Scope, Id), Vec<oneshot::Sender<Result<(), StoreError>>>>,
+    pub(super) asking: HashMap<(Scope, Id), Vec<Waiting>>,
     pub(super) _life: Life,
 }
 
