@@ -80,12 +80,16 @@ fn keys_and_accounts_are_the_same_everywhere() {
 
     one.person("ann", &["user"]);
     let first = Pair::of(&one.login("ann", PASSWORD));
-    until("both know the account", BOUND, || connections.iter_mut().all(|c| status(c, &first.access) == 200));
-    let second = Pair::of(&other.refresh(&first.refresh));
-    assert_eq!(Pair::of(&one.refresh(&first.refresh)), second, "the same successors, whoever is asked");
-    until("both know the account", BOUND, || {
-        connections.iter_mut().all(|c| status(c, &second.access) == 200)
+    let mut refreshed = other.refresh(&first.refresh);
+    until("the other knows the account", BOUND, || {
+        if refreshed.status != 200 {
+            refreshed = other.refresh(&first.refresh);
+        }
+        refreshed.status == 200
     });
+    let second = Pair::of(&refreshed);
+    assert_eq!(Pair::of(&one.refresh(&first.refresh)), second, "the same successors, whoever is asked");
+    assert!(connections.iter_mut().all(|c| status(c, &second.access) == 200));
     assert_eq!(one.logout(&second.access).status, 204);
     until("both have it ended", BOUND, || connections.iter_mut().all(|c| status(c, &second.access) == 401));
     assert_eq!(other.refresh(&second.refresh).status, 401);
