@@ -11,7 +11,7 @@ use super::{
     names::Names,
     plan::Plan,
 };
-use crate::store::StoreError;
+use crate::{domain::Timestamp, store::StoreError};
 
 /// How often a transaction is planned anew because what it was planned on has changed.
 const TRIES: u32 = 24;
@@ -21,6 +21,17 @@ const SETTLED_WITHIN: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(4);
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("commit.lua")));
+
+/// How many records one step of a sweep looks at.
+pub(super) const SWEPT_AT_ONCE: usize = 128;
+
+/// What one step of a sweep came to.
+pub(super) struct Swept {
+    /// How many it has looked at.
+    pub(super) found: usize,
+    /// How many of them are gone.
+    pub(super) dropped: u64,
+}
 
 /// An opened Redis.
 pub(super) struct Db {
@@ -91,6 +102,40 @@ impl Db {
             return Ok(Vec::new());
         }
         self.ask(redis::cmd("MGET").arg(keys)).await
+    }
+
+    /// At most `most` members of `index` whose score is no later than `until`, the earliest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn due(
+        &self,
+        index: &str,
+        until: Timestamp,
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut question = redis::cmd("ZRANGEBYSCORE");
+        question.arg(index).arg("-inf").arg(until.micros()).arg("LIMIT").arg(0).arg(most);
+        self.ask(&question).await
+    }
+
+    /// Settles `step` until it finds fewer than [`SWEPT_AT_ONCE`]: small transactions, so that others get their turn.
+    /// Says how many were dropped in all.
+    ///
+    /// # Errors
+    /// Those of [`settle`](Self::settle); some may be gone already.
+    pub(super) async fn sweep<'a>(
+        &'a self,
+        step: impl AsyncFn(Plan<'a>) -> Result<(Plan<'a>, Swept), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let Swept { found, dropped } = self.settle(&step).await?;
+            all += dropped;
+            if found < SWEPT_AT_ONCE {
+                return Ok(all);
+            }
+        }
     }
 
     /// Is this still the store that was opened?

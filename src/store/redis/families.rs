@@ -5,6 +5,7 @@ use deadpool_redis::redis;
 
 use super::{
     Redis,
+    db::{SWEPT_AT_ONCE, Swept},
     names::Names,
     plan::Plan,
     records::{self, FamilyRecord},
@@ -20,8 +21,6 @@ use crate::{
 
 /// What a record that does not read is.
 const WHAT: &str = "a family";
-/// How many are dropped at a time.
-const STEP: usize = 128;
 
 impl Families for Redis {
     fn found<'a>(
@@ -66,16 +65,7 @@ impl Families for Redis {
     }
 
     fn forget_ended_families(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        self.ask(async move |db| {
-            let mut all = 0;
-            loop {
-                let done = db.settle(async |plan| forget(plan, now).await).await?;
-                all += done as u64;
-                if done < STEP {
-                    return Ok(all);
-                }
-            }
-        })
+        self.ask(async move |db| db.sweep(async |plan| forget(plan, now).await).await)
     }
 }
 
@@ -238,11 +228,10 @@ fn drop_family(plan: &mut Plan<'_>, kept: &FamilyRecord) {
     plan.then(["ZREM", &names.families_of_client(kept.client()), id]);
 }
 
-async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize), StoreError> {
+async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, Swept), StoreError> {
     let index = plan.names().families();
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
-    let ids: Vec<String> = plan.db().ask(&question).await?;
+    let ids = plan.db().due(&index, now, SWEPT_AT_ONCE).await?;
+    let mut dropped = 0;
     plan.look_at(ids.iter().map(|id| plan.names().family(id)).collect()).await?;
     for id in &ids {
         match read(&mut plan, id).await? {
@@ -250,9 +239,12 @@ async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize),
             Some(kept) if kept.expires_at > now => {
                 plan.then(["ZADD", &index, &kept.expires_at.micros().to_string(), id]);
             }
-            Some(kept) => drop_family(&mut plan, &kept),
+            Some(kept) => {
+                drop_family(&mut plan, &kept);
+                dropped += 1;
+            }
             None => plan.then(["ZREM", &index, id]),
         }
     }
-    Ok((plan, ids.len()))
+    Ok((plan, Swept { found: ids.len(), dropped }))
 }

@@ -221,9 +221,8 @@ async fn newly_ended(
     now: Timestamp,
     most: u64,
 ) -> Result<(Plan<'_>, Vec<ApiKey>), StoreError> {
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(plan.names().keys_ends()).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(most);
-    let ids: Vec<String> = plan.db().ask(&question).await?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let ids = plan.db().due(&plan.names().keys_ends(), now, most).await?;
     let mut ended = Vec::with_capacity(ids.len());
     for id in ids {
         let id = id.parse().map_err(|_| StoreError::Corrupt(WHAT))?;

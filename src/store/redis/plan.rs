@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deadpool_redis::redis;
+
 use super::{db::Db, names::Names};
 use crate::{
     domain::Timestamp,
@@ -79,9 +81,13 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`StoreError`].
     pub(super) async fn get_field(&mut self, key: &str, field: &str) -> Result<Option<String>, StoreError> {
-        let command = ["HGET", key, field];
-        let text: Option<String> = self.db.ask(deadpool_redis::redis::cmd("HGET").arg(&command[1..])).await?;
-        self.read.insert((key.to_owned(), field.to_owned()), text.clone());
+        let cell = (key.to_owned(), field.to_owned());
+        // What was decided on is what has to be so still.
+        if let Some(known) = self.read.get(&cell) {
+            return Ok(known.clone());
+        }
+        let text: Option<String> = self.db.ask(redis::cmd("HGET").arg(key).arg(field)).await?;
+        self.read.insert(cell, text.clone());
         Ok(text)
     }
 

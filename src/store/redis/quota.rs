@@ -40,9 +40,7 @@ impl Quota for Redis {
 
 async fn save(db: &Db, levels: &[Level], now: Timestamp) -> Result<(), StoreError> {
     let index = db.names.levels();
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
-    let full: Vec<String> = db.ask(&question).await?;
+    let full = db.due(&index, now, STEP).await?;
     let mut commands = redis::pipe();
     commands.atomic();
     for name in &full {

@@ -38,9 +38,7 @@ async fn report<'a>(
     let (table, ages, key) = (plan.names().reports(), plan.names().reports_by_age(), new.key());
     let known = plan.get_field(&table, &key).await?;
     let known: Option<Report> = known.map(|text| records::read(&text, WHAT)).transpose()?;
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(&ages).arg("-inf").arg(oldest.micros()).arg("LIMIT").arg(0).arg(STEP);
-    let old: Vec<String> = plan.db().ask(&question).await?;
+    let old = plan.db().due(&ages, oldest, STEP).await?;
     for city in &old {
         forget(&mut plan, &table, &ages, city).await?;
     }

@@ -2,7 +2,13 @@
 
 use deadpool_redis::redis;
 
-use super::{Redis, db::Db, families, plan::Plan, records};
+use super::{
+    Redis,
+    db::{Db, SWEPT_AT_ONCE, Swept},
+    families,
+    plan::Plan,
+    records,
+};
 use crate::{
     domain::Timestamp,
     store::{ChangeKind, Revocation, Revocations, StoreError, StoreFuture},
@@ -10,7 +16,7 @@ use crate::{
 
 /// What a record that does not read is.
 const WHAT: &str = "a revocation";
-/// How many are read or dropped at a time.
+/// How many are read at a time.
 const STEP: usize = 256;
 
 impl Revocations for Redis {
@@ -31,16 +37,7 @@ impl Revocations for Redis {
     }
 
     fn forget_ended(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        self.ask(async move |db| {
-            let mut all = 0;
-            loop {
-                let done = db.settle(async |plan| forget(plan, now).await).await?;
-                all += done as u64;
-                if done < STEP {
-                    return Ok(all);
-                }
-            }
-        })
+        self.ask(async move |db| db.sweep(async |plan| forget(plan, now).await).await)
     }
 }
 
@@ -74,11 +71,10 @@ async fn live(db: &Db, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
     Ok(all)
 }
 
-async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize), StoreError> {
+async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, Swept), StoreError> {
     let index = plan.names().revocations();
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
-    let keys: Vec<String> = plan.db().ask(&question).await?;
+    let keys = plan.db().due(&index, now, SWEPT_AT_ONCE).await?;
+    let mut dropped = 0;
     // One that is widened meanwhile is planned anew.
     plan.look_at(keys.clone()).await?;
     for key in &keys {
@@ -89,7 +85,8 @@ async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize),
         } else {
             plan.then(["ZREM", &index, key]);
             plan.delete(key.clone());
+            dropped += 1;
         }
     }
-    Ok((plan, keys.len()))
+    Ok((plan, Swept { found: keys.len(), dropped }))
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Redis,
+    db::{SWEPT_AT_ONCE, Swept},
     names::{digest_of_hex, hex},
     plan::Plan,
     records,
@@ -16,8 +17,6 @@ use crate::{
 
 /// What a record that does not read is.
 const WHAT: &str = "a task";
-/// How many are dropped at a time.
-const STEP: usize = 128;
 
 /// A task as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -124,16 +123,7 @@ impl Tasks for Redis {
     }
 
     fn forget_tasks(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        self.ask(async move |db| {
-            let mut all = 0;
-            loop {
-                let done = db.settle(async |plan| forget(plan, now).await).await?;
-                all += done as u64;
-                if done < STEP {
-                    return Ok(all);
-                }
-            }
-        })
+        self.ask(async move |db| db.sweep(async |plan| forget(plan, now).await).await)
     }
 }
 
@@ -187,19 +177,19 @@ async fn read(plan: &mut Plan<'_>, id: &str) -> Result<Option<TaskRecord>, Store
     text.map(|text| records::read(&text, WHAT)).transpose()
 }
 
-async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, usize), StoreError> {
+async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, Swept), StoreError> {
     let index = plan.names().tasks();
-    let mut question = redis::cmd("ZRANGEBYSCORE");
-    question.arg(&index).arg("-inf").arg(now.micros()).arg("LIMIT").arg(0).arg(STEP);
-    let ids: Vec<String> = plan.db().ask(&question).await?;
+    let ids = plan.db().due(&index, now, SWEPT_AT_ONCE).await?;
+    let mut dropped = 0;
     plan.look_at(ids.iter().map(|id| plan.names().task(id)).collect()).await?;
     for id in &ids {
         if let Some(kept) = read(&mut plan, id).await? {
             plan.delete(plan.names().task(id));
             plan.then(["ZREM", &plan.names().tasks_of_owner(&kept.owner), id]);
             plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
+            dropped += 1;
         }
         plan.then(["ZREM", &index, id]);
     }
-    Ok((plan, ids.len()))
+    Ok((plan, Swept { found: ids.len(), dropped }))
 }
