@@ -10,6 +10,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORE = "0"
+# What is measured: the release build, or another one of it.
+BINARY = pathlib.Path(os.environ.get("PORTCULLIS_BENCH_BINARY", ROOT / "target/release/portcullis")).resolve()
 
 
 class Server:
@@ -107,7 +109,7 @@ class Portcullis(Server):
             "PORTCULLIS__JWT__SECRET": secret,
             **{f"PORTCULLIS__{key}": str(value) for key, value in settings.items()},
         }
-        super().__init__([ROOT / "target/release/portcullis", "serve"], out / "portcullis.log", self.environment, ROOT)
+        super().__init__([BINARY, "serve"], out / "portcullis.log", self.environment, ROOT)
 
     def find_url(self, out):
         def look():
@@ -122,7 +124,7 @@ class Portcullis(Server):
 
     def cli(self, *verb: str) -> str:
         """What a verb on this server's data prints."""
-        command = [ROOT / "target/release/portcullis", *verb]
+        command = [BINARY, *verb]
         done = subprocess.run(command, env={**os.environ, **self.environment}, cwd=ROOT, capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"{verb}: {done.stderr}")

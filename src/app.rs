@@ -1,6 +1,7 @@
 //! Puts the house together and serves it: settings → store → actors → registry → house → listeners, and
 //! the same way back.
 
+mod adoption;
 mod banner;
 mod bootstrap;
 mod directory;
@@ -15,6 +16,7 @@ mod parts;
 mod run_file;
 mod serve;
 mod services;
+mod shared;
 mod stdio;
 mod stop;
 mod stores;
@@ -27,9 +29,10 @@ pub use bootstrap::administrators;
 pub use error::AppError;
 pub use keys::keyring;
 pub use limits::limits;
+pub use lock::DataLock;
 pub use parts::{Additions, bare_registry, prompts, roles};
 pub use serve::{Server, start, start_with};
 pub use services::audit_config;
 pub use stdio::stdio;
-pub use stores::open_store;
+pub use stores::{AnyStore, open_any_store, open_store, open_to_copy};
 pub use tls::check as check_tls;

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod completions;
 mod context;
+mod health;
 mod key;
 mod operator;
 mod output;
@@ -11,6 +12,7 @@ mod password;
 mod policy;
 mod serve;
 mod stdio;
+mod store;
 mod token;
 mod user;
 
@@ -55,6 +57,11 @@ enum Verb {
     /// Load and check everything without serving; say every problem, then who may call what.
     #[command(after_help = "Example:\n  portcullis check --profile production --json")]
     Check(check::Check),
+    /// Ask the running server whether it is ready, as a load balancer does; exit code 1 if it is not.
+    #[command(
+        after_help = "Example:\n  portcullis health\n  portcullis health --url https://gate.example/health/ready"
+    )]
+    Health(health::Health),
     /// Issue, revoke and inspect access tokens.
     #[command(subcommand)]
     Token(token::TokenVerb),
@@ -67,6 +74,9 @@ enum Verb {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Move the store as a whole.
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Say what is allowed, and by which rule.
     #[command(subcommand)]
     Policy(policy::PolicyVerb),
@@ -83,10 +93,12 @@ pub fn main() -> ExitCode {
         Verb::Serve => serve::run(&context),
         Verb::Stdio => stdio::run(&context),
         Verb::Check(check) => check.run(&context),
+        Verb::Health(health) => health.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Key(verb) => verb.run(&context),
         Verb::User(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),
+        Verb::Store(verb) => verb.run(&context),
         Verb::Policy(verb) => verb.run(&context),
         Verb::Completions(completions) => completions.run(),
     };

@@ -33,7 +33,7 @@ pub use views::{About, Views};
 use crate::{
     actors::{
         api_keys::ApiKeys,
-        audit::{Audit, Lane, insight::Insight},
+        audit::{Audit, Lane, fleet::Shipper, insight::Insight},
         changes::Changes,
         epoch::Epoch,
         feed::FeedReader,
@@ -106,6 +106,8 @@ pub struct Services {
     pub audit: Audit,
     /// What the audit log says about attacks.
     pub insight: Insight,
+    /// Sends what is recorded to the fleet's log, where there is one.
+    pub shipper: Option<Shipper>,
     /// Who has had how much.
     pub limiter: Limiter,
     /// Calls that go on after their answer.
@@ -135,6 +137,7 @@ impl Services {
             depth: i64::try_from(self.audit.depth()).unwrap_or(i64::MAX),
         };
         let sessions = self.sessions.as_ref().map(Sessions::vitals);
+        let shipper = self.shipper.as_ref().map(Shipper::vitals);
         let always = [
             self.tokens.vitals(),
             self.users.vitals(),
@@ -145,7 +148,7 @@ impl Services {
             self.insight.vitals(),
             self.tasks.vitals(),
         ];
-        always.into_iter().chain(sessions).collect()
+        always.into_iter().chain(sessions).chain(shipper).collect()
     }
 }
 
@@ -199,6 +202,8 @@ pub struct House {
     pub answers: AnswerRoom,
     /// Whether clients come over TLS, and shall keep to it.
     pub over_tls: bool,
+    /// Whether the server is about to stop.
+    pub leaving: AtomicBool,
     /// Whether the server is stopping.
     pub closing: AtomicBool,
     /// Whether whatever is still under way is cut off.
@@ -210,6 +215,11 @@ impl House {
     pub fn against(&self) -> Against<'_> {
         let Services { tokens, users, keys, epoch, .. } = &self.services;
         Against { tokens, users, keys, roles: &self.roles, epoch }
+    }
+
+    /// Whether the server is about to stop: it serves on, and whoever sends it requests shall look for another.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Whether the server is stopping: nothing new is begun.

@@ -63,7 +63,7 @@ fn every_room_of_the_table_is_there() {
 
 #[test]
 fn no_file_outgrows_the_house() {
-    for folder in ["src", "tests", "examples"] {
+    for folder in ["src", "tests", "examples", "benches"] {
         for_each_source(Path::new(folder), &mut |path, text| {
             let lines = text.lines().count();
             assert!(lines <= MAX_LINES, "{} has {lines} lines, more than {MAX_LINES}", path.display());
@@ -73,7 +73,7 @@ fn no_file_outgrows_the_house() {
 
 #[test]
 fn every_source_begins_with_what_it_is_for() {
-    for folder in ["src", "tests", "examples"] {
+    for folder in ["src", "tests", "examples", "benches"] {
         for_each_source(Path::new(folder), &mut |path, text| {
             assert!(text.starts_with("//! "), "{} does not begin with a `//!` line", path.display());
         });
@@ -85,7 +85,7 @@ fn what_we_never_write_is_nowhere() {
     // In two halves, so that this file does not find itself.
     let never =
         [["do_", "send("], ["#[ign", "ore"], ["tod", "o!("], ["unimple", "mented!("], ["thread::", "sleep("]];
-    for folder in ["src", "tests", "examples"] {
+    for folder in ["src", "tests", "examples", "benches"] {
         for_each_source(Path::new(folder), &mut |path, text| {
             for halves in never {
                 let word = halves.concat();

@@ -5,18 +5,41 @@
 mod account;
 #[path = "store_contract/accounts.rs"]
 mod accounts;
+#[path = "store_contract/adoption.rs"]
+mod adoption;
 #[path = "store_contract/alike.rs"]
 mod alike;
+#[path = "store_contract/damaged.rs"]
+mod damaged;
 #[path = "store_contract/families.rs"]
 mod families;
+#[path = "store_contract/filled.rs"]
+mod filled;
+#[path = "store_contract/fleet_log.rs"]
+mod fleet_log;
 #[path = "store_contract/keys.rs"]
 mod keys;
 #[path = "store_contract/leases.rs"]
 mod leases;
+#[path = "store_contract/levels.rs"]
+mod levels;
+#[path = "store_contract/links.rs"]
+mod links;
+#[path = "store_contract/moved.rs"]
+mod moved;
+#[path = "store_contract/moving.rs"]
+mod moving;
+#[allow(dead_code, reason = "shared with tests/api; neither uses all of it")]
 #[path = "nodes/mod.rs"]
 mod nodes;
 #[path = "store_contract/reports.rs"]
 mod reports;
+#[path = "store_contract/round_trips.rs"]
+mod round_trips;
+#[path = "store_contract/secure.rs"]
+mod secure;
+#[path = "store_contract/sessions.rs"]
+mod sessions;
 #[path = "store_contract/shared.rs"]
 mod shared;
 #[path = "store_contract/tasks.rs"]
@@ -40,7 +63,7 @@ use nodes::Nodes;
 use portcullis::{
     domain::Timestamp,
     store::{
-        self, ChangeKind, FeedWatch, Level, RedisUse, Revocation, RevocationTarget, StoreError, Stores, User,
+        self, Change, ChangeKind, FeedWatch, RedisUse, Revocation, RevocationTarget, StoreError, Stores, User,
     },
 };
 use tempfile::TempDir;
@@ -61,10 +84,19 @@ fn backends() -> [Backend; 5] {
 
 /// A fresh store of each kind, those on Redis under a prefix that nobody else has. A new backend is one more entry.
 fn backends_on(nodes: &Arc<Nodes>, prefix: &str) -> [Backend; 5] {
+    backends_with(nodes, &RedisUse { prefix: prefix.into(), ..RedisUse::default() })
+}
+
+/// The same where a Redis has as much time as a copy gives it.
+fn unhurried(nodes: &Arc<Nodes>, prefix: &str) -> [Backend; 5] {
+    let timeout = Duration::from_secs(10);
+    backends_with(nodes, &RedisUse { prefix: prefix.into(), timeout, ..RedisUse::default() })
+}
+
+fn backends_with(nodes: &Arc<Nodes>, how: &RedisUse) -> [Backend; 5] {
     let file = tempfile::tempdir().unwrap();
-    let how = RedisUse { prefix: prefix.into(), ..RedisUse::default() };
     let redis = |name, url: String| {
-        let stores = store::open_shared(&url, &how).unwrap();
+        let stores = store::open_shared(&url, how).unwrap();
         Backend { name, stores, _dir: None, _nodes: Some(Arc::clone(nodes)) }
     };
     [
@@ -252,49 +284,19 @@ fn sixty_four_at_once_are_all_kept_and_told_in_order() {
 }
 
 #[test]
-fn a_feed_that_ends_before_what_was_read_is_another_store() {
+fn a_feed_that_ends_before_what_was_read_is_another_store_or_tells_all_to_read_again() {
     for Backend { name, stores, .. } in backends() {
         wait(stores.users.put(&user("ann"))).unwrap();
         assert_eq!(wait(stores.feed.changes_after(1)), Ok(vec![]), "{name}");
         assert!(matches!(wait(stores.feed.changes_after(2)), Err(StoreError::Unavailable(_))), "{name}");
-        assert!(matches!(stores.feed.watch(2).poll(), Err(StoreError::Unavailable(_))), "{name}");
-    }
-}
-
-fn level(id: u8, spent: u64, until: u64) -> Level {
-    let (at, until) = (Timestamp::from_secs(1), Timestamp::from_secs(until));
-    Level { scope: "user".into(), id: [id; 16], spent, at, until }
-}
-
-/// The levels that are kept, by id.
-fn levels(stores: &Stores) -> Vec<Level> {
-    let mut levels = wait(stores.quota.levels()).unwrap();
-    levels.sort_by_key(|level| (level.id, level.scope.clone()));
-    levels
-}
-
-#[test]
-fn a_level_takes_the_place_of_the_one_before_and_goes_when_it_is_full() {
-    for Backend { name, stores, .. } in backends() {
-        let save = |levels: &[Level], now| {
-            wait(stores.quota.save(levels.to_vec(), Timestamp::from_secs(now))).unwrap();
-        };
-        let key = Level { scope: "key".into(), ..level(1, 3, 30) };
-        save(&[level(1, 5, 10), level(2, u64::MAX >> 1, 20), key.clone()], 0);
-        save(&[level(1, 7, 12)], 2);
-        let all = [key.clone(), level(1, 7, 12), level(2, u64::MAX >> 1, 20)];
-        assert_eq!(levels(&stores), all, "{name}");
-        save(&[], 11);
-        assert_eq!(levels(&stores), all, "{name}: not before its end");
-        save(&[], 12);
-        assert_eq!(levels(&stores).len(), 2, "{name}: full at its end");
-        save(&[], 20);
-        assert_eq!(levels(&stores), std::slice::from_ref(&key), "{name}: what is full is dropped");
-        save(&[level(3, 1, 25)], 24);
-        save(&[level(3, 1, 40)], 30);
-        assert_eq!(levels(&stores), [level(3, 1, 40)], "{name}: prolonged in the moment of its end");
-        let told = wait(stores.feed.latest());
-        assert_eq!(told, Ok(0), "{name}: nobody else needs to know");
+        let told = stores.feed.watch(2).poll();
+        if name.starts_with("redis") {
+            // It knows itself by its generation: a replica that took over may just not have heard of the row.
+            let unknown = |told: &[Change]| told.iter().all(|change| change.what == ChangeKind::Unknown);
+            assert!(told.as_ref().is_ok_and(|told| told.len() == 1 && unknown(told)), "{name}: {told:?}");
+        } else {
+            assert!(matches!(told, Err(StoreError::Unavailable(_))), "{name}");
+        }
     }
 }
 
@@ -314,7 +316,7 @@ fn what_was_answered_survives_reopening() {
     let stores = sqlite(dir.path());
     wait(stores.users.put(&ann)).unwrap();
     wait(stores.revocations.revoke(&gone)).unwrap();
-    wait(stores.quota.save(vec![level(1, 5, 10)], Timestamp::from_secs(1))).unwrap();
+    wait(stores.quota.save(vec![levels::level(1, 5, 10)], Timestamp::from_secs(1))).unwrap();
     let secret = wait(stores.rings.secret("digests")).unwrap();
     drop(stores);
     assert!(!dir.path().join("inner/p.db-wal").exists(), "the log was folded in at closing");
@@ -322,7 +324,7 @@ fn what_was_answered_survives_reopening() {
     let stores = sqlite(dir.path());
     assert_eq!(wait(stores.users.find(&ann.username)), Ok(Some(ann)));
     assert_eq!(live(&stores, 0), [gone].into());
-    assert_eq!(levels(&stores), [level(1, 5, 10)]);
+    assert_eq!(levels::levels(&stores), [levels::level(1, 5, 10)]);
     assert_eq!(wait(stores.rings.secret("digests")), Ok(secret));
     assert_eq!(wait(stores.feed.latest()), Ok(2));
 }

@@ -1,8 +1,11 @@
-//! Who it is, in so few bytes that a million of them can be remembered.
+//! Who it is, in so few bytes that a million of them can be remembered; and which server this is.
 
-use std::net::IpAddr;
+use std::{fs, io, net::IpAddr, path::Path};
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::files;
 
 /// An identity in 16 bytes: an address as it is, a name by its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +40,21 @@ impl Id {
         id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Self(id)
     }
+}
+
+/// What tells this data directory from any other on the same store, wherever it is: made once, and kept in `tasks/id`.
+///
+/// # Errors
+/// Whatever the system says.
+pub(in crate::actors) fn of_data_dir(data_dir: &Path) -> io::Result<String> {
+    let folder = data_dir.join("tasks");
+    files::private_dir(&folder)?;
+    let path = folder.join("id");
+    if !fs::exists(&path)? {
+        files::place_once(&path, Uuid::new_v4().simple().to_string().as_bytes())?;
+    }
+    let id = fs::read_to_string(&path)?;
+    if id.trim().is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(id.trim().to_owned()) }
 }
 
 #[cfg(test)]

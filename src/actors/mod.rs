@@ -7,6 +7,7 @@ pub mod epoch;
 pub mod feed;
 mod freshness;
 mod identity;
+pub mod keepsake;
 pub mod kit;
 pub mod limiter;
 pub mod recent;

@@ -22,6 +22,7 @@ pub(super) async fn inject(house: Data<House>, actor: Path<String>) -> Result<Ht
         "limiter" => services.limiter.fault()?,
         "audit" => services.audit.fault()?,
         "insight" => services.insight.fault()?,
+        "shipper" => services.shipper.as_ref().ok_or(EdgeError::Path)?.fault()?,
         "sessions" => services.sessions.as_ref().ok_or(EdgeError::Path)?.fault()?,
         "tasks" => services.tasks.fault()?,
         _ => return Err(EdgeError::Path.into()),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use actix_web::{HttpResponse, web::Data};
 
 use crate::{
-    actors::sessions::Sessions,
+    actors::{audit::fleet::Shipped, sessions::Sessions},
     domain::{RequestId, Timestamp},
     edge,
     house::House,
@@ -15,6 +15,10 @@ use crate::{
 pub(super) async fn show(house: Data<House>) -> HttpResponse {
     for actor in house.services.vitals() {
         house.metrics.actor(actor.name, actor.restarts, actor.depth);
+    }
+    if let Some(shipper) = &house.services.shipper {
+        let Shipped { lag, sent, gone, too_old, too_many } = shipper.status();
+        house.metrics.audit_fleet((lag, sent), (gone, too_old, too_many));
     }
     house.metrics.sessions(house.services.sessions.as_ref().map_or(0, Sessions::count));
     let now = Instant::now();

@@ -68,10 +68,17 @@ pub enum AppError {
     /// The store is not the one that this data directory was used with.
     #[error(
         "store.url: this is not the store that {} knows: revocations may be missing, and revoked tokens would \
-         come back; put the right one back, or change jwt.secret and remove that file to begin anew",
+         come back; put the right one back, or let a Redis that was emptied take its place with `portcullis store adopt`, \
+         or change jwt.secret and remove that file to begin anew",
         .0.display()
     )]
     OtherStore(PathBuf),
+    /// Another store was being copied into this one, and not to its end.
+    #[error(
+        "store.url: this store is the unfinished copy of another one: revocations are missing, and revoked tokens \
+         would come back; run the same `portcullis store copy` again, which goes on where it ended"
+    )]
+    HalfCopied,
     /// The audit log does not open: nothing may happen unrecorded.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -171,6 +178,7 @@ impl AppError {
                 ("store.url", "name a store that this user can read and write")
             }
             Self::OtherStore(_) => ("store.url", "put the right store back"),
+            Self::HalfCopied => ("store.url", "run the same `portcullis store copy` again"),
             Self::Weather(_) => ("tools.weather", "correct it"),
             Self::Permission(_) => ("permissions.extra", "write resource:action in lower case"),
             Self::Tokens(_) | Self::Limiter(_) | Self::Actor(_) | Self::Serving(_) => {
@@ -236,6 +244,7 @@ mod tests {
             (RegistryError::Zero("dice").into(), "tools.dice"),
             (StoreError::Busy.into(), "store.url"),
             (AppError::OtherStore("store.id".into()), "store.url"),
+            (AppError::HalfCopied, "store.url"),
             (AppError::Served("data".into()), "data_dir"),
         ] {
             let problem = error.problem();

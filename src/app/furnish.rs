@@ -120,6 +120,7 @@ pub(super) fn house(
         detached: Errands::new(connections),
         answers: AnswerRoom::new(settings.server.max_answers),
         over_tls: settings.server.tls.files().is_some(),
+        leaving: AtomicBool::new(false),
         closing: AtomicBool::new(false),
         cut: watch::Sender::new(false),
         roles,

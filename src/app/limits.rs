@@ -52,6 +52,7 @@ pub fn limits(
             OnQuotaLoss::Deny => OnLoss::Deny,
             OnQuotaLoss::UnsafeAllow => OnLoss::Allow,
         },
+        store_wait: set.store_wait,
         address: rate(set.ip),
         failures: rate(set.failures),
         fallback: rates.get(GUEST).copied().unwrap_or(rate(set.default)),

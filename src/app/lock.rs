@@ -7,13 +7,16 @@ use crate::files;
 
 /// Holds the data directory for as long as it lives; the system lets go of it if the process dies.
 #[derive(Debug)]
-pub(super) struct DataLock {
+pub struct DataLock {
     _file: File,
 }
 
 impl DataLock {
     /// Makes the directory (0700) if need be, and takes it.
-    pub(super) fn take(data_dir: &Path) -> Result<Self, AppError> {
+    ///
+    /// # Errors
+    /// [`AppError::Served`] if a server has it.
+    pub fn take(data_dir: &Path) -> Result<Self, AppError> {
         files::private_dir(data_dir).map_err(AppError::file(data_dir))?;
         let path = data_dir.join("serve.lock");
         let file = files::open_lock(&path).map_err(AppError::file(&path))?;

@@ -8,7 +8,7 @@ use super::{
     limits::limits,
     parts::{self, Additions, Opened},
     services::{Threads, services},
-    stores,
+    shared, stores,
     watches::{self, Reading},
 };
 use crate::{house::House, mcp, settings::Settings, store::Stores, telemetry::Metrics};
@@ -21,6 +21,8 @@ pub(super) struct Running {
     pub(super) threads: Threads,
     /// What it keeps things in.
     pub(super) stores: Stores,
+    /// What an operator should know of how the store is run.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Running {
@@ -30,6 +32,7 @@ impl Running {
     /// [`AppError`].
     pub(super) async fn open(settings: &Settings, more: Additions) -> Result<Self, AppError> {
         let stores = stores::open_store(settings).await?;
+        let warnings = shared::look_over(settings, &stores).await?;
         let roles = parts::roles(settings)?;
         let opened = Opened::all(settings, &stores).await?;
         let registry = parts::registry(settings, (&stores, &opened), &roles, more.tools)?;
@@ -45,6 +48,6 @@ impl Running {
         prompts.watch(&threads.add(), &services);
         watches::files(&threads.add(), opened.files.clone());
         let house = house(settings, services, known, (metrics, secrets), &stores)?;
-        Ok(Self { house, threads, stores })
+        Ok(Self { house, threads, stores, warnings })
     }
 }

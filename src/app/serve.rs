@@ -37,7 +37,9 @@ pub struct Server {
     mcp_url: String,
     admin_url: String,
     first_password: Option<Zeroizing<String>>,
+    warnings: Vec<String>,
     grace: Duration,
+    drain_delay: Duration,
     threads: Threads,
     _run_file: RunFile,
     _lock: DataLock,
@@ -64,7 +66,7 @@ pub async fn start_with(settings: &Settings, more: Additions) -> Result<Server, 
     let mcp_url = format!("{scheme}://{}/mcp", main.1);
     let admin_url = format!("http://{}", second.1);
 
-    let Running { house, threads, stores } = Running::open(settings, more).await?;
+    let Running { house, threads, stores, warnings } = Running::open(settings, more).await?;
     let makers = (house.services.users.hasher(), &house.services.audit);
     let first_password = bootstrap::first_account(settings, (&stores, &house.roles), makers).await?;
     let house = Data::new(house);
@@ -73,7 +75,7 @@ pub async fn start_with(settings: &Settings, more: Additions) -> Result<Server, 
     let mut started = AuditEvent::new(Timestamp::now(), EventCode::ServerStarted, Outcome::Ok);
     started.detail = Some(started_detail(settings, &house.services.tokens, "http").into());
     house.services.audit.record(started).await?;
-    let grace = settings.server.shutdown_grace;
+    let (grace, drain_delay) = (settings.server.shutdown_grace, settings.server.drain_delay);
     Ok(Server {
         house,
         handles: listeners.each_ref().map(ActixServer::handle),
@@ -81,7 +83,9 @@ pub async fn start_with(settings: &Settings, more: Additions) -> Result<Server, 
         mcp_url,
         admin_url,
         first_password,
+        warnings,
         grace,
+        drain_delay,
         threads,
         _run_file: run_file,
         _lock: lock,
@@ -104,6 +108,11 @@ impl Server {
         self.first_password.as_ref().map(|password| password.as_str())
     }
 
+    /// What an operator should know of how the store is run, each a sentence.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// The JWT manager, to mint and revoke tokens from the same process.
     pub fn tokens(&self) -> &Tokens {
         &self.house.services.tokens
@@ -119,7 +128,7 @@ impl Server {
         &self.house.services.users
     }
 
-    /// Serves until SIGTERM or SIGINT: then takes nothing new, finishes what is in flight within
+    /// Serves until SIGTERM or SIGINT: then says for `server.drain_delay` that it is not ready, takes nothing new, finishes what is in flight within
     /// `server.shutdown_grace`, writes and signs the end of the audit log. A second signal ends the
     /// process at once, with exit code 1.
     ///
@@ -149,6 +158,9 @@ impl Server {
         }
         // Whatever ended the serving, this is the one way out.
         let impatient = signals.map(|signals| actix::spawn(signals.exit_at_the_next()));
+        if served.is_ok() {
+            stop::leave(&self.house, self.drain_delay).await;
+        }
         let drain = stop::drain(&self.house, &self.handles, self.grace);
         let stopped = stop::in_order(&self.house, drain, served.is_ok()).await;
         self.threads.stop();

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
 
-use super::{AppError, keys, parts::Opened};
+use super::{AppError, keys, parts::Opened, shared};
 use crate::{
     actors::{
         api_keys::{ApiKeys, RotationRules},
-        audit::{Audit, AuditConfig},
+        audit::{
+            Audit, AuditConfig,
+            fleet::{Fleet, FleetRules, Shipper},
+            insight::Insight,
+        },
+        changes::Changes,
         epoch::Epoch,
-        feed::{self, FeedReader, Listeners},
+        feed::{self, FeedReader, Listener, Listeners},
         limiter::{Limiter, LimiterConfig},
         sessions::{SessionRules, Sessions},
         tasks::{Runner, Tasks, TasksConfig},
@@ -18,7 +23,7 @@ use crate::{
         users::{HashCost, Hasher, Users},
     },
     house::Services,
-    settings::Settings,
+    settings::{Settings, Sink},
     store::{Stores, TaskRoom},
     telemetry::Metrics,
 };
@@ -55,6 +60,7 @@ pub(super) async fn services(
     audit.on_commit(Box::new(move |took, records| counted.audit_commit(records as u64, took)));
     let insight = &opened.insight;
     insight.start(&threads.add(), &audit).await?;
+    let shipper = shipper(settings, stores, threads, insight).await?;
     let position = feed::position(stores).await?;
     let epoch = Epoch::default();
     let on_stale = OnStale::from(&settings.revocation);
@@ -68,15 +74,18 @@ pub(super) async fn services(
         before_end: settings.api_keys.rotate_before,
     };
     let keys = ApiKeys::start(&threads.add(), (stores, position), rules, (&epoch, audit.lane())).await?;
-    let listeners = Listeners {
-        copies: vec![
-            Arc::new(tokens.clone()),
-            Arc::new(users.clone()),
-            Arc::new(keys.clone()),
-            Arc::new(opened.reported.clone()),
-        ],
-        lane: audit.lane(),
-    };
+    let changes = opened.changes.clone();
+    let sessions = sessions(settings, threads, (stores, position), &changes).await?;
+    let mut copies: Vec<Arc<dyn Listener>> = vec![
+        Arc::new(tokens.clone()),
+        Arc::new(users.clone()),
+        Arc::new(keys.clone()),
+        Arc::new(opened.reported.clone()),
+    ];
+    let shared_sessions = sessions.clone().filter(Sessions::is_shared);
+    copies.extend(shared_sessions.map(|shared| -> Arc<dyn Listener> { Arc::new(shared) }));
+    let mut listeners = Listeners { copies, lane: audit.lane(), mover: None };
+    shared::follow(settings, (stores, position), &tokens, &mut listeners).await?;
     let recorded = (audit.lane(), metrics);
     let limiter = Limiter::start(&threads.add(), limits, stores, recorded).await?;
     let recorded = (audit.lane(), metrics);
@@ -84,12 +93,48 @@ pub(super) async fn services(
         Runner::claim(&settings.data_dir).map_err(AppError::file(settings.data_dir.join("tasks")))?;
     let tasks = Tasks::start(&threads.add(), (tasks_config(settings), runner), stores, recorded).await?;
     let feed = FeedReader::start(&threads.add(), stores.clone(), listeners).await?;
-    let (insight, changes) = (insight.clone(), opened.changes.clone());
-    let sessions = match SessionRules::of(&settings.sessions) {
-        Some(rules) => Some(Sessions::start(&threads.add(), rules, changes.clone()).await?),
-        None => None,
+    let insight = insight.clone();
+    Ok(Services {
+        tokens,
+        users,
+        keys,
+        audit,
+        insight,
+        shipper,
+        feed,
+        limiter,
+        tasks,
+        epoch,
+        changes,
+        sessions,
+    })
+}
+
+/// The sessions of older revisions, if there are any.
+async fn sessions(
+    settings: &Settings,
+    threads: &mut Threads,
+    stores: (&Stores, u64),
+    changes: &Changes,
+) -> Result<Option<Sessions>, AppError> {
+    let Some(rules) = SessionRules::of(&settings.sessions) else { return Ok(None) };
+    Ok(Some(Sessions::start(&threads.add(), rules, stores, changes.clone()).await?))
+}
+
+/// Sends what is recorded to the log of the fleet, if there is one and the settings want it.
+async fn shipper(
+    settings: &Settings,
+    stores: &Stores,
+    threads: &mut Threads,
+    insight: &Insight,
+) -> Result<Option<Shipper>, AppError> {
+    let Some(log) = stores.fleet_log.clone().filter(|_| settings.audit.has_sink(Sink::Redis)) else {
+        return Ok(None);
     };
-    Ok(Services { tokens, users, keys, audit, insight, feed, limiter, tasks, epoch, changes, sessions })
+    let data_dir = &settings.data_dir;
+    let fleet = Fleet::join(log, data_dir).map_err(AppError::file(data_dir.join("tasks/id")))?;
+    let rules = FleetRules { retention: settings.audit.retention, records: settings.audit.fleet_records };
+    Ok(Some(Shipper::start(&threads.add(), (&fleet, rules), data_dir, insight).await?))
 }
 
 /// How long tasks of these settings live, and how many there may be.

@@ -51,6 +51,16 @@ impl Signals {
     }
 }
 
+/// Serves on for `delay` and says that it is about to stop, so that load balancers and clients have looked for another
+/// server by the time that it does: a request sent on a connection that is just being closed is lost.
+pub(super) async fn leave(house: &House, delay: Duration) {
+    house.leaving.store(true, Ordering::Relaxed);
+    if !delay.is_zero() {
+        tracing::info!(?delay, "not ready any more, serving on");
+        tokio::time::sleep(delay).await;
+    }
+}
+
 /// Takes nothing new, finishes what is in flight as `drain` does, keeps what was counted and used up, and
 /// writes and signs the end of the audit log: every step is taken, whatever became of the one before.
 /// `as_asked` is false if the server stops because it could not serve any more.
@@ -77,7 +87,11 @@ pub(super) async fn in_order(
     let mut stopped = AuditEvent::new(Timestamp::now(), EventCode::ServerStopped, outcome);
     stopped.reason = (!as_asked).then(|| Code::Internal.reason());
     let recorded = services.audit.record(stopped).await;
-    services.audit.close().await.and(recorded)
+    let closed = services.audit.close().await;
+    if let Some(shipper) = &services.shipper {
+        shipper.close().await;
+    }
+    closed.and(recorded)
 }
 
 /// Stops both listeners gracefully; what is not done within `grace`, errands and requests together, is cut off then,

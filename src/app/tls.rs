@@ -1,11 +1,17 @@
 //! TLS of the main listener: a static certificate and key.
 
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    path::Path,
+    sync::Arc,
+};
 
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use zeroize::Zeroizing;
 
 use super::AppError;
 use crate::settings::Settings;
@@ -41,6 +47,31 @@ fn chain(certificate: &Path) -> Result<Vec<CertificateDer<'static>>, AppError> {
     let chain = CertificateDer::pem_reader_iter(BufReader::new(file)).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| broken("is not a PEM certificate"))?;
     if chain.is_empty() { Err(broken("holds no certificate")) } else { Ok(chain) }
+}
+
+/// The text of a PEM file that holds a certificate. `key` names it.
+///
+/// # Errors
+/// [`AppError::Setting`].
+pub(super) fn pem(key: &'static str, path: &Path) -> Result<Vec<u8>, AppError> {
+    let text = fs::read(path).map_err(|cause| broken(key, path, &cause.to_string()))?;
+    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(text),
+        _ => Err(broken(key, path, "holds no PEM certificate")),
+    }
+}
+
+/// The text of a PEM file that holds a private key. `key` names it.
+///
+/// # Errors
+/// [`AppError::Setting`].
+pub(super) fn private_pem(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, AppError> {
+    let text = fs::read(path).map(Zeroizing::new).map_err(|cause| broken(key, path, &cause.to_string()))?;
+    match PrivateKeyDer::from_pem_slice(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(broken(key, path, "holds no PEM private key")),
+    }
 }
 
 fn broken(key: &'static str, path: &Path, what: &str) -> AppError {

@@ -49,6 +49,28 @@ pub(super) async fn recorded(
     detail: &Value,
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
+    write(settings, (event, None), detail, work).await
+}
+
+/// As [`recorded`], for what somebody should look at: an alert for this `reason`.
+///
+/// # Errors
+/// As [`recorded`].
+pub(super) async fn recorded_alert(
+    settings: &Settings,
+    reason: &'static str,
+    detail: &Value,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    write(settings, (EventCode::AlertRaised, Some(reason)), detail, work).await
+}
+
+async fn write(
+    settings: &Settings,
+    (event, reason): (EventCode, Option<&'static str>),
+    detail: &Value,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let arbiter = Arbiter::new();
     let audit = Audit::start(&arbiter.handle(), app::audit_config(settings)).await?;
     let slot = audit.lane().reserve()?;
@@ -56,6 +78,7 @@ pub(super) async fn recorded(
     let outcome = if done.is_ok() { Outcome::Ok } else { Outcome::Error };
     let mut record = AuditEvent::new(Timestamp::now(), event, outcome);
     record.principal = Some(principal(Grant::default())?);
+    record.reason = reason;
     record.detail = Some(detail.to_string().into());
     let kept = slot.write(record).committed().await;
     let closed = audit.close().await;

@@ -15,6 +15,16 @@ pub(super) fn say(line: &str) -> anyhow::Result<bool> {
     }
 }
 
+/// Says that what was taken back may come back with the loss of one node of the store, unless it `is_confirmed`.
+pub(super) fn complain_unless(is_confirmed: bool) {
+    if !is_confirmed {
+        complain(
+            "warning: no replica of the store has confirmed it in time: should its master be lost now, it may come back; \
+             servers that run put back what they know",
+        );
+    }
+}
+
 /// One line on standard error. If that fails there is nobody left to tell.
 pub(super) fn complain(line: &str) {
     let _written = writeln!(stderr(), "{line}");

@@ -16,6 +16,9 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
     in_system(async {
         let server = app::start(&settings, Vec::new()).await?;
         output::say(&app::banner(&settings, server.mcp_url(), server.admin_url()))?;
+        for warning in server.warnings() {
+            output::say(&format!("  warning   store.url: {warning}"))?;
+        }
         if let Some(password) = server.first_password() {
             output::say(&app::first_account(password))?;
         }

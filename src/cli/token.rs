@@ -65,8 +65,18 @@ pub(super) struct Issue {
 
 /// Arguments of `token revoke`.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
 pub(super) struct Revoke {
+    #[command(flatten)]
+    what: Revoked,
+    /// Print {"revoked","target","confirmed"}; confirmed is false if no replica of the store has said that it has it.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `token revoke` takes back.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Revoked {
     /// The token itself.
     token: Option<String>,
     /// The id of a token.
@@ -188,7 +198,7 @@ impl Revoke {
     async fn run(self, settings: &Settings) -> anyhow::Result<()> {
         let now = Timestamp::now();
         let longest = now.plus(settings.jwt.max_ttl).plus(settings.jwt.leeway);
-        let (target, until) = if let Some(token) = &self.token {
+        let (target, until) = if let Some(token) = &self.what.token {
             let keyring = app::keyring(settings)?;
             match keyring.verify(token, now) {
                 Ok(claims) => (
@@ -209,26 +219,28 @@ impl Revoke {
                 },
                 Err(error) => bail!("this is not a token of this server: {error}"),
             }
-        } else if let Some(user) = self.user {
+        } else if let Some(user) = self.what.user {
             (RevocationTarget::Subject(user.as_str().to_owned()), longest)
-        } else if let Some(client) = self.client {
+        } else if let Some(client) = self.what.client {
             (RevocationTarget::Client(client), longest)
         } else {
-            (RevocationTarget::Jti(self.jti.unwrap_or_default()), longest)
+            (RevocationTarget::Jti(self.what.jti.unwrap_or_default()), longest)
         };
         let revocation = Revocation { target, at: now, until };
         // In force first, recorded second: of the two, a credential that lives on is the worse.
-        app::open_store(settings)
-            .await?
-            .revocations
-            .revoke(&revocation)
-            .await
-            .context("nothing was revoked")?;
+        let stores = app::open_store(settings).await?;
+        stores.revocations.revoke(&revocation).await.context("nothing was revoked")?;
+        let is_confirmed = stores.unconfirmed.so_far() == 0;
         let detail = json!({ "target": revocation.target });
         operator::record(settings, EventCode::TokenRevoked, &detail)
             .await
             .context("it is revoked, but not recorded")?;
+        if self.json {
+            let shown = json!({ "revoked": true, "target": revocation.target, "confirmed": is_confirmed });
+            output::say(&shown.to_string())?;
+        }
         output::complain("revoked; in force everywhere within a second");
+        output::complain_unless(is_confirmed);
         Ok(())
     }
 }

@@ -54,6 +54,8 @@ pub enum EventCode {
     StoreLost,
     /// The store answers again.
     StoreRecovered,
+    /// An operator has said that another store takes the place of the one that was lost.
+    StoreAdopted,
     /// The chain so far, signed.
     AuditCheckpoint,
     /// Something an operator should look at.
@@ -64,7 +66,7 @@ pub enum EventCode {
 
 impl EventCode {
     /// Every code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ToolCalled,
         Self::ToolStarted,
         Self::TaskEnded,
@@ -88,6 +90,7 @@ impl EventCode {
         Self::ServerStopped,
         Self::StoreLost,
         Self::StoreRecovered,
+        Self::StoreAdopted,
         Self::AuditCheckpoint,
         Self::AlertRaised,
         Self::RequestServed,
@@ -119,6 +122,7 @@ impl EventCode {
             Self::ServerStopped => "server.stopped",
             Self::StoreLost => "store.lost",
             Self::StoreRecovered => "store.recovered",
+            Self::StoreAdopted => "store.adopted",
             Self::AuditCheckpoint => "audit.checkpoint",
             Self::AlertRaised => "alert.raised",
             Self::RequestServed => "request.served",

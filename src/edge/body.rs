@@ -11,7 +11,11 @@ use actix_web::dev::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use super::{EdgeError, Headers, headers::bare};
+use super::{
+    EdgeError, Headers,
+    headers::bare,
+    turn::{self, Reminder},
+};
 
 /// Largest body that is thrown away for the sake of its connection, bytes.
 const DISCARD_BYTES: usize = 64 * 1024;
@@ -56,18 +60,22 @@ pub async fn read_body(payload: &mut Payload, limit: usize, deadline: Duration) 
 /// What `reading` comes to if it needs no more than what has arrived already: most bodies come with their
 /// head, and need no timer.
 ///
-/// actix polls a handler before it reads on behind the head, even if the body lies there (actix-http 3.20,
-/// seen), so it is asked twice. The second time comes whether there is a body or not: whoever sends none
-/// must not escape the deadline.
+/// actix polls a handler before it reads on behind the head, even if the body lies there, and once more behind
+/// that in the same turn (actix-http 3.20, seen). So the first time nothing is asked: whoever waits for a body
+/// already is woken by it, and the whole connection looked at once more for nothing. The second time comes whether
+/// there is a body or not, at the end of the turn at the latest: whoever sends none must not escape the deadline.
 async fn at_once<F: Future>(mut reading: Pin<&mut F>) -> Option<F::Output> {
-    let mut asked = false;
-    poll_fn(|context| match reading.as_mut().poll(context) {
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending if asked => Poll::Ready(None),
-        Poll::Pending => {
+    let (mut asked, mut reminder) = (false, None);
+    poll_fn(|context| {
+        if !asked {
             asked = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
+            reminder = turn::remind(context.waker());
+            return Poll::Pending;
+        }
+        reminder.take().into_iter().for_each(Reminder::forget);
+        match reading.as_mut().poll(context) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
         }
     })
     .await

@@ -21,6 +21,8 @@ use actix_web::{
 };
 use tokio::sync::watch;
 
+use super::turn;
+
 /// Most bytes that are read of a connection before something of it has been answered or carried out, bodies
 /// aside: actix-http makes requests of all that it has read, however many these are, and the smallest weighs
 /// thirty times its bytes then.
@@ -57,6 +59,8 @@ pub(super) struct Connection {
     parked: Cell<bool>,
     /// Since when an answer waits for its client, and what has been taken of it.
     stall: Cell<Option<(Instant, usize)>>,
+    /// Whether what is answered is told event by event.
+    tells: Cell<bool>,
     /// Whether it was ended.
     over: Cell<bool>,
     /// Its task.
@@ -72,6 +76,7 @@ pub(super) fn greet(connection: &Rc<Connection>, data: &mut Extensions) {
 /// Looks after the connections of this worker thread for as long as the thread lives. Once `cut` says so, all of
 /// them are ended, with whatever runs on them.
 pub fn watch(mut cut: watch::Receiver<bool>) {
+    turn::run();
     rt::spawn(async move {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -96,6 +101,7 @@ impl Connection {
             streams: Cell::new(false),
             parked: Cell::new(false),
             stall: Cell::new(None),
+            tells: Cell::new(false),
             over: Cell::new(false),
             task: RefCell::new(None),
         }
@@ -111,13 +117,13 @@ impl Connection {
     }
 
     /// Ends it; nothing of it is worth watching then.
-    fn end(&self) -> bool {
+    pub(super) fn end(&self) -> bool {
         self.over.set(true);
         self.wake();
         false
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         if let Some(task) = &*self.task.borrow() {
             task.wake_by_ref();
         }
@@ -146,6 +152,11 @@ impl Connection {
     /// So much was read.
     pub(super) fn has_read(&self, bytes: usize) {
         self.ahead.set(self.ahead.get().saturating_sub(bytes));
+    }
+
+    /// Whether what is answered is told event by event: each leaves at once, since its client waits for nothing else.
+    pub(super) fn tells(&self) -> bool {
+        self.tells.get()
     }
 
     /// Its client has taken so much, at `now`.
@@ -203,6 +214,7 @@ impl Connection {
         self.since.set(Instant::now());
         if running == 0 {
             self.streams.set(false);
+            self.tells.set(false);
             // What was left for its body is not for the requests behind it.
             self.ahead.set(self.ahead.get().min(PIECE));
         }
@@ -214,6 +226,13 @@ impl Connection {
 pub struct Busy(Option<Rc<Connection>>);
 
 impl Busy {
+    /// The answer will be told event by event.
+    pub fn tells(&self) {
+        if let Some(connection) = &self.0 {
+            connection.tells.set(true);
+        }
+    }
+
     /// A handler runs for `request`.
     pub fn with(request: &HttpRequest) -> Self {
         let connection = request.conn_data::<Rc<Connection>>().map(Rc::clone);

@@ -13,6 +13,7 @@ mod problem;
 mod quota;
 mod record;
 mod status;
+mod turn;
 
 pub use address::{ClientAddress, Proxies};
 pub use body::{Body, discard, read_body, refuse_encoding};

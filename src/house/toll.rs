@@ -7,6 +7,7 @@ use actix_web::{
     Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    http::ConnectionType,
     middleware::Next,
 };
 
@@ -46,7 +47,11 @@ pub async fn toll<B: MessageBody + 'static>(
         worker.turnstile.address(&visit).await
     };
     let Err(error) = taken else {
-        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+        let mut answer = next.call(request).await?.map_into_boxed_body();
+        if worker.house.is_leaving() {
+            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        return Ok(answer);
     };
     let mut payload = request.take_payload();
     let whole = edge::discard(&mut payload).await;
@@ -60,7 +65,7 @@ pub async fn toll<B: MessageBody + 'static>(
         Err(unrecorded) => edge::problem(&unrecorded, id),
     };
     if !whole {
-        answer.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(request.into_response(answer))
 }

@@ -186,6 +186,7 @@ impl Answer {
         let is_events = self.events.is_some();
         let body = match self.events {
             Some(events) => {
+                busy.tells();
                 (events.hold)(busy);
                 events.body
             }
@@ -222,7 +223,7 @@ impl Answer {
         if let Some(quota) = &self.quota {
             edge::tell_quota(headers, quota, self.retry_after.unwrap_or_default());
         }
-        if self.close {
+        if self.close || house.is_leaving() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response

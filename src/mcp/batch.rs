@@ -167,7 +167,7 @@ impl<'a> Exchange<'a> {
                 let refusal = Refusal::new(Code::InvalidRequest, "initialize stands in no batch");
                 self.nonsense(principal, refusal, id).await
             }
-            Ok(envelope) => self.message(Arc::clone(principal), envelope).await,
+            Ok(mut envelope) => self.message(Arc::clone(principal), &mut envelope).await,
             Err((error, _)) => self.nonsense(principal, error.into(), id).await,
         }
     }

@@ -35,7 +35,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Refusal`]: the tool has not run, or it broke its own promise.
-pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn tool(exchange: &mut Exchange<'_>, asked: &mut Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let arguments = asked.params.arguments.take().map_or_else(|| Tree::of_text("{}"), Ok)?;
     if !arguments.is_object() {
@@ -49,7 +49,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     exchange.record.tool(entry.spec().name);
     let permit = permit.map_err(|denied| refuse(exchange, entry, (&asked.principal, denied)))?;
 
-    tasks::refuse_unless_known(exchange, entry, &asked)?;
+    tasks::refuse_unless_known(exchange, entry, asked)?;
     let dress = house.views.dress(asked.revision);
     // What two readers read in two ways is nobody's arguments, and not worth a digest.
     arguments.check_members()?;
@@ -63,7 +63,7 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         return Ran::failed(Outcome::Timeout, &ToolError::Timeout).answer(asked.id, dress);
     }
     let (round, answers) = match asked.revision.is_modern() {
-        true => rounds::open(exchange, &asked, rounds::of_tool(&asked, &arguments))?,
+        true => rounds::open(exchange, asked, rounds::of_tool(asked, &arguments))?,
         // Answers come in the session, while the call waits.
         false => Default::default(),
     };
@@ -72,10 +72,9 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
         let slot = exchange.worker.lane.reserve()?;
         slot.write(exchange.record.beside(EventCode::ToolStarted)).committed().await?;
     }
-    let capabilities = if asked.revision.is_modern() {
-        asked.params.meta.capabilities()
-    } else {
-        sessions::capabilities(exchange)
+    let capabilities = match asked.revision.is_modern() {
+        true => asked.params.meta.capabilities(),
+        false => sessions::capabilities(exchange),
     };
     let asking = Asking::new(capabilities, answers);
     let call = Call::new(&permit).heard(exchange.progress()).answered(&asking);
@@ -84,14 +83,16 @@ pub(super) async fn tool(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> R
     let mut ran = run(exchange, entry, &arguments, (&call, asked.id, asked.revision)).await?;
     if let Shown::Deferred = ran.shown {
         let (_, answers) = asking.into_parts();
-        return Box::pin(tasks::begin(exchange, &asked, (entry, arguments.text(), answers))).await;
+        return Box::pin(tasks::begin(exchange, asked, (entry, arguments.text(), answers))).await;
     }
     if ran.is_question() && !asked.revision.is_modern() {
-        ran = Box::pin(sessions::rounds(exchange, &asked, (entry, &arguments), asking)).await?;
+        // While a person thinks, the tool does not run: others may.
+        asked.running = None;
+        ran = Box::pin(sessions::rounds(exchange, asked, (entry, &arguments), asking)).await?;
     } else if ran.is_question() {
         let (questions, answers) = asking.into_parts();
-        let about = rounds::of_tool(&asked, &arguments);
-        let answer = rounds::ask(exchange, &asked, about, (round, questions, answers))?;
+        let about = rounds::of_tool(asked, &arguments);
+        let answer = rounds::ask(exchange, asked, about, (round, questions, answers))?;
         let without = || Ran::failed(Outcome::Error, &ToolError::Unanswered).answer(asked.id, dress);
         return answer.map_or_else(without, Ok);
     }

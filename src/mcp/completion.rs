@@ -48,7 +48,7 @@ struct Begun {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn complete(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn complete(exchange: &mut Exchange<'_>, asked: &mut Asked<'_>) -> Result<Answer, Refusal> {
     let rare = asked.params.rare.take().unwrap_or_default();
     let reference: Reference = read("ref", rare.reference)?;
     let begun: Begun = read("argument", rare.argument)?;

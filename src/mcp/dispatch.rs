@@ -160,25 +160,25 @@ impl Method {
     pub(super) async fn answer(
         self,
         exchange: &mut Exchange<'_>,
-        asked: Asked<'_>,
+        asked: &mut Asked<'_>,
     ) -> Result<Answer, Refusal> {
         let (id, revision) = (asked.id, asked.revision);
         let house = exchange.house();
         let dress = house.views.dress(revision);
         match self {
             Self::CallTool => call::tool(exchange, asked).await,
-            Self::ListTools => tools::list(exchange, &asked),
+            Self::ListTools => tools::list(exchange, asked),
             // Boxed, so that the future of a call is not as large as that of whatever else could have been asked.
             Self::ListResources => Box::pin(resources::list(exchange, asked)).await,
-            Self::ListTemplates => resources::templates(exchange, &asked),
+            Self::ListTemplates => resources::templates(exchange, asked),
             Self::ReadResource => Box::pin(resources::read(exchange, asked)).await,
-            Self::ListPrompts => prompts::list(exchange, &asked),
+            Self::ListPrompts => prompts::list(exchange, asked),
             Self::GetPrompt => Box::pin(prompts::get(exchange, asked)).await,
             Self::Complete => Box::pin(completion::complete(exchange, asked)).await,
             Self::Discover => {
                 Ok(Answer::ok(house.views.dress_of_discover().result(id, house.views.discover.as_bytes())))
             }
-            Self::Listen => listen::open(exchange, &asked),
+            Self::Listen => listen::open(exchange, asked),
             Self::GetTask => Box::pin(tasks::get(exchange, asked)).await,
             Self::UpdateTask => Box::pin(tasks::update(exchange, asked)).await,
             Self::CancelTask => Box::pin(tasks::cancel(exchange, asked)).await,
@@ -187,15 +187,15 @@ impl Method {
                     Refusal::new(Code::InvalidParams, "params.protocolVersion must be a string")
                 })?;
                 if exchange.may_have_session() {
-                    return Box::pin(sessions::introduce(exchange, &asked, offered)).await;
+                    return Box::pin(sessions::introduce(exchange, asked, offered)).await;
                 }
                 let agreed = house.views.introduction(offered);
                 Ok(Answer::ok(dress.result(id, agreed.as_bytes())))
             }
             Self::Ping => Ok(Answer::ok(dress.result(id, b""))),
-            Self::Subscribe => sessions::subscribe(exchange, &asked),
-            Self::Unsubscribe => sessions::unsubscribe(exchange, &asked),
-            Self::SetLevel => sessions::set_level(exchange, &asked),
+            Self::Subscribe => Box::pin(sessions::subscribe(exchange, asked)).await,
+            Self::Unsubscribe => Box::pin(sessions::unsubscribe(exchange, asked)).await,
+            Self::SetLevel => Box::pin(sessions::set_level(exchange, asked)).await,
         }
     }
 }

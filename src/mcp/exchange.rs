@@ -64,6 +64,8 @@ pub(super) struct Asked<'a> {
     pub(super) tool: Cow<'a, str>,
     /// That tool, if there is one.
     pub(super) sought: Option<Sought<'a>>,
+    /// Its place among the running calls of that tool.
+    pub(super) running: Option<InFlight>,
 }
 
 /// A tool that a caller asks for.
@@ -122,12 +124,12 @@ impl<'a> Exchange<'a> {
         principal: Arc<Principal>,
         body: &'b [u8],
     ) -> Result<Answer, Heard<'b>> {
-        match Envelope::parse(body) {
-            Ok(envelope) => match stream::wanted(self, &envelope) {
+        match &mut Envelope::parse(body) {
+            Ok(envelope) => match stream::wanted(self, envelope) {
                 None => Ok(self.message(principal, envelope).await),
                 Some(wants) => Err(Heard { principal, wants }),
             },
-            Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, error.into(), id)).await),
+            Err((error, id)) => Ok(Box::pin(self.nonsense(&principal, (*error).into(), *id)).await),
         }
     }
 
@@ -315,15 +317,15 @@ impl<'a> Exchange<'a> {
         missing
     }
 
-    /// The rungs from the envelope on.
-    pub(super) async fn message(&mut self, principal: Arc<Principal>, envelope: Envelope<'_>) -> Answer {
+    /// The rungs from the envelope on; its params are taken out of it.
+    pub(super) async fn message(&mut self, principal: Arc<Principal>, envelope: &mut Envelope<'_>) -> Answer {
         let method = Method::named(&envelope.method);
         let own = method.map(Method::name);
         self.count.label(own.unwrap_or("other"));
         self.record.method(own, &envelope.method);
         let checked = match envelope.id {
-            Some(_) => era::check(&envelope, self.beside()).map(Some),
-            None => era::check_notification(&envelope, self.beside()).map(|()| None),
+            Some(_) => era::check(envelope, self.beside()).map(Some),
+            None => era::check_notification(envelope, self.beside()).map(|()| None),
         };
         let sought = match &checked {
             Ok(Some(checked)) if !checked.tool.is_empty() => self.sought(&principal, &checked.tool),
@@ -331,7 +333,7 @@ impl<'a> Exchange<'a> {
         };
         // A caller that may not call the tool pays as for any other request: it takes nothing from those who may.
         let price = sought.as_ref().filter(|sought| sought.permit.is_ok());
-        let _running = match self.charge(&principal, price.map(|sought| sought.entry.spec().name)).await {
+        let running = match self.charge(&principal, price.map(|sought| sought.entry.spec().name)).await {
             Ok(running) => running,
             Err(over) => return self.refused(&over, envelope.id),
         };
@@ -343,8 +345,9 @@ impl<'a> Exchange<'a> {
         };
         let answer = match method.filter(|method| method.is_in(revision)) {
             Some(method) => {
-                let asked = Asked { principal, id, revision, params: envelope.params, tool, sought };
-                method.answer(self, asked).await
+                let params = std::mem::take(&mut envelope.params);
+                let mut asked = Asked { principal, id, revision, params, tool, sought, running };
+                method.answer(self, &mut asked).await
             }
             None => {
                 let shown = clean_name(&envelope.method);

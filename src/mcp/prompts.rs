@@ -52,7 +52,7 @@ pub(super) fn list(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer,
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn get(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn get(exchange: &mut Exchange<'_>, asked: &mut Asked<'_>) -> Result<Answer, Refusal> {
     let name = asked.params.tool_name();
     let name = name.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.name must be a string"))?;
     let set = exchange.house().prompts.now();
@@ -67,12 +67,12 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, mut asked: Asked<'_>) -> Re
     let values = Values::check(&spec.arguments, said(&arguments)?);
     let values = values.map_err(|wrong| Refusal::new(Code::InvalidParams, wrong))?;
     let about = About { method: Method::GetPrompt, name: &spec.name, arguments: Some(&arguments) };
-    let (round, asking) = rounds::begin(exchange, &asked, about)?;
+    let (round, asking) = rounds::begin(exchange, asked, about)?;
     let call = Call::new(&permit).answered(&asking);
     let getting = entry.prompt().get(&values, &call);
     let messages = guarded(exchange, (&spec.name, entry.prompt().deadline()), getting).await?;
     if let Err(error @ (ToolError::Unanswered | ToolError::CannotAsk(_))) = &messages {
-        return rounds::go_on(exchange, (&asked, about), (round, asking), error);
+        return rounds::go_on(exchange, (asked, about), (round, asking), error);
     }
     let messages = messages.map_err(|error| match error {
         ToolError::NotFound(text) | ToolError::Arguments(text) | ToolError::Refused(text) => {

@@ -35,7 +35,7 @@ const RESOURCES_TTL_MS: u32 = 5_000;
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn list(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn list(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
     let generation = house.resources.generation();
     let view = View { list: "resources/list", generation, principal: &asked.principal };
@@ -94,16 +94,16 @@ pub(super) fn templates(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<An
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn read(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) async fn read(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let uri = asked.params.resource_uri();
     let uri = uri.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.uri must be a string"))?;
     let raw = asked.params.uri.map_or("", Raw::text);
     exchange.record.arguments(call::digest(&exchange.house().digest_key, raw));
     let about = About { method: Method::ReadResource, name: &uri, arguments: None };
-    let (round, asking) = rounds::begin(exchange, &asked, about)?;
+    let (round, asking) = rounds::begin(exchange, asked, about)?;
     let (entry, resource) = match fetch(exchange, &asked.principal, &uri, &asking).await? {
         Ok(fetched) => fetched,
-        Err(error) => return rounds::go_on(exchange, (&asked, about), (round, asking), &error),
+        Err(error) => return rounds::go_on(exchange, (asked, about), (round, asking), &error),
     };
     let size = (resource.size(), entry.spec().verbatim);
     let (text, place) = embedded(exchange, &asked.principal, size, move || resource.json()).await?;

@@ -117,7 +117,7 @@ pub(super) fn open(
     asked: &Asked<'_>,
     about: About<'_>,
 ) -> Result<(Round, Answers), Refusal> {
-    let state = match asked.params.request_state {
+    let state = match asked.params.request_state() {
         Some(state) => Some(unseal(exchange, asked, (about, state)).ok_or_else(invalid)?),
         None => None,
     };
@@ -126,7 +126,7 @@ pub(super) fn open(
         spend(exchange, &state)?;
         (answers, known, number) = (state.answers, state.asked, state.round);
     }
-    if let Some(round) = asked.params.input_responses {
+    if let Some(round) = asked.params.input_responses() {
         answers
             .add(round.text(), &known)
             .map_err(|error| Refusal::new(Code::InvalidParams, error.to_string()))?;

@@ -102,7 +102,8 @@ pub(super) async fn answer(exchange: Exchange<'_>, body: &[u8], heard: Heard<'_>
         session.begin(wants.id, task.abort_handle());
         (session, wants.id.into())
     });
-    let mut running = Running { task, is_cancelled, id, within };
+    let lane = worker.lane.clone();
+    let mut running = Running { task, is_cancelled, id, within, lane, is_silent: false };
     tokio::select! {
         biased;
         // A step that nobody heard of is of no use once there is an answer; a line of the log is.

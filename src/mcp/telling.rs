@@ -11,9 +11,10 @@ use super::{
     events,
     pace::{self, Pace},
     refusal::Refusal,
+    settle::unrecorded,
 };
 use crate::{
-    actors::sessions::Session,
+    actors::{audit::Lane, sessions::Session},
     domain::RequestId,
     error::Code,
     house::Place,
@@ -31,19 +32,29 @@ pub(super) struct Running {
     pub(super) id: RequestId,
     /// The session in which it can be cancelled, by the id that its client gave it, JSON text.
     pub(super) within: Option<(Arc<Session>, Box<str>)>,
+    /// Where its record is written.
+    pub(super) lane: Lane,
+    /// Whether its client has cancelled it.
+    pub(super) is_silent: bool,
 }
 
 impl Running {
-    /// What it came to; `None` if its client has cancelled it.
+    /// What it came to; `None` if its client has cancelled it, and that is recorded. Before there is an answer, this may
+    /// be given up and asked for again.
     pub(super) async fn ended(&mut self) -> Option<Answer> {
-        match (&mut self.task).await {
-            Ok(answer) => Some(answer),
-            Err(error) if error.is_cancelled() => None,
-            // A panic has left its record when the task was dropped.
-            Err(_panic) => {
-                Some(Answer::refused(&Refusal::new(Code::Internal, "internal error"), None, self.id))
+        if !self.is_silent {
+            match (&mut self.task).await {
+                Ok(answer) => return Some(answer),
+                // Its record was written when the task was dropped, on this lane.
+                Err(error) if error.is_cancelled() => self.is_silent = true,
+                // A panic has left its record when the task was dropped.
+                Err(_panic) => {
+                    let refusal = Refusal::new(Code::Internal, "internal error");
+                    return Some(Answer::refused(&refusal, None, self.id));
+                }
             }
         }
+        self.lane.recorded().await.err().map(|error| unrecorded(error, self.id))
     }
 }
 

@@ -72,7 +72,7 @@ impl<'a, const SKIM: bool> Shape<'a> for Members<'a, SKIM> {
             0 => self.version = Some(reader.value()?),
             1 => self.id = Some(reader.value()?),
             2 => self.method = Some(reader.value()?),
-            3 if !SKIM => self.params = object::read(reader)?,
+            3 if !SKIM => object::read(reader, &mut self.params)?,
             3 => reader.skip()?,
             _ => {
                 reader.skip()?;
@@ -92,8 +92,8 @@ impl<'a> Envelope<'a> {
     /// answer can carry it.
     pub fn parse(body: &'a [u8]) -> Result<Self, (WireError, Option<Id<'a>>)> {
         let mut reader = Reader::new(body).map_err(|error| (error, None))?;
-        let read = object::read_whole::<Members<'a, false>>(&mut reader);
-        let members = read.map_err(|error| (error, id_of(reader.again())))?;
+        let mut members = Members::<'a, false>::default();
+        object::read_whole(&mut reader, &mut members).map_err(|error| (error, id_of(reader.again())))?;
         let known_id = members.id.and_then(Id::parse);
         let refuse = |error| (error, known_id);
         if members.version.and_then(Raw::string).as_deref() != Some("2.0") {
@@ -113,7 +113,9 @@ impl<'a> Envelope<'a> {
 
 /// The id of a message whose params cannot be read.
 fn id_of(mut reader: Reader<'_>) -> Option<Id<'_>> {
-    object::read_whole::<Members<'_, true>>(&mut reader).ok()?.id.and_then(Id::parse)
+    let mut members = Members::<'_, true>::default();
+    object::read_whole(&mut reader, &mut members).ok()?;
+    members.id.and_then(Id::parse)
 }
 
 #[cfg(test)]

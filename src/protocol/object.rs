@@ -7,7 +7,7 @@
 use super::{WireError, reader::Reader};
 
 /// An object of which some members are kept.
-pub(super) trait Shape<'a>: Default {
+pub(super) trait Shape<'a> {
     /// The names of the members that are kept, exactly as they must be written; at most 32.
     const NAMES: &'static [&'static str];
 
@@ -16,24 +16,24 @@ pub(super) trait Shape<'a>: Default {
 }
 
 /// Reads a text that is one object and nothing else.
-pub(super) fn read_whole<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T, WireError> {
+pub(super) fn read_whole<'a, T: Shape<'a>>(reader: &mut Reader<'a>, object: &mut T) -> Result<(), WireError> {
     if reader.peek() != b'{' {
         // Valid JSON of another kind is a wrong request; anything else is no JSON at all.
         reader.skip()?;
         reader.end()?;
         return Err(WireError::Kind);
     }
-    let object = read(reader)?;
-    reader.end()?;
-    Ok(object)
+    read(reader, object)?;
+    reader.end()
 }
 
-/// Reads the object that begins here.
-pub(super) fn read<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T, WireError> {
+/// Reads the object that begins here into `object`, where it stays: an empty one of some size is cheaper to fill
+/// than a full one to move.
+pub(super) fn read<'a, T: Shape<'a>>(reader: &mut Reader<'a>, object: &mut T) -> Result<(), WireError> {
     if reader.peek() != b'{' {
         return Err(WireError::Params);
     }
-    let (mut object, mut seen) = (T::default(), 0_u32);
+    let mut seen = 0_u32;
     reader.members(|reader, name| {
         // Once: a name of escapes as long as the body would be decoded for each of ours.
         let name = name.string().unwrap_or_default();
@@ -46,8 +46,7 @@ pub(super) fn read<'a, T: Shape<'a>>(reader: &mut Reader<'a>) -> Result<T, WireE
             None if T::NAMES.iter().any(|known| is_variant(&name, known)) => Err(WireError::Variant),
             None => reader.skip(),
         }
-    })?;
-    Ok(object)
+    })
 }
 
 /// Whether some other reader might take `name` for `known`.

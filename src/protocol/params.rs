@@ -24,14 +24,6 @@ pub struct Params<'a> {
     pub arguments: Option<Tree<'a>>,
     /// `cursor` of a list.
     pub cursor: Option<Raw<'a>>,
-    /// `protocolVersion` of a handshake of older revisions.
-    pub protocol_version: Option<Raw<'a>>,
-    /// `inputResponses`: what the client answers to what a call has asked.
-    pub input_responses: Option<Raw<'a>>,
-    /// `requestState`: what it was given with the questions.
-    pub request_state: Option<Raw<'a>>,
-    /// `notifications` that a subscription asks for.
-    pub notifications: Option<Raw<'a>>,
     /// `uri` of a resource.
     pub uri: Option<Raw<'a>>,
     /// What few methods have; in a place of its own, so that the others do not carry it along.
@@ -41,6 +33,14 @@ pub struct Params<'a> {
 /// The members of `params` that few methods have.
 #[derive(Debug, Default)]
 pub struct Rare<'a> {
+    /// `protocolVersion` of a handshake of older revisions.
+    pub protocol_version: Option<Raw<'a>>,
+    /// `inputResponses`: what the client answers to what a call has asked.
+    pub input_responses: Option<Raw<'a>>,
+    /// `requestState`: what it was given with the questions.
+    pub request_state: Option<Raw<'a>>,
+    /// `notifications` that a subscription asks for.
+    pub notifications: Option<Raw<'a>>,
     /// `ref` of a completion: which prompt or template.
     pub reference: Option<Raw<'a>>,
     /// `argument` of a completion: which one, and as far as it is written.
@@ -66,21 +66,34 @@ impl<'a> Shape<'a> for Params<'a> {
     ];
 
     fn read(&mut self, at: usize, reader: &mut Reader<'a>) -> Result<(), WireError> {
-        match at {
-            0 => self.meta = object::read(reader)?,
-            1 => self.name = Some(reader.value()?),
-            2 => self.arguments = Some(Tree::next(reader)?),
-            3 => self.cursor = Some(reader.value()?),
-            4 => self.protocol_version = Some(reader.value()?),
-            5 => self.input_responses = Some(reader.value()?),
-            6 => self.request_state = Some(reader.value()?),
-            7 => self.notifications = Some(reader.value()?),
-            8 => self.uri = Some(reader.value()?),
-            9 => self.rare.get_or_insert_default().reference = Some(reader.value()?),
-            10 => self.rare.get_or_insert_default().argument = Some(reader.value()?),
-            _ => self.rare.get_or_insert_default().task_id = Some(reader.value()?),
-        }
+        let member = match at {
+            0 => return object::read(reader, &mut self.meta),
+            2 => {
+                self.arguments = Some(Tree::next(reader)?);
+                return Ok(());
+            }
+            1 => &mut self.name,
+            3 => &mut self.cursor,
+            8 => &mut self.uri,
+            rare => self.rare.get_or_insert_default().member(rare),
+        };
+        *member = Some(reader.value()?);
         Ok(())
+    }
+}
+
+impl<'a> Rare<'a> {
+    /// The member `Params::NAMES[at]`.
+    fn member(&mut self, at: usize) -> &mut Option<Raw<'a>> {
+        match at {
+            4 => &mut self.protocol_version,
+            5 => &mut self.input_responses,
+            6 => &mut self.request_state,
+            7 => &mut self.notifications,
+            9 => &mut self.reference,
+            10 => &mut self.argument,
+            _ => &mut self.task_id,
+        }
     }
 }
 
@@ -100,9 +113,24 @@ impl<'a> Params<'a> {
         self.rare.as_ref()?.task_id?.string()
     }
 
+    /// What the client answers to what a call has asked.
+    pub fn input_responses(&self) -> Option<Raw<'a>> {
+        self.rare.as_ref()?.input_responses
+    }
+
+    /// What it was given with the questions.
+    pub fn request_state(&self) -> Option<Raw<'a>> {
+        self.rare.as_ref()?.request_state
+    }
+
+    /// What a subscription asks for.
+    pub fn notifications(&self) -> Option<Raw<'a>> {
+        self.rare.as_ref()?.notifications
+    }
+
     /// The revision that a handshake of older revisions is offered, if what it asks for is text.
     pub fn offered(&self) -> Option<Revision> {
-        let asked = self.protocol_version.filter(|raw| raw.is_string())?;
+        let asked = self.rare.as_ref()?.protocol_version.filter(|raw| raw.is_string())?;
         Some(Revision::offered(|name| asked.says(name)))
     }
 }

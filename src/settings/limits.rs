@@ -1,10 +1,10 @@
 //! `[limits]`: who may have how much.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{kind::Kind, problem::Report, schema::Key};
+use super::{kind::Kind, problem::Report, schema::Key, units};
 
 /// Largest capacity.
 pub(super) const MOST: u64 = 1_000_000_000;
@@ -26,6 +26,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["local_share", "deny", "unsafe_allow"]),
         "What holds while a store that several servers share is lost: local_share limits by this server's \
          share, deny refuses, unsafe_allow limits nothing. One server alone limits by its own memory.",
+    ),
+    Key::new(
+        "limits.store_wait",
+        Kind::Span(Duration::from_millis(1), Duration::from_secs(10)),
+        "Time that one request waits for a store that several servers share to say how much is left, 1ms to 10s; \
+         then it is refused as overloaded, or let in where on_store_loss is unsafe_allow.",
     ),
     Key::new(
         "limits.default.capacity",
@@ -91,6 +97,9 @@ pub struct LimitsSettings {
     pub mode: LimitMode,
     /// What holds while a shared store is lost.
     pub on_store_loss: OnQuotaLoss,
+    /// How long one request waits for a shared store.
+    #[serde(deserialize_with = "units::read_duration")]
+    pub store_wait: Duration,
     /// `[limits.default]`: a role that says nothing.
     pub default: RateSettings,
     /// `[limits.ip]`: requests of one address.

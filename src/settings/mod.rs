@@ -36,7 +36,7 @@ use serde::Deserialize;
 
 pub use admin::AdminSettings;
 pub use api_keys::{ApiKeysSettings, MAX_EXPIRY_DAYS};
-pub use audit::{AuditSettings, Durability};
+pub use audit::{AuditSettings, Durability, Sink};
 pub use file_tools::{AlsoSettings, Confirm, FilesSettings};
 pub use jwt::JwtSettings;
 pub use layers::Source;
@@ -132,6 +132,14 @@ impl Settings {
         self.profile.is_production()
     }
 
+    /// The store that `text` names, written like `store.url`.
+    ///
+    /// # Errors
+    /// The problem and its fix, neither of which repeats the text, since it may hold a password.
+    pub fn store_at(&self, text: &str) -> Result<StoreUrl, (&'static str, &'static str)> {
+        Ok(StoreUrl::parse(text)?.within(&self.data_dir))
+    }
+
     /// Every weakening in force, by key path and value, for the banner.
     pub fn weakenings(&self) -> Vec<&'static str> {
         [
@@ -160,6 +168,7 @@ impl Settings {
         self.jwt.check(report);
         self.revocation.check(report);
         self.limits.check(report);
+        self.audit.check(report);
         self.sessions.check(report);
         self.tools.weather.check(report);
         self.tasks.check(report);

@@ -20,11 +20,14 @@ pub(super) struct OwnFiles {
 impl OwnFiles {
     /// Those of `settings`, which were read from `dir`.
     pub(super) fn of(settings: &Settings, dir: &Path) -> Self {
-        let (jwt, tls) = (&settings.jwt, &settings.server.tls);
+        let (jwt, tls, store) = (&settings.jwt, &settings.server.tls, &settings.store);
         let named = [
             ("jwt.secret_file", &jwt.secret_file),
             ("server.tls.private_key", &tls.private_key),
             ("server.tls.certificate", &tls.certificate),
+            ("store.client_key_file", &store.client_key_file),
+            ("store.client_certificate", &store.client_certificate),
+            ("store.ca_file", &store.ca_file),
         ];
         let named =
             named.into_iter().filter_map(|(key, file)| Some((key.to_owned(), file.as_ref()?.clone())));

@@ -87,6 +87,13 @@ pub(super) const KEYS: &[Key] = &[
         "Time that requests in flight get to finish when the server stops, 1ms to 10m.",
     ),
     Key::new(
+        "server.drain_delay",
+        Kind::Span(Duration::ZERO, TEN_MINUTES),
+        "Time between a signal to stop and the stop, 0s to 10m, in which everything is served while /health/ready says \
+         503 and connections end with their next answer: behind a load balancer longer than its checks take to \
+         notice.",
+    ),
+    Key::new(
         "server.max_connections",
         Kind::Whole(1, 1_000_000),
         "Connections open at once on the main listener, 1 to 1000000.",
@@ -147,6 +154,9 @@ pub struct ServerSettings {
     /// Time that requests in flight get when the server stops, at most 10 minutes.
     #[serde(deserialize_with = "units::read_duration")]
     pub shutdown_grace: Duration,
+    /// Time in which the server serves on, no longer ready, before it stops; at most 10 minutes.
+    #[serde(deserialize_with = "units::read_duration")]
+    pub drain_delay: Duration,
     /// Connections open at once, 1 to 1 000 000.
     pub max_connections: usize,
     /// Room for large answers, bytes, 16 MiB to 1 TiB.

@@ -14,21 +14,30 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "sessions.enabled",
         Kind::Flag,
-        "true gives clients of revisions before 2026-07-28 sessions, kept in this process: with several replicas \
-         each session has to come back to the one that made it.",
+        "true gives clients of revisions before 2026-07-28 sessions. With Redis any server of the fleet serves them; \
+         else they are kept in this process, and each has to come back to it.",
     ),
     Key::new(
         "sessions.idle",
         Kind::Span(Duration::from_millis(1), DAY),
-        "Time without a request and without an open stream after which a session ends, 1ms to 1d.",
+        "Time without a request, an open stream, a waiting question or a running call after which a session ends, \
+         1ms to 1d.",
     ),
     Key::new(
         "sessions.absolute",
         Kind::Span(Duration::from_millis(1), DAY.saturating_mul(30)),
         "Time after which a session ends in any case, 1ms to 30d; at least sessions.idle.",
     ),
-    Key::new("sessions.per_principal", Kind::Whole(1, 10_000), "Sessions of one caller at once, 1 to 10000."),
-    Key::new("sessions.max", Kind::Whole(1, 1_000_000), "Sessions of all callers at once, 1 to 1000000."),
+    Key::new(
+        "sessions.per_principal",
+        Kind::Whole(1, 10_000),
+        "Sessions of one caller at once, at all servers together, 1 to 10000.",
+    ),
+    Key::new(
+        "sessions.max",
+        Kind::Whole(1, 1_000_000),
+        "Sessions of all callers at once that one server knows, 1 to 1000000.",
+    ),
     Key::new(
         "sessions.buffer",
         Kind::Size(1_024, 64 * 1_024 * 1_024),

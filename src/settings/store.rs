@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
+    guard,
     kind::{Complaint, Kind},
     problem::Report,
     schema::Key,
@@ -40,6 +41,21 @@ pub(super) const KEYS: &[Key] = &[
         "Time that one question to a Redis may take, waiting for a connection included, 10ms to 10s. Above 500ms a Redis \
          that hangs is noticed later than 1s.",
     ),
+    Key::new(
+        "store.ca_file",
+        Kind::Optional,
+        "PEM file with the certificates of those who vouch for a Redis over TLS; empty for those whom the system believes.",
+    ),
+    Key::new(
+        "store.client_certificate",
+        Kind::Optional,
+        "PEM file with the certificate chain by which a Redis knows us over TLS; empty shows none.",
+    ),
+    Key::new(
+        "store.client_key_file",
+        Kind::Optional,
+        "PEM file with the key of that certificate, readable by nobody else; empty shows none.",
+    ),
 ];
 
 /// `[store]`.
@@ -55,6 +71,15 @@ pub struct StoreSettings {
     /// How long one question to a Redis may take.
     #[serde(deserialize_with = "units::read_duration")]
     pub timeout: Duration,
+    /// PEM file with the certificates of those who vouch for a Redis.
+    #[serde(deserialize_with = "units::read_optional")]
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate chain that a Redis is shown.
+    #[serde(deserialize_with = "units::read_optional")]
+    pub client_certificate: Option<PathBuf>,
+    /// PEM file with its key.
+    #[serde(deserialize_with = "units::read_optional")]
+    pub client_key_file: Option<PathBuf>,
 }
 
 /// Which store, by URL scheme.
@@ -108,6 +133,12 @@ impl StoreUrl {
     /// # Errors
     /// The problem and its fix, neither of which repeats the URL, since it may hold a password.
     pub fn parse(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        if text.starts_with("redis") && text.contains('#') {
+            return Err((
+                "carries a fragment, as #insecure is one: a certificate that is not checked protects nothing",
+                "take it out, and name who vouches for the certificate in store.ca_file",
+            ));
+        }
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(("has no scheme", "write sqlite:<path>"));
         };
@@ -172,6 +203,11 @@ fn prefix_fault(text: &str) -> Option<Complaint> {
 }
 
 impl StoreSettings {
+    /// The certificate that a Redis is shown, and its key.
+    pub fn client_files(&self) -> Option<(&Path, &Path)> {
+        self.client_certificate.as_deref().zip(self.client_key_file.as_deref())
+    }
+
     pub(super) fn check(&self, report: &mut Report) {
         if self.url == StoreUrl::Memory && report.is_production() {
             report.refuse(
@@ -180,6 +216,7 @@ impl StoreSettings {
                 "write sqlite:<path>",
             );
         }
+        self.check_tls(report);
         if let StoreUrl::Redis(url) = &self.url {
             if self.key_prefix.is_empty() && url.0.contains("+cluster:") {
                 report.refuse("store.key_prefix", "must not be empty on a cluster", "write portcullis:");
@@ -191,6 +228,44 @@ impl StoreSettings {
                     "write rediss://",
                 );
             }
+        }
+    }
+
+    fn check_tls(&self, report: &mut Report) {
+        let Self { ca_file, client_certificate, client_key_file, .. } = self;
+        let is_tls = matches!(&self.url, StoreUrl::Redis(url) if url.0.starts_with("rediss"));
+        for (key, file) in [
+            ("store.ca_file", ca_file),
+            ("store.client_certificate", client_certificate),
+            ("store.client_key_file", client_key_file),
+        ] {
+            let Some(file) = file else { continue };
+            report.require(
+                is_tls,
+                key,
+                ("is for a Redis over TLS", "write rediss in store.url, or take it out"),
+            );
+            if key == "store.client_key_file" {
+                guard::check_secret_file(key, file, report);
+            } else if let Err(fault) = guard::is_readable(file) {
+                let problem = format!("the file cannot be read: {fault}");
+                report.refuse(key, problem, "name a readable PEM file");
+            }
+        }
+        for (missing, here, there) in [
+            (
+                client_certificate.is_none() && client_key_file.is_some(),
+                "store.client_certificate",
+                "client_key_file",
+            ),
+            (
+                client_key_file.is_none() && client_certificate.is_some(),
+                "store.client_key_file",
+                "client_certificate",
+            ),
+        ] {
+            let problem = format!("is missing beside {there}");
+            report.require(!missing, here, (&problem, "name both files or neither"));
         }
     }
 }
@@ -241,6 +316,7 @@ mod tests {
             "redis:h",
             "redis+ring://h",
             "valkey://h",
+            "rediss://h/#insecure",
         ] {
             assert!(url_fault(url).is_some(), "{url:?}");
         }

@@ -13,6 +13,11 @@ pub enum StoreError {
     /// It cannot be reached, is locked, full, gone or closing; nothing is known of what it holds.
     #[error("the store is unavailable: {0}")]
     Unavailable(Cow<'static, str>),
+    /// It is not the store that was opened: nothing in it counts until an operator says so.
+    #[error(
+        "the store was emptied, restored or replaced: revocations may be missing; `portcullis store adopt` takes it over"
+    )]
+    Replaced,
     /// More is waiting for it than it can take in soon.
     #[error("the store's queue is full")]
     Busy,
@@ -45,7 +50,7 @@ impl Coded for StoreError {
     fn code(&self) -> Code {
         match self {
             // A record that does not read may have been a revocation: the check cannot be made.
-            Self::Unavailable(_) | Self::Corrupt(_) => Code::StoreUnavailable,
+            Self::Unavailable(_) | Self::Replaced | Self::Corrupt(_) => Code::StoreUnavailable,
             Self::Busy => Code::Overloaded,
             Self::Taken(_)
             | Self::Missing(_)
@@ -56,6 +61,6 @@ impl Coded for StoreError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Unavailable(_) | Self::Busy).then_some(RETRY_AFTER)
+        matches!(self, Self::Unavailable(_) | Self::Replaced | Self::Busy).then_some(RETRY_AFTER)
     }
 }

@@ -10,6 +10,10 @@ use crate::domain::{Subject, Timestamp};
 /// could fill the store.
 pub const MOST_FAMILIES: usize = 32;
 
+/// Most access tokens of a family that are good at a time. Each exchange gives out one more, and all of them are revoked
+/// with the family: without an end to them, whoever exchanges as fast as he may could make that too much to do at once.
+pub const MOST_ACCESS: usize = 32;
+
 /// An access token of a family, and when it needs no revocation any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FamilyAccess {
@@ -122,7 +126,8 @@ pub trait Families: Send + Sync {
 
     /// Exchanges a refresh token, in one transaction: of all who show the same one at the same time exactly
     /// one succeeds, and the others get its successors within the grace. Later the family ends, its access
-    /// tokens are revoked, and the feed is told, in that transaction too.
+    /// tokens are revoked, and the feed is told, in that transaction too; as it is where the family has more than
+    /// [`MOST_ACCESS`] access tokens that are good, of which those that end first are revoked.
     ///
     /// # Errors
     /// [`StoreError`](super::StoreError): nothing is known of the outcome; asking again is safe.
@@ -145,4 +150,38 @@ pub trait Families: Send + Sync {
 /// The revocation of a family's access token.
 pub(super) fn revocation(access: FamilyAccess, at: Timestamp) -> Revocation {
     Revocation { target: RevocationTarget::Jti(access.jti), at, until: access.until }
+}
+
+/// What has to be revoked of the access tokens that are `live` at `at` for a new one beside them: those that end first.
+/// One exchange makes up for some only of what an earlier version of this program has let add up.
+pub(super) fn too_many_beside_a_new(mut live: Vec<FamilyAccess>, at: Timestamp) -> Vec<Revocation> {
+    let too_many = (live.len() + 1).saturating_sub(MOST_ACCESS).min(MOST_ACCESS);
+    live.sort_unstable_by(|one, other| (one.until, &one.jti).cmp(&(other.until, &other.jti)));
+    live.truncate(too_many);
+    live.into_iter().map(|access| revocation(access, at)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_end_first_make_room_for_one_more_and_what_has_added_up_goes_by_and_by() {
+        let live = |many: u64| -> Vec<FamilyAccess> {
+            let one = |n| FamilyAccess { jti: format!("{n:04}"), until: Timestamp::from_secs(9_000 - n / 2) };
+            (0..many).map(one).collect()
+        };
+        let gone = |many: u64| -> Vec<String> {
+            let gone = too_many_beside_a_new(live(many), Timestamp::from_secs(1)).into_iter();
+            let jti = |one: Revocation| match one.target {
+                RevocationTarget::Jti(jti) => jti,
+                other => panic!("{other:?}"),
+            };
+            gone.map(jti).collect()
+        };
+        assert!(gone(0).is_empty() && gone(31).is_empty());
+        // Two end at the same time: it is the one that was given out first, by its name.
+        assert_eq!((gone(32), gone(33)), (vec!["0030".into()], vec!["0032".into(), "0030".into()]));
+        assert_eq!(gone(9_000).len(), MOST_ACCESS);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Report, Revocation, StoreError, StoreFuture};
+use super::{Report, Revocation, SessionDigest, StoreError, StoreFuture};
 use crate::domain::{KeyId, Subject, Timestamp};
 
 /// Rows of the feed that one read gives at most.
@@ -42,6 +42,22 @@ pub enum ChangeKind {
     Key(KeyId),
     /// A station has reported the weather.
     Weather(Report),
+    /// A session that servers share was ended, or its client wants something else.
+    Session(SessionDigest),
+    /// A call of such a session is to end, wherever it runs.
+    SessionCall {
+        /// The session.
+        session: SessionDigest,
+        /// The call's id, JSON text.
+        call: Box<str>,
+    },
+    /// A question of such a session was answered elsewhere than where it is waited for.
+    SessionAnswer {
+        /// The session.
+        session: SessionDigest,
+        /// The question's id.
+        question: Box<str>,
+    },
     /// Something that cannot be told: written by a newer version, unreadable, or pruned before this
     /// reader came by. Whoever holds copies reads them all again.
     #[serde(skip)]

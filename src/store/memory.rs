@@ -2,6 +2,8 @@
 
 mod families;
 mod keys;
+mod moving;
+mod sessions;
 mod tasks;
 mod users;
 
@@ -12,15 +14,15 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::{families::FamilyTables, keys::KeyTables, users::Kept};
+use self::{families::FamilyTables, keys::KeyTables, sessions::SessionTables, users::Kept};
 use super::{
     Change, ChangeKind, FEED_PAGE, Feed, FeedWatch, Level, MOST_REPORTS, Quota, Report, Reports, Revocation,
-    RevocationTarget, Revocations, Rings, StoreError, StoreFuture, TaskRow, feed, rings,
+    RevocationTarget, Revocations, Rings, StoreError, StoreFuture, TaskRow, feed, moving::Mark, rings,
 };
 use crate::domain::{Subject, Timestamp};
 
 /// A store that ends with the process.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Memory(Arc<Mutex<Tables>>);
 
 #[derive(Default)]
@@ -34,6 +36,8 @@ struct Tables {
     feed: VecDeque<Change>,
     rings: HashMap<String, [u8; 32]>,
     tasks: HashMap<[u8; 32], TaskRow>,
+    sessions: SessionTables,
+    mark: Option<Mark>,
 }
 
 impl Tables {

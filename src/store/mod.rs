@@ -4,36 +4,53 @@
 //! and never block the thread that polls them. A write is under way once its future has been polled:
 //! dropping the future after that gives up the answer, not the write.
 
+mod adoption;
 mod error;
 mod families;
 mod feed;
+mod fleet_log;
+mod hex;
 mod keys;
 mod leases;
 mod memory;
+pub mod moving;
 mod quota;
 mod redis;
 mod reports;
 mod revocations;
 mod rings;
+mod seal;
+mod sessions;
 mod sqlite;
 mod tasks;
 mod users;
 
 use std::{fmt, pin::Pin, sync::Arc};
 
+pub use adoption::{Adoption, Kept, Moved, Unconfirmed};
 pub use error::StoreError;
-pub use families::{Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Rotated, Rotation};
+pub use families::{
+    Families, Family, FamilyAccess, FamilyOf, MOST_ACCESS, MOST_FAMILIES, MadeRoom, Rotated, Rotation,
+};
 pub use feed::{Change, ChangeKind, FEED_PAGE, Feed, FeedWatch};
+pub use fleet_log::{FleetAppended, FleetBatch, FleetChain, FleetCounts, FleetEnd, FleetLog, FleetRow};
 pub use keys::{KEY_PAGE_MAX, KeyRotation, KeyUse, Keys, Lookup, RotateOutcome, UseBatch};
 pub use leases::{Granted, LEASED_FOR, LeaseAsk, Leases};
 pub use quota::{Level, Quota};
-pub use redis::RedisUse;
+pub use redis::{ACCOUNT_NEEDS, RedisTls, RedisUse};
 pub use reports::{MOST_AHEAD, MOST_REPORTS, Report, Reports, city_key};
 pub use revocations::{Revocation, RevocationTarget, Revocations};
-pub use rings::Rings;
+pub use rings::{IDENTITY_RING, Rings, identity};
+pub use seal::Seal;
+pub use sessions::{
+    SessionAnswer, SessionDigest, SessionLook, SessionQuestion, SessionRoom, SessionRow, SessionUse,
+    SessionWish, SharedSessions, Wished,
+};
 pub use tasks::{EndedTask, LostTask, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks};
+pub(crate) use users::AN_ACCOUNT;
 pub use users::{PAGE_SIZE_MAX, User, UserChange, Users};
 
+use self::moving::Moving;
 use crate::telemetry::StoreFailures;
 
 /// What every question to a port answers with: boxed, so that ports can be trait objects.
@@ -62,17 +79,28 @@ pub struct Stores {
     pub rings: Arc<dyn Rings>,
     /// Limits that several servers share; `None` where each has its own.
     pub leases: Option<Arc<dyn Leases>>,
+    /// What happens to a shared store behind our back; `None` where nobody shares it.
+    pub adoption: Option<Arc<dyn Adoption>>,
+    /// Counts what was taken back and may be lost with one node of the store.
+    pub unconfirmed: Unconfirmed,
+    /// Sessions of older revisions that several servers share; `None` where each has its own.
+    pub sessions: Option<Arc<dyn SharedSessions>>,
+    /// Copies of what several servers have recorded; `None` where each has only its own log.
+    pub fleet_log: Option<Arc<dyn FleetLog>>,
     /// Calls that go on after their answer.
     pub tasks: Arc<dyn Tasks>,
+    /// All of it, to move it elsewhere.
+    pub moving: Arc<dyn Moving>,
     /// How often it did not do as asked: counted by those who ask.
     pub failures: StoreFailures,
 }
 
 impl Stores {
     /// All ports of one backend.
-    fn of<B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + Tasks + 'static>(
-        backend: B,
-    ) -> Self {
+    fn of<B>(backend: B) -> Self
+    where
+        B: Revocations + Quota + Users + Families + Keys + Feed + Reports + Rings + Tasks + Moving + 'static,
+    {
         let backend = Arc::new(backend);
         Self {
             revocations: Arc::<B>::clone(&backend),
@@ -83,8 +111,13 @@ impl Stores {
             feed: Arc::<B>::clone(&backend),
             reports: Arc::<B>::clone(&backend),
             rings: Arc::<B>::clone(&backend),
-            tasks: backend,
+            tasks: Arc::<B>::clone(&backend),
+            moving: backend,
             leases: None,
+            adoption: None,
+            unconfirmed: Unconfirmed::default(),
+            sessions: None,
+            fleet_log: None,
             failures: StoreFailures::default(),
         }
     }
@@ -109,8 +142,16 @@ impl fmt::Debug for Stores {
 /// [`StoreError::Unavailable`] if it cannot be opened now.
 pub fn open(url: &str) -> Result<Stores, StoreError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) => sqlite::Sqlite::open(path).map(Stores::of),
-        Some(("memory", "")) => Ok(Stores::of(memory::Memory::default())),
+        Some(("sqlite", path)) => {
+            let opened = sqlite::Sqlite::open(path)?;
+            let failures = opened.failures();
+            Ok(Stores { failures, ..Stores::of(opened) })
+        }
+        Some(("memory", "")) => {
+            let opened = memory::Memory::default();
+            let sessions: Arc<dyn SharedSessions> = Arc::new(opened.clone());
+            Ok(Stores { sessions: Some(sessions), ..Stores::of(opened) })
+        }
         _ => open_shared(url, &RedisUse::default()),
     }
 }
@@ -124,7 +165,19 @@ pub fn open_shared(url: &str, how: &RedisUse) -> Result<Stores, StoreError> {
     if url.starts_with("redis") {
         let opened = redis::Redis::open(url, how)?;
         let leases: Arc<dyn Leases> = Arc::new(opened.clone());
-        Ok(Stores { leases: Some(leases), ..Stores::of(opened) })
+        let adoption: Arc<dyn Adoption> = Arc::new(opened.clone());
+        let fleet_log: Arc<dyn FleetLog> = Arc::new(opened.clone());
+        let sessions: Arc<dyn SharedSessions> = Arc::new(opened.clone());
+        let (unconfirmed, failures) = (opened.unconfirmed(), opened.failures());
+        Ok(Stores {
+            leases: Some(leases),
+            adoption: Some(adoption),
+            fleet_log: Some(fleet_log),
+            sessions: Some(sessions),
+            unconfirmed,
+            failures,
+            ..Stores::of(opened)
+        })
     } else {
         // The text is not repeated: a URL of another scheme may hold a password.
         Err(StoreError::Config("must be sqlite:PATH, memory: or redis://HOST:PORT".into()))

@@ -1,5 +1,7 @@
 //! Credentials that were taken back before their end.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::StoreFuture;
@@ -35,6 +37,13 @@ impl Revocation {
         self.until = self.until.max(other.until);
     }
 
+    /// Whether `other`, of the same target, adds nothing to it.
+    pub fn covers(&self, other: &Self) -> bool {
+        // One credential is taken back whenever it was issued.
+        let is_early = matches!(self.target, RevocationTarget::Jti(_)) || other.at <= self.at;
+        is_early && other.until <= self.until
+    }
+
     /// Whether it still matters at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.until > now
@@ -48,6 +57,25 @@ pub trait Revocations: Send + Sync {
     /// # Errors
     /// [`StoreError`](super::StoreError): it is not known to be kept, so it must not be reported as done.
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()>;
+
+    /// Adds those of `known` that are not there, or narrower, and tells the feed; says how many that were. For a store
+    /// that has lost some: families that were founded since stay.
+    ///
+    /// # Errors
+    /// [`StoreError`](super::StoreError); some may be there already.
+    fn restore<'a>(&'a self, known: &'a [Revocation]) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let kept = self.live(Timestamp::from_micros(0)).await?;
+            let kept: HashMap<_, _> = kept.iter().map(|one| (&one.target, one)).collect();
+            let mut added = 0;
+            for one in known.iter().filter(|one| !kept.get(&one.target).is_some_and(|kept| kept.covers(one)))
+            {
+                self.revoke(one).await?;
+                added += 1;
+            }
+            Ok(added)
+        })
+    }
 
     /// All that matter at `now`, in no particular order.
     ///

@@ -5,6 +5,9 @@ use uuid::Uuid;
 use super::{Revocation, StoreFuture};
 use crate::domain::{Subject, Timestamp};
 
+/// What a record that does not read is.
+pub(crate) const AN_ACCOUNT: &str = "an account";
+
 /// Largest page that [`Users::page`] gives.
 pub const PAGE_SIZE_MAX: u64 = 1_000;
 
@@ -46,21 +49,23 @@ pub trait Users: Send + Sync {
     /// The account of that name.
     ///
     /// # Errors
-    /// [`StoreError`](super::StoreError): nothing is known of the account.
+    /// [`StoreError`](super::StoreError): nothing is known of the account; `Corrupt` if there is one that does not read.
     fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>>;
 
     /// Page number `page` (from 1; 0 is taken as 1) of `size` accounts (1 to [`PAGE_SIZE_MAX`], others
-    /// are brought there), by username byte by byte, and how many accounts there are in all.
+    /// are brought there), by username byte by byte, and how many accounts there are in all. One that does not read
+    /// is shown as one that may not be used.
     ///
     /// # Errors
-    /// [`StoreError`](super::StoreError), also if a single record does not read.
+    /// [`StoreError`](super::StoreError).
     fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)>;
 
     /// The accounts whose names come after `last`, byte by byte and in that order, at most
-    /// [`PAGE_SIZE_MAX`]: the way to read all of them, however many they are.
+    /// [`PAGE_SIZE_MAX`]: the way to read all of them, however many they are. One that does not read is as in
+    /// [`page`](Self::page).
     ///
     /// # Errors
-    /// [`StoreError`](super::StoreError), also if a single record does not read.
+    /// [`StoreError`](super::StoreError).
     fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>>;
 
     /// Adds the account, or replaces the one of the same username, and tells the feed.
@@ -113,4 +118,10 @@ pub(super) fn window(page: u64, size: u64) -> (u64, u64) {
 /// Whether the account may administer: it is active and has one of these roles.
 pub(super) fn administers(user: &User, administrators: &[String]) -> bool {
     user.active && user.roles.iter().any(|role| administrators.contains(role))
+}
+
+/// What stands for an account of which nothing is known but this name; none for what can be nobody's.
+pub(super) fn disabled(name: &str) -> Option<User> {
+    let (id, username, created_at) = (Uuid::nil(), name.parse().ok()?, Timestamp::default());
+    Some(User { id, username, roles: Vec::new(), active: false, created_at, last_login: None })
 }

@@ -5,16 +5,14 @@ use std::{fmt, sync::atomic::Ordering, time::Duration};
 use parking_lot::RwLock;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::StoreFailures;
+use super::{
+    StoreFailures,
+    striped::{Counter, Spans},
+};
 use crate::domain::Outcome;
 
 /// Whose limits there are.
@@ -23,7 +21,6 @@ const SCOPES: [&str; 5] = ["address", "failures", "user", "key", "tool"];
 const KINDS: [&str; 5] = ["jwt", "api_key", "password", "refresh", "none"];
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
-type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 /// A family whose series are found by a look at a short list instead of by hashing their labels: what is
 /// counted for each request of a flood must cost next to nothing.
@@ -53,7 +50,7 @@ impl<const N: usize> Counters<N> {
 struct Meter {
     name: &'static str,
     outcomes: [(Outcome, Counter); Outcome::ALL.len()],
-    duration: Histogram,
+    duration: Spans,
 }
 
 impl Meter {
@@ -61,7 +58,7 @@ impl Meter {
     fn new(
         (label, name): (&'static str, &'static str),
         counts: &Family<Labels<2>, Counter>,
-        durations: &Histograms,
+        durations: &Family<Labels<1>, Spans>,
     ) -> Self {
         let count = |outcome: Outcome| {
             let labels = [(label, name), ("outcome", outcome.as_str())];
@@ -78,7 +75,7 @@ impl Meter {
         if let Some((_, counter)) = self.outcomes.iter().find(|(known, _)| *known == outcome) {
             counter.inc();
         }
-        self.duration.observe(took.as_secs_f64());
+        self.duration.observe(took);
     }
 }
 
@@ -94,34 +91,33 @@ pub struct Metrics {
     registry: Registry,
     requests: Vec<Meter>,
     auth: Counters<3>,
-    auth_ok: Vec<(&'static str, Counter, Histogram)>,
+    auth_ok: Vec<(&'static str, Counter, Spans)>,
     denials: Family<[(&'static str, String); 1], Counter>,
     rate_limited: Counters<1>,
     tools: Vec<Meter>,
     audit_events: Counter,
-    audit_commit: Histogram,
+    audit_commit: Spans,
+    audit_fleet_lag: Gauge,
+    audit_fleet_sent: counter::Counter,
+    audit_fleet_missed: Family<Labels<1>, counter::Counter>,
     key_rotations: Counter,
     deprecated_keys: Counter,
     redactions: Counter,
     mailbox_depth: Family<Labels<1>, Gauge>,
-    actor_restarts: Family<Labels<1>, Counter>,
+    actor_restarts: Family<Labels<1>, counter::Counter>,
     staleness: Gauge<f64, std::sync::atomic::AtomicU64>,
     clock_behind: Gauge<f64, std::sync::atomic::AtomicU64>,
     streams_open: Gauge,
     sessions_open: Gauge,
     tasks_running: Gauge,
     tasks_ended: Family<Labels<1>, Counter>,
+    store: StoreFailures,
 }
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics(..)")
     }
-}
-
-/// 50 µs to 6.5 s, doubling.
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(50e-6, 2.0, 18))
 }
 
 impl Metrics {
@@ -131,14 +127,14 @@ impl Metrics {
         let mut registry = Registry::with_prefix("portcullis");
         let r = &mut registry;
         let (requests, tool_calls) = (Family::default(), Family::default());
-        let durations = || Histograms::new_with_constructor(seconds);
+        let durations = Family::<Labels<1>, Spans>::default;
         let (request_duration, auth_duration, tool_duration) = (durations(), durations(), durations());
         let auth = Family::<Labels<3>, Counter>::default();
         r.register("requests", "Requests on the MCP endpoint", requests.clone());
         r.register("request_duration_seconds", "Time to the answer", request_duration.clone());
         r.register("auth", "Credentials that were looked at", auth.clone());
         r.register("auth_duration_seconds", "Time to know who is calling", auth_duration.clone());
-        r.register("store_errors", "Store operations that failed", store.family());
+        store.register(r);
         r.register("tool_calls", "Tools that ran", tool_calls.clone());
         r.register("tool_duration_seconds", "Time in the tool", tool_duration.clone());
         let meters = |label, names: &[&'static str], counts: &_, spans: &_| {
@@ -156,7 +152,10 @@ impl Metrics {
             denials: Family::default(),
             rate_limited: Counters::of(Family::default()),
             audit_events: Counter::default(),
-            audit_commit: seconds(),
+            audit_commit: Spans::default(),
+            audit_fleet_lag: Gauge::default(),
+            audit_fleet_sent: counter::Counter::default(),
+            audit_fleet_missed: Family::default(),
             key_rotations: Counter::default(),
             deprecated_keys: Counter::default(),
             redactions: Counter::default(),
@@ -168,6 +167,7 @@ impl Metrics {
             sessions_open: Gauge::default(),
             tasks_running: Gauge::default(),
             tasks_ended: Family::default(),
+            store: store.clone(),
             registry,
         };
         metrics.register();
@@ -183,6 +183,10 @@ impl Metrics {
         SCOPES.iter().for_each(|scope| drop(self.rate_limited.family.get_or_create(&[("scope", *scope)])));
         r.register("audit_events", "Audit records committed", self.audit_events.clone());
         r.register("audit_commit_seconds", "Time to write and sync one batch", self.audit_commit.clone());
+        let missed = self.audit_fleet_missed.clone();
+        r.register("audit_fleet_lag_records", "Not in the fleet's log yet", self.audit_fleet_lag.clone());
+        r.register("audit_fleet_records", "Sent to the fleet's log", self.audit_fleet_sent.clone());
+        r.register("audit_fleet_missed_records", "Not or no longer in the fleet's log", missed);
         r.register("key_rotations", "API keys that asked for their successor", self.key_rotations.clone());
         r.register(
             "deprecated_key_uses",
@@ -211,7 +215,7 @@ impl Metrics {
         let Some((_, held, duration)) = self.auth_ok.iter().find(|(known, ..)| *known == kind) else {
             return;
         };
-        duration.observe(took.as_secs_f64());
+        duration.observe(took);
         match reason {
             None => _ = held.inc(),
             Some(reason) => {
@@ -239,7 +243,18 @@ impl Metrics {
     /// The audit log committed `records` in one batch.
     pub fn audit_commit(&self, records: u64, took: Duration) {
         self.audit_events.inc_by(records);
-        self.audit_commit.observe(took.as_secs_f64());
+        self.audit_commit.observe(took);
+    }
+
+    /// How the sending of audit records to the fleet's log stands: how many wait and were sent since the start, and how
+    /// many were not since they were gone, too old or too many.
+    pub fn audit_fleet(&self, (lag, sent): (u64, u64), (gone, too_old, too_many): (u64, u64, u64)) {
+        self.audit_fleet_lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.audit_fleet_sent.inner().store(sent, Ordering::Relaxed);
+        for (cause, count) in [("gone", gone), ("too_old", too_old), ("too_many", too_many)] {
+            let missed = self.audit_fleet_missed.get_or_create(&[("cause", cause)]);
+            missed.inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// An API key got its successor at its own wish.
@@ -280,6 +295,11 @@ impl Metrics {
     /// A task has ended: `completed`, `failed` or `cancelled`.
     pub fn task_ended(&self, status: &'static str) {
         self.tasks_ended.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// Whether questions to the store fail at once, since it has not answered lately.
+    pub fn is_store_shut(&self) -> bool {
+        self.store.is_shut()
     }
 
     /// What an actor looks like at this moment.

@@ -3,6 +3,7 @@
 mod failures;
 pub mod logs;
 mod metrics;
+mod striped;
 
 pub use failures::StoreFailures;
 pub use metrics::Metrics;

@@ -76,8 +76,12 @@ pub struct SecurityAudit {
     /// least what was asked for. It ends now.
     #[schemars(extend("format" = "date-time"))]
     from: String,
-    /// Whether everything in the range is counted; false while the log is still being read after a start.
+    /// Whether everything in the range is counted; false while the log is still being read after a start, and while
+    /// what other servers count cannot be read.
     complete: bool,
+    /// Where several servers share one store: whose counts these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<Fleet>,
     /// How often what happened in the whole range.
     totals: Totals,
     /// The same over time, oldest first: 61 minutes for 1h, 25 hours for 24h, 169 hours for 7d; the last one is
@@ -93,6 +97,15 @@ pub struct SecurityAudit {
     /// Every `alert.raised` record in the range, those of patterns included, newest first, at most 10.
     #[schemars(length(max = 10))]
     alerts: Vec<Alert>,
+}
+
+/// The servers that share one store.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Fleet {
+    /// How many have their counts in this answer, this one included.
+    servers: usize,
+    /// Whether the others' counts could be read; if not, the answer is of this server alone.
+    reached: bool,
 }
 
 /// How often what happened.
@@ -164,6 +177,9 @@ struct Unusual {
     time: String,
     /// Whether it still lasts: there was a hit within the last window.
     active: bool,
+    /// Where several servers share one store: the one that told it. Each looks for patterns in its own log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 /// An `alert.raised` record.
@@ -176,6 +192,9 @@ struct Alert {
     reason: String,
     /// What more the record says, as JSON text of at most 256 characters; null if nothing.
     detail: Option<String>,
+    /// Where several servers share one store: the one that recorded it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 impl Tool for GetSecurityAudit {
@@ -239,16 +258,20 @@ fn shown(time_range: TimeRange, review: Review) -> SecurityAudit {
         window_seconds: unusual.finding.window_seconds,
         time: unusual.time.to_string(),
         active: unusual.lasts,
+        server: unusual.server.as_deref().map(clean),
     };
     let alert = |note: insight::Note| Alert {
         time: note.time.to_string(),
         reason: clean(&note.reason),
         detail: note.detail.map(|detail| clean(&detail)),
+        server: note.server.as_deref().map(clean),
     };
+    let fleet = review.fleet.map(|view| Fleet { servers: view.servers, reached: view.reached });
     SecurityAudit {
         time_range,
         from: review.from.to_string(),
         complete: review.complete,
+        fleet,
         totals: review.totals.into(),
         series: review.series.into_iter().map(point).collect(),
         offenders: review.offences.into_iter().map(offender).collect(),
@@ -296,12 +319,14 @@ mod tests {
             totals,
             series: vec![(time, totals)],
             offences: vec![insight::Offence { violation, who: address, count: 10, exact: true }],
-            unusual: vec![insight::Unusual { finding, time, lasts: true }],
+            unusual: vec![insight::Unusual { finding, time, lasts: true, server: None }],
             alerts: vec![insight::Note {
                 time,
                 reason: "chain_broken".into(),
                 detail: Some("{\"x\":\"\u{202e}\u{1b}[2J\"}".into()),
+                server: None,
             }],
+            fleet: None,
         }
     }
 

@@ -6,7 +6,8 @@ use portcullis::{
     app::AppError,
     domain::{KeyState, Timestamp},
     settings::{Settings, StoreUrl},
-    store::{RevocationTarget, TaskEnd, TaskMade, TaskRoom, TaskRow},
+    store::{RevocationTarget, TaskEnd, TaskMade, TaskRoom},
+    tools::AnyTool,
 };
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
         block_on,
         http::Connection,
         rpc::Rpc,
+        tasks::kept_row,
         until,
     },
 };
@@ -34,17 +36,27 @@ fn fleet<const N: usize>(url: &str) -> [TestApp; N] {
 /// So many servers on the store of `url`, which would sign each other's tokens; without limits, but for those of
 /// `change`.
 pub(crate) fn fleet_with<const N: usize>(url: &str, change: impl Fn(&mut Settings)) -> [TestApp; N] {
+    fleet_having(url, change, Vec::new)
+}
+
+/// The same, with tools of their own.
+pub(crate) fn fleet_having<const N: usize>(
+    url: &str,
+    change: impl Fn(&mut Settings),
+    tools: impl Fn() -> Vec<Box<dyn AnyTool>>,
+) -> [TestApp; N] {
     let url = StoreUrl::parse(url).unwrap();
     let secret = super::support::app::secret();
     std::array::from_fn(|_| {
-        TestApp::start_with(|settings| {
+        let change = |settings: &mut Settings| {
             without_limits(settings);
             settings.store.url = url.clone();
             settings.jwt.secret = Some(secret.clone());
             settings.jwt.issuer = "https://gate.example".into();
             settings.jwt.audience = vec!["https://gate.example/mcp".into()];
             change(settings);
-        })
+        };
+        TestApp::with(change, tools())
     })
 }
 
@@ -151,17 +163,8 @@ fn what_a_gone_server_has_left_of_tasks_on_redis_is_ended_and_on_record_after_th
     for url in [nodes.single(), nodes.cluster()] {
         let [app] = fleet::<1>(&url);
         let place = std::fs::read_to_string(app.dir().join("tasks/id")).unwrap();
-        let now = Timestamp::now();
-        let row = TaskRow {
-            digest: std::array::from_fn(|n| 7 * n as u8),
-            owner: "ada".parse().unwrap(),
-            tool: "job".into(),
-            runner: format!("{}/0", place.trim()),
-            created_at: now,
-            due: now.plus(Duration::from_secs(60)),
-            until: now.plus(Duration::from_secs(600)),
-            ended: None,
-        };
+        let digest = std::array::from_fn(|n| 7 * n as u8);
+        let row = kept_row(digest, "job", format!("{}/0", place.trim()));
         let room = TaskRoom { of_one: 9, of_all: 9 };
         assert_eq!(block_on(app.stores().tasks.create_task(&row, room)), Ok(TaskMade::Kept));
         let app = app.restart();

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Guests have so many calls, and next to none come back.
-fn of_calls(capacity: u32, per_second: f64) -> impl Fn(&mut Settings) {
+pub(crate) fn of_calls(capacity: u32, per_second: f64) -> impl Fn(&mut Settings) {
     move |settings| {
         let guest = settings.roles.get_mut("guest").unwrap();
         (guest.capacity, guest.refill_per_second) = (Some(capacity), Some(per_second));
@@ -26,7 +26,7 @@ fn at(node: &Node) -> String {
 }
 
 /// How many of the calls that `connections` to each server make at once are let in.
-fn admitted(
+pub(crate) fn admitted(
     fleet: &[TestApp],
     token: &str,
     connections: usize,

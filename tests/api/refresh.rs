@@ -2,12 +2,12 @@
 
 use std::{thread, time::Duration};
 
-use portcullis::store::RevocationTarget;
+use portcullis::store::{MOST_ACCESS, RevocationTarget};
 use serde_json::json;
 
 use super::support::{
     SOON,
-    app::TestApp,
+    app::{TestApp, without_limits},
     auth::{PASSWORD, Pair, refused},
     block_on,
     rpc::Rpc,
@@ -79,6 +79,24 @@ fn a_copy_that_is_used_after_the_grace_ends_the_family_and_its_access_tokens() {
     dead(&app, &second);
     refused(&app.refresh(&second.refresh), 401, "revoked_token");
     Pair::of(&app.refresh(&other.refresh));
+}
+
+#[test]
+fn after_two_hundred_exchanges_the_newest_access_token_is_good_and_the_oldest_is_refused() {
+    let app = TestApp::start_with(without_limits);
+    app.person("ann", &["user"]);
+    let mut pairs = vec![Pair::of(&app.login("ann", PASSWORD))];
+    for _ in 0..200 {
+        let next = Pair::of(&app.refresh(&pairs[pairs.len() - 1].refresh));
+        pairs.push(next);
+    }
+    let status = |pair: &Pair| Rpc::weather().bearer(&pair.access).send(&app).status;
+    until("the oldest is refused", BOUND, || status(&pairs[0]) == 401);
+    dead(&app, &pairs[0]);
+    until("all but the newest are refused", BOUND, || {
+        pairs[..pairs.len() - MOST_ACCESS].iter().all(|pair| status(pair) == 401)
+    });
+    pairs[pairs.len() - MOST_ACCESS..].iter().for_each(|pair| alive(&app, pair));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Streams of sessions that are come back to: what is told again, what is not, and to whom.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use portcullis::{
+    actors::audit::Filter,
     domain::Change,
+    settings::Settings,
     tools::{Call, Content, Hints, Shown, Spec, Tool, ToolError},
 };
 use serde_json::{Value, json};
@@ -48,10 +50,15 @@ impl Tool for Pauses {
 }
 
 fn with_tools() -> (TestApp, Arc<Watched>) {
+    with_tools_and(|_| {})
+}
+
+fn with_tools_and(change: impl FnOnce(&mut Settings)) -> (TestApp, Arc<Watched>) {
     let watched = Arc::new(Watched::default());
-    let change = |settings: &mut portcullis::settings::Settings| {
+    let change = |settings: &mut Settings| {
         without_limits(settings);
         settings.sessions.enabled = true;
+        change(settings);
     };
     let tools: Vec<Box<dyn portcullis::tools::AnyTool>> =
         vec![Box::new(Pauses(Arc::clone(&watched))), Box::new(Waits(Arc::clone(&watched)))];
@@ -218,6 +225,8 @@ fn a_call_that_is_cancelled_ends_and_no_other_does() {
     }
     cancel(json!("1"));
     let silent = connections[1].reply();
+    let recorded = Filter { outcome: Some("cancelled".into()), ..Filter::default() };
+    assert_eq!(app.records(recorded).len(), 1, "it is answered once that is on disk");
     assert_eq!(
         (silent.status, silent.header("content-type"), silent.body.len()),
         (200, Some("text/event-stream"), 0)
@@ -237,6 +246,24 @@ fn a_call_that_is_cancelled_ends_and_no_other_does() {
     cancel(json!(9));
     assert_eq!(events.next(), None, "no answer to what was cancelled");
     assert_eq!(session.resume(&app, &last).rest(), Vec::<Value>::new());
+}
+
+#[test]
+fn whoever_is_over_a_limit_cancels_nothing() {
+    let (app, watched) = with_tools_and(|settings| {
+        let guest = settings.roles.get_mut("guest").unwrap();
+        // The handshake, its end, and one call.
+        (guest.capacity, guest.refill_per_second) = (Some(3), Some(0.001));
+    });
+    let session = Session::begin(&app, NEWEST, &app.token("ada", "guest"));
+    let mut connection = app.connect();
+    connection.send(session.call(json!(1), "waits", json!({})).bytes());
+    until("it runs", SOON, || watched.begun() == 1);
+    let cancel = session.notification("notifications/cancelled", json!({ "requestId": 1 }));
+    assert_eq!(cancel.send(&app).status, 429);
+    assert_eq!(watched.dropped(), 0, "it runs still");
+    watched.go.notify_one();
+    connection.reply().result();
 }
 
 fn asks_in(app: &TestApp, session: &Session) -> Events {
@@ -262,6 +289,37 @@ fn whoever_may_less_than_who_asked_does_not_come_back_to_the_answer() {
     assert_eq!(other.verb("GET").header("last-event-id", &last).send(&app).status, 400);
     let mut back = session.resume(&app, &last);
     assert_eq!(back.told("notifications/progress")["progress"], 2);
+}
+
+#[test]
+fn whoever_may_not_read_a_resource_is_not_told_of_it_by_coming_back() {
+    let app = start();
+    fs::write(app.dir().join("files/a.txt"), "a").unwrap();
+    let app = app.restart();
+    let session = Session::begin(&app, NEWEST, &app.token("ada", "user"));
+    let listed = session.request("resources/list", json!({})).send(&app).result();
+    let uri = listed["resources"][0]["uri"].as_str().unwrap().to_owned();
+    session.request("resources/subscribe", json!({ "uri": uri })).send(&app).result();
+    let mut stream = session.listen(&app);
+    let until = |stream: &mut Events, method: &str| {
+        let told = std::iter::from_fn(|| stream.next()).map(|one| one["method"].as_str().unwrap().to_owned());
+        let mut all = Vec::new();
+        told.take_while(|told| told != method).for_each(|told| all.push(told));
+        all
+    };
+    let updated = "notifications/resources/updated";
+    app.changes.tell(Change::Tools);
+    until(&mut stream, "notifications/tools/list_changed");
+    let first = stream.last.clone().unwrap();
+    app.changes.tell(Change::Resource(uri.as_str().into()));
+    until(&mut stream, updated);
+    let lesser = Session { token: app.token("ada", "guest"), ..session.clone() };
+    let mut back = lesser.resume(&app, &first);
+    app.changes.tell(Change::Prompts);
+    let told = until(&mut back, "notifications/prompts/list_changed");
+    assert!(!told.iter().any(|told| told == updated), "{told:?}");
+    let mut back = session.resume(&app, &first);
+    until(&mut back, updated);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use portcullis::{
     actors::{audit::Filter, tokens::MintRequest},
     app,
     domain::{KeyState, Timestamp},
-    store::{EndedTask, RevocationTarget, TaskEnd, TaskMade, TaskRoom, TaskRow},
+    store::{EndedTask, RevocationTarget, TaskEnd, TaskMade, TaskRoom},
 };
 use serde_json::json;
 use sha2::Digest;
@@ -23,7 +23,7 @@ use super::support::{
     http::Connection,
     output,
     rpc::Rpc,
-    tasks::{about, awaited, begun, got, knowing, tools, update},
+    tasks::{about, awaited, begun, got, kept_row, knowing, tools, update},
     until,
 };
 
@@ -198,16 +198,7 @@ fn nothing_is_acknowledged_of_a_task_that_another_server_runs() {
     let (_, tools) = tools();
     let app = TestApp::with(|_| {}, tools);
     let (token, now) = (app.token("ada", "user"), Timestamp::now());
-    let row = TaskRow {
-        digest: sha2::Sha256::digest("theirs").into(),
-        owner: "ada".parse().unwrap(),
-        tool: "asker".into(),
-        runner: "there".into(),
-        created_at: now,
-        due: now.plus(Duration::from_secs(60)),
-        until: now.plus(Duration::from_secs(600)),
-        ended: None,
-    };
+    let row = kept_row(sha2::Sha256::digest("theirs").into(), "asker", "there".into());
     let room = TaskRoom { of_one: 9, of_all: 9 };
     assert_eq!(block_on(app.stores().tasks.create_task(&row, room)), Ok(TaskMade::Kept));
     for rpc in [about("tasks/cancel", "theirs"), update("theirs", json!({ "one": {} }))] {

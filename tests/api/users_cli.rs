@@ -8,6 +8,7 @@ use std::{
 
 use portcullis::{
     domain::Timestamp,
+    settings::StoreUrl,
     store::{Family, FamilyAccess, MOST_FAMILIES},
 };
 use serde_json::{Value, json};
@@ -25,13 +26,14 @@ const BOUND: Duration = Duration::from_secs(1);
 
 impl TestApp {
     /// Runs a verb on the data of this server, with `input` on its standard input.
-    fn cli(&self, arguments: &[&str], input: &str) -> Output {
+    pub(super) fn cli(&self, arguments: &[&str], input: &str) -> Output {
         let secret =
             std::str::from_utf8(self.settings.jwt.secret.as_ref().unwrap().expose()).unwrap().to_owned();
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(arguments)
             .args(["--settings", concat!(env!("CARGO_MANIFEST_DIR"), "/settings")])
             .env("PORTCULLIS__DATA_DIR", self.dir())
+            .envs(self.redis().map(|url| ("PORTCULLIS__STORE__URL", url)))
             .env("JWT_SECRET_KEY", secret)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -41,6 +43,14 @@ impl TestApp {
         // A verb that refuses does not read on.
         let _written = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
+    }
+
+    /// The URL of its Redis, if it has one.
+    fn redis(&self) -> Option<String> {
+        match &self.settings.store.url {
+            StoreUrl::Redis(url) => Some(url.expose().to_owned()),
+            _ => None,
+        }
     }
 
     /// A verb that must succeed; gives what it printed.
@@ -53,7 +63,7 @@ impl TestApp {
 
     /// A verb that must be refused with exit code 1 and nothing printed; gives the reason.
     #[track_caller]
-    fn refuses(&self, arguments: &[&str], input: &str) -> String {
+    pub(super) fn refuses(&self, arguments: &[&str], input: &str) -> String {
         let output = self.cli(arguments, input);
         assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{arguments:?}");
         String::from_utf8(output.stderr).unwrap()

@@ -100,10 +100,10 @@ fn no_state_but_the_one_that_was_given_opens_and_only_answers_to_what_was_asked_
     Target { name: "state", seeds, words: WORDS }.fuzz(|input| {
         let Ok(envelope) = Envelope::parse(input) else { return fingerprint("none") };
         let opened =
-            envelope.params.request_state.map(|raw| text(raw).map(|text| opens(&seal, &sealed, &text)));
+            envelope.params.request_state().map(|raw| text(raw).map(|text| opens(&seal, &sealed, &text)));
         let mut kinds = Vec::new();
         for asked in [&asked[..], &[]] {
-            let Some(round) = envelope.params.input_responses else { continue };
+            let Some(round) = envelope.params.input_responses() else { continue };
             let mut ours = Answers::none();
             let added = ours.add(round.text(), asked);
             let theirs = taken(&serde_json::from_str(round.text()).unwrap(), asked);

@@ -1,5 +1,9 @@
 //! Redis servers for tests of any kind: a node, a cluster of one node, and a node that a sentinel watches.
 
+pub(crate) mod counted;
+pub(crate) mod groups;
+pub(crate) mod proxy;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -56,6 +60,17 @@ impl Node {
         Some(line.trim_end().to_owned())
     }
 
+    /// Says one command of these words, whatever is in them; it must not be refused.
+    pub(crate) fn say(&self, words: &[&str]) {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+        socket.write_all(format!("*{}\r\n{body}", words.len()).as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).unwrap();
+        assert!(answer.starts_with(['+', ':']), "{answer}");
+    }
+
     /// The answer to one command that gives a list of texts.
     pub(crate) fn all(&self, command: &str) -> Vec<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
@@ -87,8 +102,13 @@ impl Node {
         drop(self.process.wait());
     }
 
+    /// Whether it has come up: else whoever answers on the port is another one, whose it was before.
     fn answers(&mut self) -> bool {
-        until(|| self.process.try_wait().unwrap().is_some() || self.ask("PING").is_some());
+        let own = format!("process_id:{}\r\n", self.process.id());
+        until(|| {
+            let is_own = |said: String| said.contains(&own) || said.starts_with("-NOAUTH");
+            self.process.try_wait().unwrap().is_some() || self.ask("INFO server").is_some_and(is_own)
+        });
         self.process.try_wait().unwrap().is_none()
     }
 }
@@ -118,7 +138,7 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) struct Nodes {
     single: Node,
     cluster: Node,
-    _watched: Node,
+    watched: Node,
     sentinel: Node,
 }
 
@@ -132,13 +152,33 @@ impl Nodes {
             single: plain(),
             cluster: cluster(),
             sentinel: Node::start(&monitor, &["--sentinel"]),
-            _watched: watched,
+            watched,
         }
     }
 
     /// The URL of the node alone.
     pub(crate) fn single(&self) -> String {
         format!("redis://127.0.0.1:{}", self.single.port)
+    }
+
+    /// The node alone.
+    #[allow(dead_code, reason = "not every suite empties it")]
+    pub(crate) fn node(&self) -> &Node {
+        &self.single
+    }
+
+    /// The one node of the cluster.
+    #[allow(dead_code, reason = "not every suite empties it")]
+    pub(crate) fn cluster_node(&self) -> &Node {
+        &self.cluster
+    }
+
+    /// Ends all connections of clients.
+    #[allow(dead_code, reason = "not every suite does")]
+    pub(crate) fn drop_connections(&self) {
+        for node in [&self.single, &self.cluster, &self.watched, &self.sentinel] {
+            node.ask("CLIENT KILL TYPE normal SKIPME yes").unwrap();
+        }
     }
 
     /// The URL of the cluster.

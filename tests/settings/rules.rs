@@ -17,6 +17,7 @@ fn numbers_durations_and_sizes_have_bounds() {
         ("server.max_body", &["\"1KiB\"", "\"64MiB\""], &["\"1023B\"", "\"65MiB\"", "\"1MB\"", "1024"]),
         ("server.request_timeout", &["\"1ms\"", "\"10m\""], &["\"0s\"", "\"601s\"", "\"5\"", "\"5 s\""]),
         ("server.shutdown_grace", &["\"1ms\"", "\"10m\""], &["\"0s\"", "\"11m\""]),
+        ("server.drain_delay", &["\"0s\"", "\"10m\""], &["\"601s\"", "\"5\""]),
         ("server.max_connections", &["1", "1000000"], &["0", "1000001"]),
         ("server.max_answers", &["\"16MiB\"", "\"1024GiB\""], &["\"15MiB\"", "\"1025GiB\""]),
         ("admin.port", &["0", "65535"], &["65536"]),
@@ -39,7 +40,10 @@ fn numbers_durations_and_sizes_have_bounds() {
         ("roles.guest.refill_per_second", &["0.000001", "1000000000"], &["0", "nan"]),
         ("limits.tools.x.cost", &["1", "1000000000"], &["0"]),
         ("limits.tools.x.max_in_flight", &["1", "1000000000"], &["0"]),
+        ("limits.store_wait", &["\"1ms\"", "\"10s\""], &["\"0ms\"", "\"11s\""]),
         ("audit.checkpoint_every", &["1", "1000000"], &["0", "1000001"]),
+        ("audit.retention", &["\"1h\"", "\"3650d\""], &["\"59m\"", "\"3651d\""]),
+        ("audit.fleet_records", &["1000", "1000000000"], &["999", "1000000001"]),
         ("tools.weather.timeout", &["\"1ms\"", "\"1m\""], &["\"0ms\"", "\"61s\""]),
     ] {
         let (section, name) = key.rsplit_once('.').unwrap();
@@ -242,6 +246,40 @@ fn lists_of_addresses_hold_only_addresses() {
 }
 
 #[test]
+fn a_redis_over_tls_is_checked_and_nothing_is_set_in_vain() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tls.pem");
+    std::fs::write(&file, "x").unwrap();
+    let (file, store) = (file.display(), |lines: &str| format!("[store]\n{lines}"));
+    for scheme in ["rediss", "rediss+cluster", "rediss+sentinel"] {
+        let url = format!("url = \"{scheme}://h/#insecure\"");
+        refuses(&store(&url), "store.url", "store.ca_file");
+    }
+    let sealed = "url = \"rediss://h\"";
+    accepts(&store(&format!("{sealed}\nca_file = \"{file}\"")));
+    accepts(&store(&format!("{sealed}\nclient_certificate = \"{file}\"\nclient_key_file = \"{file}\"")));
+    let problems = |text: &str| Desk::new("development").file("local.toml", text).problems();
+    let all = ["ca_file", "client_certificate", "client_key_file"];
+    for (lines, words) in [("url = \"redis://h\"", "over TLS"), (sealed, "cannot be read")] {
+        let end = if words == "over TLS" { "" } else { ".gone" };
+        let set: String = all.iter().map(|key| format!("\n{key} = \"{file}{end}\"")).collect();
+        let found = problems(&store(&format!("{lines}{set}")));
+        let keys: Vec<_> = found.iter().map(|problem| &*problem.key).collect();
+        assert_eq!(keys, all.map(|key| format!("store.{key}")));
+        assert!(found.iter().all(|problem| problem.problem.contains(words)), "{found:?}");
+    }
+    let lonely = |set: &str| {
+        let text = store(&format!("{sealed}\n{set} = \"{file}\""));
+        Desk::new("development").file("local.toml", &text)
+    };
+    for (set, missing) in
+        [("client_certificate", "store.client_key_file"), ("client_key_file", "store.client_certificate")]
+    {
+        assert!(lonely(set).problem(missing).problem.contains("missing beside"), "{set}");
+    }
+}
+
+#[test]
 fn keys_that_belong_together_agree() {
     refuses("[jwt]\naccess_ttl = \"25h\"", "jwt.access_ttl", "is above jwt.max_ttl");
     accepts("[jwt]\naccess_ttl = \"24h\"");
@@ -328,4 +366,16 @@ fn there_are_one_to_sixty_four_roles_of_plain_names() {
         assert!(problems.len() == 1 && problems[0].problem.contains("the name of a role"), "{problems:?}");
     }
     accepts(&format!("[roles.{}]", "a".repeat(32)));
+}
+
+#[test]
+fn the_file_is_a_sink_always_and_what_is_none_is_refused() {
+    for sinks in ["[\"file\"]", "[\"file\", \"redis\"]", "[\"redis\", \"file\"]"] {
+        accepts(&format!("[audit]\nsinks = {sinks}"));
+    }
+    for sinks in ["[]", "[\"redis\"]", "[\"file\", \"kafka\"]", "\"file\"", "[\"\"]"] {
+        let text = format!("[audit]\nsinks = {sinks}");
+        let problems = Desk::new("development").file("local.toml", &text).problems();
+        assert!(problems.iter().any(|problem| problem.key == "audit.sinks"), "{sinks}: {problems:?}");
+    }
 }

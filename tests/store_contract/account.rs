@@ -54,6 +54,18 @@ fn an_account_with_the_rights_that_the_readme_names_is_enough() {
 }
 
 #[test]
+fn the_same_rights_are_enough_to_copy_into_it_and_out_of_it() {
+    let lines = format!("save \"\"\nuser default on nopass ~* &* +@all\nuser gate on >hunter2 {}", rights());
+    let node = Node::start(&lines, &[]);
+    let stores = store::open(&format!("redis://gate:hunter2@127.0.0.1:{}", node.port)).unwrap();
+    let [from, to] = [store::open("memory:").unwrap(), store::open("memory:").unwrap()];
+    let filled = super::filled::fill(&from);
+    super::moving::verified(&from, &stores);
+    super::moving::verified(&stores, &to);
+    assert!(super::filled::answers(&to, &filled) == super::filled::answers(&from, &filled));
+}
+
+#[test]
 fn the_feed_is_read_over_a_connection_of_its_own() {
     let node = Node::start("save \"\"", &[]);
     let how = RedisUse { connections: 1, ..RedisUse::default() };

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use portcullis::{
     domain::Timestamp,
     store::{
-        ChangeKind, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
-        Rotated, Rotation, StoreError, Stores,
+        ChangeKind, Family, FamilyAccess, FamilyOf, MOST_ACCESS, MOST_FAMILIES, MadeRoom, Revocation,
+        RevocationTarget, Rotated, Rotation, StoreError, Stores,
     },
 };
 
@@ -126,6 +126,44 @@ fn a_token_that_never_was_ends_the_family_too_and_an_ended_family_is_gone() {
         assert_eq!(rotate(&stores, "f-1", "f-2", 1_000), Rotated::Gone, "{name}: over");
         assert!(matches!(rotate(&stores, "forged", "x", 10), Rotated::Reused(_)), "{name}");
         assert_eq!(rotate(&stores, "f-1", "f-2", 10), Rotated::Gone, "{name}");
+    }
+}
+
+#[test]
+fn of_a_family_that_is_exchanged_ever_again_the_newest_access_tokens_are_good_and_the_oldest_revoked() {
+    const ROTATIONS: u64 = 200;
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("first", 100_000));
+        for n in 1..=ROTATIONS {
+            // Each is good for longer than the one before, or, for a while, for as long.
+            let until = 1_000 + n.max(50);
+            let one = rotation(&format!("f-{n}"), &format!("f-{}", n + 1), 10);
+            let one = Rotation { access: access(&format!("access-{n:03}"), until), ..one };
+            assert_eq!(wait(stores.families.rotate(&one)), Ok(Rotated::Done), "{name}: {n}");
+        }
+        // The first of them ends last.
+        let oldest = 1..=ROTATIONS - (MOST_ACCESS as u64 - 1);
+        let expected: BTreeSet<_> =
+            oldest.map(|n| revoked(&format!("access-{n:03}"), 10, 1_000 + n.max(50))).collect();
+        assert_eq!(live(&stores, 10), expected, "{name}");
+        assert_eq!(told(&stores), expected, "{name}: and everybody is told");
+        let ended = wait(stores.families.end(&FamilyOf::Id("f".into()), at(10))).unwrap();
+        let ended: BTreeSet<_> = ended.into_iter().collect();
+        assert_eq!(ended.len(), MOST_ACCESS, "{name}");
+        assert!(ended.contains(&revoked("access-200", 10, 1_200)), "{name}: the newest was good");
+        assert!(ended.contains(&revoked("first", 10, 100_000)), "{name}");
+    }
+}
+
+#[test]
+fn an_access_token_is_known_by_its_family_however_often_that_was_exchanged_since() {
+    for Backend { name, stores, .. } in backends() {
+        found(&stores, &family("f", "ann"), &access("first", 1_000));
+        for n in 1..4 {
+            assert_eq!(rotate(&stores, &format!("f-{n}"), &format!("f-{}", n + 1), 10), Rotated::Done);
+        }
+        let ended = wait(stores.families.end(&FamilyOf::Access("first".into()), at(10))).unwrap();
+        assert_eq!(ended.len(), 4, "{name}");
     }
 }
 

@@ -41,6 +41,11 @@ fn shown(stores: &Stores, id: KeyId) -> ApiKey {
     wait(stores.keys.show(id)).unwrap().unwrap()
 }
 
+/// A rotation with ten minutes of grace.
+pub(super) fn rotation_at(of: KeyId, at: Timestamp) -> KeyRotation {
+    KeyRotation { at, ..rotation(of, false, 0) }
+}
+
 fn rotation(of: KeyId, newest: bool, secs: u64) -> KeyRotation {
     let digest = ApiKeySecret::generate().unwrap().digest();
     let (successor, grace) = (KeyId::new(), Duration::from_secs(600));

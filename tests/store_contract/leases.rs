@@ -9,7 +9,11 @@ use portcullis::store::{self, Granted, LeaseAsk, Leases, StoreError};
 use uuid::Uuid;
 
 use super::{
-    nodes::{Node, Nodes, until},
+    nodes::{
+        Node, Nodes,
+        proxy::{Fault, Proxy},
+        until,
+    },
     wait,
 };
 
@@ -158,4 +162,21 @@ fn the_servers_that_are_there_are_counted() {
     node.signal("-STOP");
     assert!(matches!(wait(leases.beat(ann)), Err(StoreError::Unavailable(_))));
     node.signal("-CONT");
+}
+
+#[test]
+fn what_was_told_counts_once_though_its_answer_was_lost() {
+    let node = Node::start("save \"\"", &[]);
+    let way = Proxy::to(node.port);
+    let stores = store::open(&format!("redis://127.0.0.1:{}", way.port)).unwrap();
+    let leases = stores.leases.as_deref().unwrap();
+    let ann = Uuid::now_v7();
+    for _ in 0..20 {
+        node.ask("FLUSHALL").unwrap();
+        assert_eq!(one(leases, LeaseAsk { wanted: 60, ..ask(ann) }).calls, 60);
+        way.set(Fault::LosesAnswer);
+        // Told the second time as well, it would be 90: as if what ann still holds were nobody's.
+        let told = LeaseAsk { used: 10, returned: 25, needed: 0, wanted: 0, ..ask(ann) };
+        assert_eq!(one(leases, told).left, 65);
+    }
 }

@@ -38,7 +38,7 @@ fn lasting(name: &str) -> Revocation {
 }
 
 fn is_lost<T>(answer: &Result<T, StoreError>) -> bool {
-    matches!(answer, Err(StoreError::Unavailable(_)))
+    matches!(answer, Err(StoreError::Unavailable(_) | StoreError::Replaced))
 }
 
 #[test]

@@ -19,6 +19,12 @@ pub(crate) fn rss_kib(pid: i32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// Bytes that it has read so far, from files and everything else.
+pub(crate) fn read_bytes(pid: i32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
 /// How many sockets it holds.
 pub(crate) fn sockets(pid: i32) -> usize {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();

@@ -1,4 +1,4 @@
-//! A running server under `strace` that holds or fails its `fdatasync`.
+//! A running server under `strace`, which holds or fails its `fdatasync`, or only writes down what it does.
 
 use std::{
     fs::File,
@@ -24,10 +24,20 @@ pub(crate) struct Strace {
 impl Strace {
     /// Attaches to every thread of `server` and tampers with `fdatasync` as `how` says (strace's syntax).
     pub(crate) fn attach(server: &Server, how: &str, trace: &Path) -> Self {
+        Self::with(server, &["-T", "-e", "trace=fdatasync", "-e", &format!("inject=fdatasync:{how}")], trace)
+    }
+
+    /// Attaches to every thread of `server` and writes down whatever it writes and makes durable, whole and with names.
+    pub(crate) fn watch(server: &Server, trace: &Path) -> Self {
+        let calls = "trace=fdatasync,fsync,write,writev,pwrite64,sendto,sendmsg";
+        Self::with(server, &["-yy", "-s", "1000000", "-e", "signal=none", "-e", calls], trace)
+    }
+
+    fn with(server: &Server, how: &[&str], trace: &Path) -> Self {
         File::create(trace).unwrap();
         let mut child = Command::new("strace")
-            .args(["-f", "-ttt", "-T", "-e", "trace=fdatasync", "-e"])
-            .arg(format!("inject=fdatasync:{how}"))
+            .args(["-f", "-ttt"])
+            .args(how)
             .arg("-o")
             .arg(trace)
             .args(["-p", &server.pid().to_string()])

@@ -195,6 +195,8 @@ impl AuditActor {
             work.events.insert(0, slot_lost(&lost.head, now));
         }
         self.journal = self.journal.move_out(now).map_err(io::Error::other)?;
+        // What the lost one had been given, this one has not.
+        work.written = 0;
         self.shared.stands(work, self.journal.end());
         tracing::error!("the audit log's slot was removed while it was written, going on in a new one");
         Ok(())

@@ -2,7 +2,7 @@
 //! receipt to wait with until it is on disk.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{error::AuditError, shared::Shared, waiters::Waiters};
 use crate::domain::AuditEvent;
@@ -47,6 +47,32 @@ impl Lane {
             return Err(AuditError::Full);
         }
         Ok(Slot { lane: Some(Arc::clone(&self.state)) })
+    }
+
+    /// Returns once everything that was written on this lane so far is recorded, whoever has its receipts or has
+    /// dropped them. For what is rare: it is called at every commit.
+    ///
+    /// # Errors
+    /// As [`Receipt::committed`].
+    pub async fn recorded(&self) -> Result<(), AuditError> {
+        let shared = &self.state.shared;
+        if !shared.is_durable() {
+            return Ok(());
+        }
+        let failures = shared.failures();
+        let wait = Wait { lane: Arc::clone(&self.state), ticket: self.state.last(), failures };
+        let ended = async {
+            loop {
+                let mut news = pin!(self.state.news.notified());
+                // Whatever ended before it entered called nobody; whatever ends from now on does.
+                news.as_mut().enable();
+                if let Some(end) = wait.ended() {
+                    return end;
+                }
+                news.await;
+            }
+        };
+        timeout(COMMIT_DEADLINE, ended).await.unwrap_or(Err(AuditError::Unavailable))
     }
 }
 
@@ -171,6 +197,8 @@ pub(super) struct LaneState {
     held: AtomicU64,
     /// Who waits for events that are not settled.
     waiters: Waiters,
+    /// Calls whoever waits for no event of their own.
+    news: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -188,6 +216,7 @@ impl LaneState {
             settled: AtomicU64::new(0),
             held: AtomicU64::new(0),
             waiters: Waiters::default(),
+            news: Notify::new(),
         }
     }
 
@@ -196,6 +225,11 @@ impl LaneState {
         queue.events.push(event);
         queue.last += 1;
         queue.last
+    }
+
+    /// Ticket of the event that was pushed last.
+    fn last(&self) -> u64 {
+        self.queue.lock().last
     }
 
     fn settled(&self) -> u64 {
@@ -232,10 +266,12 @@ impl LaneState {
         let settled = self.settled.fetch_add(count, Ordering::Release) + count;
         self.held.fetch_sub(count, Ordering::Release);
         self.waiters.call(settled);
+        self.news.notify_waiters();
     }
 
     /// Has every waiter look again.
     pub(super) fn wake(&self) {
         self.waiters.call_all();
+        self.news.notify_waiters();
     }
 }

@@ -13,13 +13,17 @@
 //!   found; a copy of it kept elsewhere is an anchor, which also finds a log put back to an older state.
 //! - `keys/audit.key`, `keys/audit.pub`: the Ed25519 key that signs heads and checkpoint records.
 //!
-//! [`reader`] verifies and searches the log without any of this running.
+//! [`reader`] verifies and searches the log without any of this running; [`fleet`] brings it to the other servers of a
+//! fleet, and theirs to us.
 
 mod actor;
+#[doc(hidden)]
+pub mod bench;
 mod config;
 mod disk;
 mod encode;
 mod error;
+pub mod fleet;
 mod handle;
 mod head;
 mod home;

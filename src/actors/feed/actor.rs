@@ -19,6 +19,8 @@ use crate::{
 
 /// How often the feed is looked at: ten looks fit into the second that a revocation may take.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it is asked whether a store that is another one is the right one.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How often the store forgets revocations of tokens that have ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -30,6 +32,8 @@ pub(super) struct FeedActor {
     pub(super) shared: Arc<Shared>,
     /// What was read and is not known to be applied yet.
     pub(super) unapplied: Vec<Change>,
+    /// When it was asked last whether another store has taken the place of ours.
+    pub(super) asked_at: Option<Instant>,
     pub(super) _life: Life,
 }
 
@@ -58,7 +62,12 @@ impl FeedActor {
             match self.watch.poll() {
                 Ok(changes) if changes.is_empty() => break,
                 Ok(changes) => self.unapplied.extend(changes),
-                Err(error) => return self.note(Err(error), "feed"),
+                Err(error) => {
+                    if error == StoreError::Replaced {
+                        self.go_over(ctx);
+                    }
+                    return self.note(Err(error), "feed");
+                }
             }
         }
         let applied = self.listeners.applied();
@@ -68,6 +77,22 @@ impl FeedActor {
         }
         self.note(Ok(()), "feed");
         self.deliver(at);
+    }
+
+    /// Asks, now and then, whether an operator has let another store take the place of ours.
+    fn go_over(&mut self, ctx: &mut Context<Self>) {
+        let Some(mover) = self.listeners.mover.clone() else { return };
+        if self.asked_at.is_some_and(|at| at.elapsed() < ASK_EVERY) {
+            return;
+        }
+        self.asked_at = Some(Instant::now());
+        let go_over = async move { mover.go_over().await };
+        ctx.wait(wrap_future(go_over).map(|gone, this: &mut Self, _| {
+            if let Err(error) = gone {
+                this.stores.failures.count("adopt");
+                tracing::warn!(%error, "the store that took the place of the other one cannot be used yet");
+            }
+        }));
     }
 
     /// Delivers to everybody what it has not applied. What dies with its listener is delivered again at the

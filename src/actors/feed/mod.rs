@@ -63,6 +63,18 @@ pub trait Listener: Send + Sync {
     fn reload(&self, upto: Upto) -> Reloaded<'_>;
 }
 
+/// What [`Mover::go_over`] answers.
+pub type GoneOver<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
+
+/// Somebody who knows whether another store has taken the place of ours with an operator's consent.
+pub trait Mover: Send + Sync {
+    /// Goes over to it, if that is so. What copies hold is read again then.
+    ///
+    /// # Errors
+    /// [`StoreError`]: all is as before, and this is called again.
+    fn go_over(&self) -> GoneOver<'_>;
+}
+
 /// Where the feed's changes go.
 #[derive(Clone)]
 pub struct Listeners {
@@ -70,6 +82,8 @@ pub struct Listeners {
     pub copies: Vec<Arc<dyn Listener>>,
     /// Records of the store being lost and found.
     pub lane: Lane,
+    /// Whoever is asked when the store is another one.
+    pub mover: Option<Arc<dyn Mover>>,
 }
 
 impl Listeners {
@@ -115,6 +129,7 @@ impl FeedReader {
                 listeners,
                 shared,
                 unapplied: Vec::new(),
+                asked_at: None,
                 _life: life,
             })
         };

@@ -1,6 +1,6 @@
 //! What the limiter enforces, worked out from the settings by whoever starts it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 pub use super::fleet::OnLoss;
 
@@ -42,6 +42,8 @@ pub struct LimiterConfig {
     pub mode: Mode,
     /// What holds while a store that several servers share is lost.
     pub on_loss: OnLoss,
+    /// How long a request waits for a store that several servers share, then it is refused.
+    pub store_wait: Duration,
     /// Requests of one address, before anybody is asked who it is.
     pub address: Rate,
     /// Failed authentications of one address.

@@ -122,7 +122,7 @@ impl Shared {
             roles,
             restored: Mutex::new(restored),
             slowest,
-            fleet: is_shared.then(|| Fleet::new(config.on_loss, config.max_buckets)),
+            fleet: is_shared.then(|| Fleet::new(config.on_loss, config.max_buckets, config.store_wait)),
         }
     }
 

@@ -46,6 +46,14 @@ impl Due {
         }
     }
 
+    /// Wants to be told of `uris`, as far as there is room, and of nothing else.
+    pub(super) fn follow(&mut self, uris: &[Box<str>]) {
+        let is_wanted = |known: &str| uris.iter().any(|uri| **uri == *known);
+        let over: Vec<_> = self.uris.iter().flatten().filter(|known| !is_wanted(known)).cloned().collect();
+        over.iter().for_each(|uri| self.unsubscribe(uri));
+        uris.iter().for_each(|uri| _ = self.subscribe(uri));
+    }
+
     fn place(&self, uri: &str) -> Option<usize> {
         self.uris.iter().position(|known| known.as_deref() == Some(uri))
     }

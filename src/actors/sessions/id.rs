@@ -4,6 +4,8 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use crate::store::SessionDigest;
+
 /// Random bytes of a name; 192 bits are more than the 128 that the protocol asks for, and base64 without a rest.
 const BYTES: usize = 24;
 
@@ -23,6 +25,11 @@ impl SessionId {
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         bytes.try_into().ok().map(Self)
+    }
+
+    /// What the store knows it by.
+    pub(super) fn digest(&self) -> SessionDigest {
+        SessionDigest::of(&self.0)
     }
 
     /// As it stands in a header: 32 of `[A-Za-z0-9_-]`.

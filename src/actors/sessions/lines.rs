@@ -1,7 +1,8 @@
 //! The streams of one session, each a line of numbered events that a client can come back to. Pure.
 //!
 //! What was written to a client is kept for as long as there is room, the oldest goes first; what was not written yet
-//! stays if it must be read, and is dropped when it comes if it need not be and there is no room.
+//! stays if it must be read, on top of what there is room for, and is dropped when it comes if it need not be and there
+//! is no room.
 
 use std::{
     any::Any,
@@ -41,9 +42,11 @@ struct Line {
     number: u32,
     /// What whoever began it might do: nobody who may less comes back to what it was told.
     had: PermissionSet,
+    /// The number of the first event that it ever had.
+    first: u64,
     /// The number of the next event.
     next: u64,
-    events: VecDeque<(u64, Bytes)>,
+    events: VecDeque<Event>,
     /// The first event that was not written to anybody.
     unsent: u64,
     /// Who reads it now: whoever came last.
@@ -54,6 +57,24 @@ struct Line {
     waker: Option<Waker>,
     over: Option<Instant>,
     held: Vec<Held>,
+}
+
+/// An event that is kept.
+struct Event {
+    number: u64,
+    bytes: Bytes,
+    /// What it takes to be told of it: whoever may less passes it over.
+    needs: PermissionSet,
+}
+
+impl Event {
+    fn weight(&self) -> usize {
+        self.bytes.len() + OVERHEAD
+    }
+
+    fn is_for(&self, reader: &Reader) -> bool {
+        self.number >= reader.at && self.needs.intersection(reader.has) == self.needs
+    }
 }
 
 impl fmt::Debug for Line {
@@ -68,12 +89,19 @@ pub struct Reader {
     line: u32,
     turn: u32,
     at: u64,
+    /// What it may be told of.
+    has: PermissionSet,
 }
 
 impl Reader {
     /// The line that it reads.
     pub const fn line(&self) -> u32 {
         self.line
+    }
+
+    /// From now on it is told of what whoever `has` these permissions may know.
+    pub const fn may(&mut self, has: PermissionSet) {
+        self.has = has;
     }
 }
 
@@ -89,13 +117,14 @@ pub(super) enum Read {
 }
 
 impl Line {
-    fn new(number: u32, had: PermissionSet) -> Self {
+    fn new(number: u32, had: PermissionSet, first: u64) -> Self {
         Self {
             number,
             had,
-            next: 0,
+            first,
+            next: first,
             events: VecDeque::new(),
-            unsent: 0,
+            unsent: first,
             reader: None,
             readers: 0,
             goes: false,
@@ -112,14 +141,18 @@ impl Line {
     }
 
     fn weight(&self) -> usize {
-        self.events.iter().map(|(_, bytes)| bytes.len() + OVERHEAD).sum()
+        self.events.iter().map(Event::weight).sum()
     }
 }
 
 impl Lines {
-    /// The common line alone, and room for `most` bytes of events.
-    pub(super) fn new(most: usize) -> Self {
-        Self { all: vec![Line::new(COMMON, PermissionSet::default())], next: COMMON + 1, kept: 0, most }
+    /// The common line alone, and room for `most` bytes of events. Its events and the other lines are numbered from
+    /// `seed` on: of servers that share a session none has a name of another's, so nobody comes back to what is not
+    /// kept there.
+    pub(super) fn new(most: usize, seed: u32) -> Self {
+        let common = Line::new(COMMON, PermissionSet::default(), seed.into());
+        // Half of all numbers are left for new lines.
+        Self { all: vec![common], next: COMMON + 1 + seed / 2, kept: 0, most }
     }
 
     fn line(&mut self, number: u32) -> Option<&mut Line> {
@@ -134,7 +167,7 @@ impl Lines {
         }
         let number = self.next;
         self.next = self.next.checked_add(1)?;
-        self.all.push(Line::new(number, had));
+        self.all.push(Line::new(number, had, 0));
         Some(number)
     }
 
@@ -147,9 +180,14 @@ impl Lines {
         }
     }
 
-    /// Adds the event that `make` writes under the name that it is given; `false` if there is no such line, or no
-    /// room for what need not be read.
-    pub(super) fn push(&mut self, number: u32, must: bool, make: impl FnOnce(&str) -> Bytes) -> bool {
+    /// Adds the event that `make` writes under the name that it is given, for whoever has what it `needs`; `false` if
+    /// there is no such line, or no room for what need not be read.
+    pub(super) fn push(
+        &mut self,
+        number: u32,
+        (must, needs): (bool, PermissionSet),
+        make: impl FnOnce(&str) -> Bytes,
+    ) -> bool {
         let Some(line) = self.line(number).filter(|line| line.over.is_none()) else { return false };
         let bytes = make(&format!("{number}-{}", line.next));
         let weight = bytes.len() + OVERHEAD;
@@ -159,7 +197,7 @@ impl Lines {
         }
         self.kept += weight;
         if let Some(line) = self.line(number) {
-            line.events.push_back((line.next, bytes));
+            line.events.push_back(Event { number: line.next, bytes, needs });
             line.next += 1;
             line.wake();
         }
@@ -188,21 +226,22 @@ impl Lines {
     /// over. `None` if there is no such line or event for whoever `has` these permissions.
     pub(super) fn attach(&mut self, number: u32, after: Option<u64>, has: PermissionSet) -> Option<Reader> {
         let line = self.line(number).filter(|line| line.had.intersection(has) == line.had)?;
-        if after.is_some_and(|after| after >= line.next) {
+        if after.is_some_and(|after| !(line.first..line.next).contains(&after)) {
             return None;
         }
         line.goes = false;
         line.readers += 1;
         line.reader = Some(line.readers);
         line.wake();
-        Some(Reader { line: number, turn: line.readers, at: after.map_or(line.unsent, |after| after + 1) })
+        let at = after.map_or(line.unsent, |after| after + 1);
+        Some(Reader { line: number, turn: line.readers, at, has })
     }
 
     /// A name for an event that says nothing, for whoever begins to read: it is not kept. `None` if there is something
     /// to be read already.
     pub(super) fn first(&mut self, reader: &Reader) -> Option<String> {
         let line = self.line(reader.line).filter(|line| line.reader == Some(reader.turn))?;
-        if line.events.iter().any(|(number, _)| *number >= reader.at) {
+        if line.events.iter().any(|event| event.is_for(reader)) {
             return None;
         }
         let name = format!("{}-{}", line.number, line.next);
@@ -223,9 +262,9 @@ impl Lines {
         let Some(line) = self.line(reader.line).filter(|line| line.reader == Some(reader.turn)) else {
             return Read::Over;
         };
-        if let Some((number, bytes)) = line.events.iter().find(|(number, _)| *number >= reader.at) {
-            let bytes = bytes.clone();
-            reader.at = number + 1;
+        if let Some(event) = line.events.iter().find(|event| event.is_for(reader)) {
+            let bytes = event.bytes.clone();
+            reader.at = event.number + 1;
             line.unsent = line.unsent.max(reader.at);
             self.trim(0);
             return Read::Event(bytes);
@@ -243,7 +282,9 @@ impl Lines {
     /// Whether there is something that this reader has not read.
     pub(super) fn has_more(&self, reader: &Reader) -> bool {
         let line = self.all.iter().find(|line| line.number == reader.line);
-        let has_event = |line: &Line| line.events.back().is_some_and(|(number, _)| *number >= reader.at);
+        let unread = |event: &&Event| event.number >= reader.at;
+        let has_event =
+            |line: &Line| line.events.iter().rev().take_while(unread).any(|event| event.is_for(reader));
         line.is_none_or(|line| line.reader != Some(reader.turn) || line.over.is_some() || has_event(line))
     }
 
@@ -280,10 +321,10 @@ impl Lines {
     fn trim(&mut self, more: usize) {
         while self.kept + more > self.most {
             let written =
-                |line: &&mut Line| line.events.front().is_some_and(|(number, _)| *number < line.unsent);
+                |line: &&mut Line| line.events.front().is_some_and(|event| event.number < line.unsent);
             let Some(line) = self.all.iter_mut().find(written) else { return };
-            if let Some((_, bytes)) = line.events.pop_front() {
-                self.kept = self.kept.saturating_sub(bytes.len() + OVERHEAD);
+            if let Some(event) = line.events.pop_front() {
+                self.kept = self.kept.saturating_sub(event.weight());
             }
             if line.over.is_some() && line.events.is_empty() {
                 line.held.clear();

@@ -3,32 +3,27 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     task::Waker,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 use super::{
     SessionRules,
     due::Due,
     id::SessionId,
     lines::{COMMON, Held, Lines, Read, Reader},
+    questions::Asked,
 };
 use crate::{
-    domain::PermissionSet,
-    domain::{Change, Subject},
+    domain::{Change, PermissionSet, Subject},
     protocol::{LogLevel, Revision},
+    store::SessionRow,
 };
-
-/// Most questions of one session that wait for an answer.
-const MOST_ASKED: usize = 32;
 
 /// What a session is opened with.
 #[derive(Debug, Clone)]
@@ -45,35 +40,38 @@ pub struct Opening {
 pub struct Session {
     id: SessionId,
     opening: Opening,
-    born: Instant,
-    /// When it was used last, milliseconds after it was born.
+    /// Since when it is known here.
+    since: Instant,
+    /// How old it was then; `None` if servers do not share it.
+    before: Option<Duration>,
+    /// When it was used last, as its age in milliseconds.
     used: AtomicU64,
+    /// The use that the other servers were told of last.
+    told: AtomicU64,
     /// The least grave log message that is told.
     level: AtomicU8,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    is_over: bool,
+pub(super) struct State {
+    pub(super) is_over: bool,
     due: Due,
     lines: Lines,
-    asked: HashMap<Box<str>, (PermissionSet, oneshot::Sender<Reply>)>,
+    pub(super) asked: HashMap<Box<str>, Asked>,
     calls: HashMap<Box<str>, AbortHandle>,
+}
+
+impl State {
+    /// Whether a stream is read, an answer is waited for, or a call runs.
+    fn is_in_use(&self) -> bool {
+        self.lines.is_read() || !self.asked.is_empty() || !self.calls.is_empty()
+    }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("owner", &self.opening.owner).finish_non_exhaustive()
     }
-}
-
-/// What a client has answered to a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// This, JSON text.
-    Result(Box<str>),
-    /// That it cannot.
-    Error,
 }
 
 /// What a stream of a session is to write next.
@@ -91,16 +89,38 @@ pub enum Next {
 
 impl Session {
     pub(super) fn new(id: SessionId, opening: Opening, rules: &SessionRules, now: Instant) -> Self {
+        Self::of((id, opening), None, Lines::new(rules.buffer, 0), now)
+    }
+
+    /// One that servers share, so old by now.
+    pub(super) fn shared(
+        id: SessionId,
+        (row, age): (SessionRow, Duration),
+        rules: &SessionRules,
+        now: Instant,
+    ) -> Self {
+        let SessionRow { owner, revision, capabilities, level, uris, .. } = row;
+        let opening = Opening { owner, revision, capabilities };
+        let session = Self::of((id, opening), Some(age), Lines::new(rules.buffer, rand::random()), now);
+        session.touch(now);
+        session.set_level(level);
+        session.state.lock().due.follow(&uris);
+        session
+    }
+
+    fn of((id, opening): (SessionId, Opening), before: Option<Duration>, lines: Lines, now: Instant) -> Self {
         Self {
             id,
             opening,
-            born: now,
+            since: now,
+            before,
             used: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             level: AtomicU8::new(LogLevel::Info as u8),
             state: Mutex::new(State {
                 is_over: false,
                 due: Due::default(),
-                lines: Lines::new(rules.buffer),
+                lines,
                 asked: HashMap::new(),
                 calls: HashMap::new(),
             }),
@@ -138,25 +158,65 @@ impl Session {
         self.level.store(level as u8, Ordering::Relaxed);
     }
 
+    /// Whether other servers know it too.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// What its client wants and when it was used, as other servers have told it.
+    pub(super) fn follow(&self, row: &SessionRow, rules: &SessionRules, now: Instant) {
+        let idle = rules.lives().saturating_sub(row.lives);
+        let used = u64::try_from(self.age(now).saturating_sub(idle).as_millis()).unwrap_or(u64::MAX);
+        self.used.fetch_max(used, Ordering::Relaxed);
+        self.told_used(used);
+        self.set_level(row.level);
+        self.state.lock().due.follow(&row.uris);
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.before.unwrap_or_default() + now.saturating_duration_since(self.since)
+    }
+
     /// It is used.
     pub(super) fn touch(&self, now: Instant) {
-        let age = u64::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX);
+        let age = u64::try_from(self.age(now).as_millis()).unwrap_or(u64::MAX);
         self.used.fetch_max(age, Ordering::Relaxed);
+    }
+
+    /// Its last use, if the other servers are to be told of that, and how long it then lives from now on.
+    pub(super) fn untold_use(&self, rules: &SessionRules, now: Instant) -> Option<(u64, Duration)> {
+        let (used, told) = (self.used.load(Ordering::Relaxed), self.told.load(Ordering::Relaxed));
+        let untold = Duration::from_millis(used.saturating_sub(told));
+        if !self.is_shared() || untold.is_zero() || untold < rules.told_every() {
+            return None;
+        }
+        let age = self.age(now);
+        let idle = age.saturating_sub(Duration::from_millis(used));
+        let lives = rules.lives().saturating_sub(idle).min(rules.absolute.saturating_sub(age));
+        Some((used, lives))
+    }
+
+    /// The other servers know of that use.
+    pub(super) fn told_used(&self, used: u64) {
+        self.told.fetch_max(used, Ordering::Relaxed);
     }
 
     /// Whether it has ended, or nobody has used it for too long, or it is too old.
     pub(super) fn is_over(&self, rules: &SessionRules, now: Instant) -> bool {
-        let age = now.saturating_duration_since(self.born);
-        let idle = age.saturating_sub(Duration::from_millis(self.used.load(Ordering::Relaxed)));
-        let state = self.state.lock();
-        state.is_over || age >= rules.absolute || (idle >= rules.idle && !state.lines.is_read())
+        let idle = self.age(now).saturating_sub(Duration::from_millis(self.used.load(Ordering::Relaxed)));
+        self.has_ended(rules, now) || (idle >= rules.idle && !self.state.lock().is_in_use())
     }
 
-    /// Looks after its streams: one that is read keeps it alive, one that has ended long ago is forgotten.
+    /// Whether it has ended or is too old, whoever uses it.
+    pub(super) fn has_ended(&self, rules: &SessionRules, now: Instant) -> bool {
+        self.age(now) >= rules.absolute || self.state.lock().is_over
+    }
+
+    /// Looks after what is under way in it, which keeps it alive; a stream that has ended long ago is forgotten.
     pub(super) fn tend(&self, now: Instant) {
         let mut state = self.state.lock();
         state.lines.sweep(now);
-        if state.lines.is_read() {
+        if state.is_in_use() {
             drop(state);
             self.touch(now);
         }
@@ -204,7 +264,13 @@ impl Session {
     /// Adds the event that `make` writes under the name that it is given. One that need not be read is dropped where
     /// there is no room.
     pub fn push(&self, line: u32, must: bool, make: impl FnOnce(&str) -> Bytes) -> bool {
-        self.state.lock().lines.push(line, must, make)
+        self.state.lock().lines.push(line, (must, PermissionSet::EMPTY), make)
+    }
+
+    /// Adds one that must be read to the common line; whoever lacks what it `needs` is not told of it, also if it comes
+    /// back.
+    pub fn tell(&self, needs: PermissionSet, make: impl FnOnce(&str) -> Bytes) -> bool {
+        self.state.lock().lines.push(COMMON, (true, needs), make)
     }
 
     /// Ends a line, whose events `held` belongs to.
@@ -257,37 +323,6 @@ impl Session {
         state.is_over || is_due || state.lines.has_more(reader)
     }
 
-    /// Begins to wait for the answer to a question on behalf of whoever `had` these permissions; gives the id that the
-    /// question must have. `None` if there are too many, or it has ended.
-    pub fn ask(self: &Arc<Self>, had: PermissionSet) -> Option<Question> {
-        let id: Box<str> = format!("{:032x}", rand::random::<u128>()).into();
-        let (answers, answer) = oneshot::channel();
-        let mut state = self.state.lock();
-        if state.is_over || state.asked.len() >= MOST_ASKED {
-            return None;
-        }
-        state.asked.insert(id.clone(), (had, answers));
-        drop(state);
-        Some(Question { session: Arc::clone(self), id, answer })
-    }
-
-    /// Brings the answer to the question `id`; `false` if nobody waits for it, or not for one of somebody who `has` less
-    /// than whoever asked. One is taken once.
-    pub fn answer(&self, id: &str, reply: Reply, has: PermissionSet) -> bool {
-        let mut state = self.state.lock();
-        if state.asked.get(id).is_none_or(|(had, _)| had.intersection(has) != *had) {
-            return false;
-        }
-        let waits = state.asked.remove(id);
-        drop(state);
-        waits.is_some_and(|(_, waits)| waits.send(reply).is_ok())
-    }
-
-    /// How many questions wait for an answer.
-    pub fn asked(&self) -> usize {
-        self.state.lock().asked.len()
-    }
-
     /// Keeps that the request `id`, JSON text, is under way, and how it is ended.
     pub fn begin(&self, id: &str, abort: AbortHandle) {
         let mut state = self.state.lock();
@@ -312,31 +347,5 @@ impl Session {
             call.abort();
             true
         })
-    }
-}
-
-/// A question that waits for its answer; dropped, nobody does.
-#[derive(Debug)]
-pub struct Question {
-    session: Arc<Session>,
-    id: Box<str>,
-    answer: oneshot::Receiver<Reply>,
-}
-
-impl Question {
-    /// The id that it must be asked under.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The answer; `None` once the session has ended.
-    pub async fn answered(mut self) -> Option<Reply> {
-        (&mut self.answer).await.ok()
-    }
-}
-
-impl Drop for Question {
-    fn drop(&mut self) {
-        self.session.state.lock().asked.remove(&self.id);
     }
 }

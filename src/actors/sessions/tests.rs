@@ -8,13 +8,14 @@ use super::{lines::Lines, table::Table, *};
 use crate::{
     domain::{Catalogue, Change, PermissionSet},
     protocol::Revision,
+    store::{self, Stores},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Somebody who may do nothing, as anybody else may.
 const NONE: PermissionSet = PermissionSet::EMPTY;
 
-fn rules() -> SessionRules {
+pub(super) fn rules() -> SessionRules {
     SessionRules {
         idle: 10 * SECOND,
         absolute: 30 * SECOND,
@@ -102,6 +103,26 @@ fn a_session_whose_stream_is_read_is_not_idle_and_still_grows_old() {
     assert!(table.is_clean());
 }
 
+#[actix_web::test]
+async fn a_session_in_which_somebody_is_asked_or_a_call_runs_is_not_idle() {
+    let (mut table, rules, now) = (Table::default(), rules(), Instant::now());
+    let session = table.open(opening("ada"), &rules, now).unwrap();
+    let found =
+        |table: &Table, after| table.find(session.id(), session.owner(), (&rules, now + after)).is_some();
+    let question = session.ask(NONE).unwrap();
+    assert!(found(&table, 10 * SECOND));
+    table.sweep(&rules, now + 12 * SECOND);
+    drop(question);
+    assert!(found(&table, 20 * SECOND), "idle since nobody is asked any more");
+    let call = actix_web::rt::spawn(std::future::pending::<()>());
+    session.begin("1", call.abort_handle());
+    table.sweep(&rules, now + 29 * SECOND);
+    session.done("1", &call.abort_handle());
+    assert!(found(&table, 29 * SECOND));
+    table.sweep(&rules, now + 30 * SECOND);
+    assert!(table.is_clean(), "and it still grows old");
+}
+
 #[test]
 fn an_event_is_read_once_and_again_only_by_whoever_comes_back_for_it() {
     let session = session();
@@ -143,7 +164,7 @@ fn what_was_written_makes_room_and_what_need_not_be_read_does_not_grow() {
 
 #[test]
 fn lines_are_bounded_and_only_one_that_has_ended_makes_room() {
-    let mut lines = Lines::new(1_024);
+    let mut lines = Lines::new(1_024, 0);
     let all: Vec<_> = (1..MOST_LINES).map(|_| lines.open(NONE).unwrap()).collect();
     assert_eq!(lines.open(NONE), None);
     let now = Instant::now();
@@ -266,8 +287,9 @@ fn a_session_that_has_ended_ends_its_streams() {
 #[actix_web::test]
 async fn sessions_outlive_their_actor_and_hear_what_it_has_missed() {
     let arbiter = actix::Arbiter::new();
-    let changes = Changes::default();
-    let sessions = Sessions::start(&arbiter.handle(), rules(), changes.clone()).await.unwrap();
+    let (changes, stores) = (Changes::default(), store::open("memory:").unwrap());
+    let stores = Stores { sessions: None, ..stores };
+    let sessions = Sessions::start(&arbiter.handle(), rules(), (&stores, 0), changes.clone()).await.unwrap();
     let session = sessions.open(opening("ada")).await.unwrap();
     let mut reader = session.attach(COMMON, None, NONE).unwrap();
     sessions.fault().unwrap();
@@ -291,6 +313,35 @@ async fn sessions_outlive_their_actor_and_hear_what_it_has_missed() {
 fn an_idle_session_takes_little() {
     // Beside it stand its entries in two tables and what its client has said.
     assert!(size_of::<Session>() <= 512, "{}", size_of::<Session>());
+}
+
+#[test]
+fn what_is_kept_on_the_common_line_is_told_to_nobody_who_may_not_know_it() {
+    let catalogue = Catalogue::new::<&str>(&[]).unwrap();
+    let reads = NONE.with(catalogue.find("files:read").unwrap());
+    let session = session();
+    let mut more = session.attach(COMMON, None, reads).unwrap();
+    session.push(COMMON, true, |name| event(name, "list"));
+    session.tell(reads, |name| event(name, "secret"));
+    assert_eq!(rest(&session, &mut more).len(), 2);
+    session.tell(reads, |name| event(name, "unread"));
+    for after in [Some(0), None] {
+        let mut less = session.attach(COMMON, after, NONE).unwrap();
+        assert!(!session.has_more(&less) && session.first(&less).is_some());
+        assert_eq!(rest(&session, &mut less), Vec::<String>::new());
+    }
+    let mut less = session.attach(COMMON, None, NONE).unwrap();
+    session.push(COMMON, true, |name| event(name, "list again"));
+    assert!(session.has_more(&less));
+    assert_eq!(rest(&session, &mut less), ["0-5:list again"]);
+    less.may(reads);
+    session.tell(reads, |name| event(name, "by now"));
+    assert_eq!(rest(&session, &mut less), ["0-6:by now"]);
+    less.may(NONE);
+    session.tell(reads, |name| event(name, "no longer"));
+    assert_eq!(rest(&session, &mut less), Vec::<String>::new());
+    let mut more = session.attach(COMMON, Some(0), reads).unwrap();
+    assert_eq!(rest(&session, &mut more).len(), 5, "whoever may know comes back to all of it");
 }
 
 #[test]

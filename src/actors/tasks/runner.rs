@@ -7,9 +7,7 @@ use std::{
     path::Path,
 };
 
-use uuid::Uuid;
-
-use crate::files;
+use crate::{actors::identity, files};
 
 /// Most processes that run tasks on one data directory at once.
 const MOST: u32 = 64;
@@ -34,7 +32,7 @@ impl Runner {
     pub fn claim(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("tasks");
         files::private_dir(&folder)?;
-        let place = identity(&folder)?;
+        let place = identity::of_data_dir(data_dir)?;
         let (mut own, mut gone, mut others) = (None, Vec::new(), Vec::new());
         for n in 0..MOST {
             let path = folder.join(format!("{n}.lock"));
@@ -61,16 +59,6 @@ impl Runner {
         drop(self.others);
         (self.name, self.lock)
     }
-}
-
-/// What tells this data directory from any other on the same store, wherever it is: made once, and kept.
-fn identity(folder: &Path) -> io::Result<String> {
-    let path = folder.join("id");
-    if !fs::exists(&path)? {
-        files::place_once(&path, Uuid::new_v4().simple().to_string().as_bytes())?;
-    }
-    let id = fs::read_to_string(&path)?;
-    if id.trim().is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(id.trim().to_owned()) }
 }
 
 #[cfg(test)]

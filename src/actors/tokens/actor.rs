@@ -1,16 +1,20 @@
 //! The JWT manager: the one writer of revocations, and the one that signs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future};
 
 use super::{
-    Minted, MintedPair, Shared, TokenError,
+    Awaited, Minted, MintedPair, Shared, TokenError,
     messages::{Apply, Mint, MintPair},
 };
 use crate::{
     actors::kit::{self, Fault, Life},
     domain::Timestamp,
+    store::{Revocation, Revocations},
 };
 
 /// How often ended revocations are dropped from memory.
@@ -21,6 +25,8 @@ const MAILBOX: usize = 1_024;
 /// Owns the keyring and the revocations; every handler is a synchronous state transition.
 pub(super) struct TokensActor {
     pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<dyn Revocations>,
+    pub(super) awaited: Awaited,
     pub(super) _life: Life,
 }
 
@@ -34,6 +40,25 @@ impl Actor for TokensActor {
 }
 
 impl TokensActor {
+    /// Gives revocations to the store once more, which has lost them before its feed brought them.
+    fn put_back(&self, lost: Vec<Revocation>, ctx: &mut Context<Self>) {
+        let store = Arc::clone(&self.store);
+        let restore = async move {
+            let restored = store.restore(&lost).await;
+            (lost, restored)
+        };
+        ctx.spawn(wrap_future(restore).map(|(lost, restored), this: &mut Self, _| match restored {
+            Ok(0) => {}
+            Ok(restored) => {
+                tracing::warn!(revocations = restored, "the store had lost revocations: they were put back");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "lost revocations cannot be put back yet");
+                this.awaited.add(lost, Instant::now());
+            }
+        }));
+    }
+
     /// When the token is issued that is asked for now.
     fn issue_time(&self) -> Timestamp {
         let now = Timestamp::now();
@@ -66,10 +91,18 @@ impl Handler<MintPair> for TokensActor {
 impl Handler<Apply> for TokensActor {
     type Result = ();
 
-    fn handle(&mut self, apply: Apply, _: &mut Self::Context) {
+    fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
+        let Some(upto) = apply.upto else {
+            // What the feed has brought already need not be awaited.
+            let new = apply.revocations.iter().filter(|one| !self.shared.revoked.covers(one));
+            self.awaited.add(new.cloned(), Instant::now());
+            return self.shared.revoked.apply(&apply.revocations);
+        };
         self.shared.revoked.apply(&apply.revocations);
-        if let Some(upto) = apply.upto {
-            self.shared.revoked.fresh.mark(upto);
+        self.shared.revoked.fresh.mark(upto);
+        let lost = self.awaited.lost(&apply.revocations, upto.at);
+        if !lost.is_empty() {
+            self.put_back(lost, ctx);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! thing the rest of the house sees.
 
 mod actor;
+mod awaited;
 mod error;
 mod keyring;
 mod messages;
@@ -29,6 +30,7 @@ pub use steady::Moment;
 
 use self::{
     actor::TokensActor,
+    awaited::Awaited,
     messages::{Apply, Mint, MintPair},
     recent::Recent,
     revoked::{Revoked, TokenIds},
@@ -122,7 +124,11 @@ impl Tokens {
         });
         shared.revoked.apply(&stores.revocations.live(Timestamp::now()).await?);
         let table = Arc::clone(&shared);
-        let build = move |life| Ok::<_, TokenError>(TokensActor { shared: Arc::clone(&table), _life: life });
+        let kept = Arc::clone(&stores.revocations);
+        let build = move |life| {
+            let (shared, store) = (Arc::clone(&table), Arc::clone(&kept));
+            Ok::<_, TokenError>(TokensActor { shared, store, awaited: Awaited::default(), _life: life })
+        };
         let seat = kit::keep("tokens", arbiter, build).await?;
         let (store, failures) = (Arc::clone(&stores.revocations), stores.failures.clone());
         Ok(Self { shared, seat, store, failures, on_stale })
@@ -243,6 +249,11 @@ impl Tokens {
         }
     }
 
+    /// What is revoked as far as it is known here, and matters still.
+    pub fn known_revocations(&self) -> Vec<Revocation> {
+        self.shared.revoked.live(Timestamp::now())
+    }
+
     /// Makes the actor panic.
     ///
     /// # Errors
@@ -278,7 +289,15 @@ impl Listener for Tokens {
 
     fn reload(&self, upto: Upto) -> Reloaded<'_> {
         Box::pin(async move {
-            let revocations = self.store.live(Timestamp::now()).await?;
+            let now = Timestamp::now();
+            let revocations = self.store.live(now).await?;
+            // A node of the store that took over, or an older copy of it, may lack some; whoever starts next would let
+            // them in. Until it has them, this copy counts as old.
+            let missing = self.shared.revoked.missing_in(&revocations, now);
+            if !missing.is_empty() {
+                let restored = self.store.restore(&missing).await?;
+                tracing::warn!(revocations = restored, "the store lacked revocations: they were put back");
+            }
             if let Err(error) = self.seat.post(Apply { revocations, upto: Some(upto) }) {
                 tracing::debug!(%error, "revocations wait for their actor");
             }

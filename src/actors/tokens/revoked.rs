@@ -60,6 +60,43 @@ impl Revoked {
         self.epoch.advance();
     }
 
+    /// Those that matter at `now`, as the store keeps them.
+    pub(super) fn live(&self, now: Timestamp) -> Vec<Revocation> {
+        let tables = self.tables.read();
+        // One credential is taken back whenever it was issued, so since when is not known here.
+        let jtis = tables.jtis.iter().map(|(jti, until)| {
+            let target = RevocationTarget::Jti(jti.to_string());
+            Revocation { target, at: now, until: *until }
+        });
+        let all_of = |target, span: &Span| Revocation { target, at: span.at, until: span.until };
+        let subjects = tables.subjects.iter();
+        let subjects = subjects.map(|(name, span)| all_of(RevocationTarget::Subject(name.to_string()), span));
+        let clients = tables.clients.iter();
+        let clients = clients.map(|(name, span)| all_of(RevocationTarget::Client(name.to_string()), span));
+        jtis.chain(subjects).chain(clients).filter(|one| one.is_live(now)).collect()
+    }
+
+    /// Those that matter at `now` and are not among those that are `kept` elsewhere.
+    pub(super) fn missing_in(&self, kept: &[Revocation], now: Timestamp) -> Vec<Revocation> {
+        let kept: HashMap<_, _> = kept.iter().map(|one| (&one.target, one)).collect();
+        let mut missing = self.live(now);
+        missing.retain(|one| !kept.get(&one.target).is_some_and(|kept| kept.covers(one)));
+        missing
+    }
+
+    /// Whether `one` would add nothing.
+    pub(super) fn covers(&self, one: &Revocation) -> bool {
+        let tables = self.tables.read();
+        let within = |span: Option<&Span>| span.is_some_and(|s| one.at <= s.at && one.until <= s.until);
+        match &one.target {
+            RevocationTarget::Jti(jti) => {
+                tables.jtis.get(jti.as_str()).is_some_and(|until| one.until <= *until)
+            }
+            RevocationTarget::Subject(subject) => within(tables.subjects.get(subject.as_str())),
+            RevocationTarget::Client(client) => within(tables.clients.get(client.as_str())),
+        }
+    }
+
     /// Whether a token with these claims, issued at `issued`, has been revoked.
     pub(super) fn contains(&self, claims: &TokenIds<'_>) -> bool {
         let tables = self.tables.read();
@@ -149,6 +186,33 @@ mod tests {
         revoked.apply(&[revocation(RevocationTarget::Jti("a".into()), 1, 2)]);
         assert_ne!(revoked.epoch.now(), before);
         assert!(revoked.contains(&ids("a", 5)) && !revoked.contains(&ids("b", 5)));
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_is_not_missing_and_what_is_narrower_there_is() {
+        let revoked = Revoked::new(0, Epoch::default());
+        let all = [
+            revocation(RevocationTarget::Jti("a".into()), 1_000, 9_000),
+            revocation(RevocationTarget::Subject("ada".into()), 5_000, 9_000),
+            revocation(RevocationTarget::Client("cli".into()), 5_000, 3_000),
+        ];
+        revoked.apply(&all);
+        assert!(all.iter().all(|one| revoked.covers(one)));
+        let now = Timestamp::from_millis(4_000);
+        let targets = |kept: &[Revocation]| {
+            let mut missing = revoked.missing_in(kept, now);
+            missing.sort();
+            missing.into_iter().map(|one| one.target).collect::<Vec<_>>()
+        };
+        assert_eq!(targets(&[]), [all[0].target.clone(), all[1].target.clone()], "what has ended is nothing");
+        assert_eq!(targets(&all), []);
+        let early = revocation(RevocationTarget::Subject("ada".into()), 4_999, 9_000);
+        assert_eq!(targets(&[all[0].clone(), early.clone()]), [all[1].target.clone()]);
+        let late = revocation(RevocationTarget::Subject("ada".into()), 5_001, 9_000);
+        assert!(revoked.covers(&early) && !revoked.covers(&late));
+        let again = revocation(RevocationTarget::Jti("a".into()), 8_000, 9_000);
+        assert!(revoked.covers(&again), "since when does not matter");
+        assert_eq!(targets(&[again, all[1].clone()]), []);
     }
 
     #[test]

@@ -85,6 +85,11 @@ pub fn account_of(user: &User) -> Account {
     Account { roles: user.roles.iter().map(|role| role.as_str().into()).collect(), active: user.active }
 }
 
+/// What stands for an account that does not read: it opens nothing.
+pub(super) fn disabled() -> Account {
+    Account { roles: Box::default(), active: false }
+}
+
 /// The accounts, and how well they are known. Workers read; the actor alone writes.
 #[derive(Debug)]
 pub(super) struct Accounts {

@@ -9,14 +9,14 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_fut
 
 use super::{
     Shared,
-    accounts::account_of,
+    accounts::{account_of, disabled},
     backoff::Try,
     messages::{Attempt, Refresh, Replace, Succeed, TakeBack},
 };
 use crate::{
     actors::kit::{self, Fault, Life},
     domain::Timestamp,
-    store::{Families, StoreError, Users as UserStore},
+    store::{AN_ACCOUNT, Families, StoreError, Users as UserStore},
     telemetry::StoreFailures,
 };
 
@@ -100,11 +100,19 @@ impl Handler<Refresh> for UsersActor {
         if upto.row <= self.shared.accounts.fresh.applied() {
             return;
         }
-        let store = Arc::clone(&self.store);
+        let (store, failures) = (Arc::clone(&self.store), self.failures.clone());
         let read = async move {
             let mut found = Vec::with_capacity(names.len());
             for name in names {
-                let account = store.find(&name).await?.as_ref().map(account_of);
+                let account = match store.find(&name).await {
+                    // It must not keep everybody else out.
+                    Err(StoreError::Corrupt(AN_ACCOUNT)) => {
+                        tracing::warn!("an account in the store does not read: it opens nothing");
+                        failures.unreadable(AN_ACCOUNT);
+                        Some(disabled())
+                    }
+                    found => found?.as_ref().map(account_of),
+                };
                 found.push((name, account));
             }
             Ok(found)

@@ -212,7 +212,7 @@ impl Grants {
         match self.failures.note("families.rotate", self.families.rotate(&rotation).await)? {
             Rotated::Done => Ok(fresh),
             Rotated::Again(sealed) => {
-                let body = seal::open(token, &family.id, sealed).ok_or(GrantError::Revoked)?;
+                let body = seal::open(token, &family.id, &sealed).ok_or(GrantError::Revoked)?;
                 Ok(Pair { body, jti: None, ..fresh })
             }
             Rotated::Reused(revocations) => {

@@ -51,6 +51,7 @@ impl Which {
             .await
             .with_context(|| format!("it is {word}, but not recorded"))?;
         output::complain(&format!("{word}; in force everywhere within a second"));
+        output::complain_unless(stores.unconfirmed.so_far() == 0);
         if let (Change::Revoke, Some(rotated)) = (change, key.rotation) {
             output::complain(&format!(
                 "its successor {} is a key of its own and still holds",

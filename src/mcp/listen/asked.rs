@@ -177,7 +177,7 @@ mod tests {
         let text = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"notifications":{notifications}}}}}"#
         );
-        Wishes::read(Envelope::parse(text.as_bytes()).unwrap().params.notifications)
+        Wishes::read(Envelope::parse(text.as_bytes()).unwrap().params.notifications())
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::{
     cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
     time::{Duration, Instant},
 };
 
 use actix_web::rt;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use tokio::{
     sync::broadcast::{Receiver, error::TryRecvError},
     time::MissedTickBehavior,
@@ -60,9 +61,24 @@ pub(in crate::mcp) fn add<W: Watched + 'static>(worker: &Rc<Worker>, stream: &Rc
             *streams = Some(vec![stream]);
             // Listens from here on: what changes once the stream is acknowledged is told.
             let changes = worker.house.services.changes.listen();
-            rt::spawn(look_after(Rc::clone(worker), changes));
+            rt::spawn(guarded(look_after(Rc::clone(worker), changes)));
         }
     });
+}
+
+/// Looks, and if that ends in a panic ends all streams: nobody would see any more which of them may not go on. The
+/// next one that is added is looked after again.
+async fn guarded(looks: impl Future<Output = ()>) {
+    if AssertUnwindSafe(looks).catch_unwind().await.is_ok() {
+        return;
+    }
+    tracing::error!("looking after open streams ended in a panic, so all of this worker's end");
+    let (streams, clock) = (STREAMS.take().unwrap_or_default(), Instant::now());
+    for stream in streams.iter().filter_map(Weak::upgrade) {
+        stream.standing().end();
+        // The one that was the reason may be it again; the others are woken all the same.
+        _ = catch_unwind(AssertUnwindSafe(|| stream.wake(clock)));
+    }
 }
 
 async fn look_after(worker: Rc<Worker>, mut changes: Receiver<Change>) {
@@ -130,5 +146,62 @@ fn drain(changes: &mut Receiver<Change>) -> News {
                 return News::Everything;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, sync::Arc};
+
+    use super::*;
+    use crate::policy::{CallTool, permit_for_tests};
+
+    /// A stream that keeps how often it was woken, and may panic then.
+    struct Kept {
+        standing: Standing,
+        woken: Cell<u32>,
+        panics: bool,
+    }
+
+    impl Kept {
+        fn new(panics: bool) -> Rc<Self> {
+            let principal = Arc::clone(permit_for_tests::<CallTool>().principal());
+            let standing = Standing::for_tests(principal);
+            Rc::new(Self { standing, woken: Cell::default(), panics })
+        }
+    }
+
+    impl Watched for Kept {
+        fn standing(&self) -> &Standing {
+            &self.standing
+        }
+
+        fn wake(&self, _: Instant) -> bool {
+            assert!(!self.panics, "a stream panics on purpose");
+            self.woken.set(self.woken.get() + 1);
+            true
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_panic_ends_every_stream_and_leaves_none_that_nobody_looks_after() {
+        let streams = [false, true, false].map(Kept::new);
+        let weak: Vec<Weak<dyn Watched>> =
+            streams.iter().map(|stream| Rc::downgrade(stream) as Weak<dyn Watched>).collect();
+        let first = Rc::clone(&streams[1]);
+        STREAMS.set(Some(weak));
+        guarded(async move { _ = first.wake(Instant::now()) }).await;
+        assert!(STREAMS.with_borrow(Option::is_none), "the next one begins anew");
+        assert!(streams.iter().all(|stream| stream.standing.has_ended()));
+        assert_eq!(streams.map(|stream| stream.woken.get()), [1, 0, 1]);
+    }
+
+    #[actix_web::test]
+    async fn looks_that_end_by_themselves_end_no_stream() {
+        let stream = Kept::new(false);
+        let weak: Weak<Kept> = Rc::downgrade(&stream);
+        STREAMS.set(Some(vec![weak]));
+        guarded(async {}).await;
+        assert!(!stream.standing.has_ended() && stream.woken.get() == 0);
     }
 }

@@ -42,7 +42,7 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// [`Refusal`]: `params.notifications` is none, the client takes no events, or there is no place.
 pub(super) fn open(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let house = exchange.house();
-    let wishes = Wishes::read(asked.params.notifications)?;
+    let wishes = Wishes::read(asked.params.notifications())?;
     if wishes.tasks && house.tasks.is_some() && !declares_tasks(asked.params.meta.capabilities()) {
         return Err(tasks::undeclared());
     }

@@ -39,6 +39,13 @@ impl Standing {
         })
     }
 
+    /// Of somebody without a credential.
+    #[cfg(test)]
+    pub(super) fn for_tests(principal: Arc<Principal>) -> Self {
+        let (proof, principal) = (RefCell::new(None), RefCell::new(principal));
+        Self { proof, principal, epoch: Cell::default(), ends: Cell::default() }
+    }
+
     /// Who it is, as far as is known.
     pub(in crate::mcp) fn principal(&self) -> Arc<Principal> {
         Arc::clone(&self.principal.borrow())

@@ -3,7 +3,7 @@
 //!
 //! The tool runs anew with the answers, as it does where the client brings them along. What is waited for is bounded
 //! in time and number, ends with the session and with the credential, and before the tool runs on, that is looked at
-//! once more: to wait is no way to outlive a permission.
+//! once more, and the run is paid for like the first: to wait is no way to outlive a permission, nor a limit.
 
 use std::{rc::Rc, sync::Arc, time::Instant};
 
@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::{
-    actors::sessions::{Reply, Session},
-    domain::{Outcome, Principal},
+    actors::{
+        limiter::InFlight,
+        sessions::{Reply, Session},
+    },
+    domain::{Outcome, Principal, Timestamp},
     mcp::{
         call::{self, Ran},
         exchange::{Asked, Exchange},
@@ -49,12 +52,13 @@ pub(in crate::mcp) async fn rounds(
     let (Some(session), Some(progress)) = (exchange.session(), exchange.progress()) else {
         return Ok(unanswered());
     };
+    let mut principal = Arc::clone(&asked.principal);
     for round in 1..=MOST_ROUNDS {
         let (questions, mut answers) = asking.into_parts();
         let keys: Vec<String> = questions.iter().map(|question| question.key.to_owned()).collect();
         exchange.record.detail(&json!({ "asked": keys, "round": round }));
         let began = Instant::now();
-        let said = ask(exchange, (session, progress), &asked.principal, questions).await;
+        let said = ask(exchange, (session, progress), &principal, questions).await;
         // A person's time is not the tool's.
         exchange.began += began.elapsed();
         let said = match said {
@@ -65,9 +69,10 @@ pub(in crate::mcp) async fn rounds(
         if answers.add(&said, &keys).is_err() {
             return Ok(unanswered());
         }
-        let principal = exchange.admit_again().await?;
+        principal = exchange.admit_again().await?;
         let permit = policy::decide::<CallTool>(&principal, entry.needs());
         let permit = permit.map_err(|denied| call::refuse(exchange, entry, (&principal, denied)))?;
+        let _running = run_again(exchange, &principal, entry.spec().name).await?;
         asking = Asking::new(session.capabilities(), answers);
         let again = Call::new(&permit).heard(Some(progress)).answered(&asking);
         let again = again.traced(asked.params.meta.trace());
@@ -77,6 +82,17 @@ pub(in crate::mcp) async fn rounds(
         }
     }
     Ok(unanswered())
+}
+
+/// Takes what another run of `tool` costs; what comes with success is to be held while it runs.
+async fn run_again(
+    exchange: &mut Exchange<'_>,
+    principal: &Arc<Principal>,
+    tool: &'static str,
+) -> Result<Option<InFlight>, Refusal> {
+    (exchange.visit.time, exchange.visit.clock) = (Timestamp::now(), Instant::now());
+    // It has run before: that it did is in its own record, whatever the limiter writes.
+    exchange.charge(principal, Some(tool)).await.map_err(|over| Refusal { quota: None, ..over })
 }
 
 /// Why there are no answers.
@@ -107,6 +123,10 @@ async fn ask(
             json!({ "jsonrpc": "2.0", "id": pending.id(), "method": question.method, "params": params });
         open.push((key, request, pending));
     }
+    let asked: Vec<Box<str>> = open.iter().map(|(_, _, pending)| pending.id().into()).collect();
+    let names = exchange.house().roles.catalogue().names(principal.permissions);
+    let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+    let _published = sessions.publish(session, &asked, &names).await;
     let mut ids = Vec::with_capacity(open.len());
     let mut answers = Vec::with_capacity(open.len());
     for (key, request, pending) in open {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actors::sessions::{COMMON, Held, Next, Reader, Session},
-    domain::{Change, Principal},
+    domain::{Change, PermissionSet, Principal},
     edge::Busy,
     house::{House, OpenStream, StreamPlace, Worker},
     mcp::{
@@ -182,7 +182,11 @@ impl Attached {
             if let Some(first) = self.first.take() {
                 return Poll::Ready(Some(first));
             }
-            let next = self.session.read(&mut self.reader.borrow_mut(), waker);
+            let mut reader = self.reader.borrow_mut();
+            // It may be able to know more by now than when it began, or less.
+            reader.may(self.standing.principal().permissions);
+            let next = self.session.read(&mut reader, waker);
+            drop(reader);
             let bytes = match next {
                 Next::Over => return Poll::Ready(None),
                 Next::Event(bytes) => bytes,
@@ -206,18 +210,18 @@ impl Attached {
     fn tell(&self, house: &House, changes: &[Change]) {
         let principal = self.standing.principal();
         for change in changes {
-            let message = match change {
-                Change::Tools => notification("tools/list_changed"),
-                Change::Prompts => notification("prompts/list_changed"),
-                Change::Resources => notification("resources/list_changed"),
-                Change::Resource(uri) if may_read(house, &principal, uri) => {
+            let (message, needs) = match change {
+                Change::Tools => (notification("tools/list_changed"), PermissionSet::EMPTY),
+                Change::Prompts => (notification("prompts/list_changed"), PermissionSet::EMPTY),
+                Change::Resources => (notification("resources/list_changed"), PermissionSet::EMPTY),
+                Change::Resource(uri) => {
+                    let Some(needs) = may_read(house, &principal, uri) else { continue };
                     let method = "notifications/resources/updated";
-                    json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": &**uri } })
+                    (json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": &**uri } }), needs)
                 }
-                Change::Resource(_) => continue,
             };
             let text = message.to_string();
-            self.session.push(COMMON, true, |name| events::named(name, text.as_bytes()));
+            self.session.tell(needs, |name| events::named(name, text.as_bytes()));
         }
     }
 }
@@ -226,11 +230,12 @@ fn notification(name: &str) -> Value {
     json!({ "jsonrpc": "2.0", "method": format!("notifications/{name}") })
 }
 
-/// Whether a subscription of whoever has the session counts for whoever reads: both are the same principal, and may
-/// have shown another credential.
-fn may_read(house: &House, principal: &Arc<Principal>, uri: &str) -> bool {
-    let entry = house.resources.of(uri);
-    entry.is_some_and(|entry| policy::decide::<ReadResource>(principal, entry.needs()).is_ok())
+/// What it takes to read the resource, if whoever reads may: a subscription is of whoever has the session, who is the
+/// same principal, and may have shown another credential.
+fn may_read(house: &House, principal: &Arc<Principal>, uri: &str) -> Option<PermissionSet> {
+    let needs = house.resources.of(uri)?.needs();
+    let may = policy::decide::<ReadResource>(principal, needs).is_ok();
+    may.then(|| PermissionSet::EMPTY.with(needs))
 }
 
 impl Drop for Attached {

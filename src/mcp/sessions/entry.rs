@@ -23,6 +23,8 @@ pub(super) enum Entry {
     Free,
     /// One in a session, or one that begins it.
     With(Audience),
+    /// One that cancels the call of this id, JSON text.
+    Cancel(Audience, Box<str>),
     /// No request: the answer to one of ours.
     Answer {
         /// The session in which it was asked.
@@ -54,21 +56,21 @@ impl From<Refusal> for Refused<'_> {
 ///
 /// # Errors
 /// [`Refused`]: there is no such session for this caller, or it needs one and names none.
-pub(super) fn of<'a>(
+pub(super) async fn of<'a>(
     exchange: &Exchange<'_>,
     principal: &Arc<Principal>,
     body: &'a [u8],
 ) -> Result<Entry, Refused<'a>> {
     if begins_batch(body) {
-        let session = of_header(exchange, principal)?;
+        let session = of_header(exchange, principal).await?;
         return Ok(session.map_or(Entry::Free, |session| Entry::With(within(session, ""))));
     }
     match Envelope::parse(body) {
         // The modern era does not know what a session is.
         Ok(envelope) if envelope.params.meta.claims_version() => Ok(Entry::Free),
-        Ok(envelope) => message(exchange, principal, (&envelope, body)),
+        Ok(envelope) => message(exchange, principal, (&envelope, body)).await,
         Err((WireError::Response, _)) => {
-            let session = of_header(exchange, principal)?.ok_or_else(nameless)?;
+            let session = of_header(exchange, principal).await?.ok_or_else(nameless)?;
             answer(session, body).map_err(Into::into)
         }
         // What cannot be read says so of itself.
@@ -76,7 +78,7 @@ pub(super) fn of<'a>(
     }
 }
 
-fn message<'a>(
+async fn message<'a>(
     exchange: &Exchange<'_>,
     principal: &Arc<Principal>,
     (envelope, body): (&Envelope<'a>, &'a [u8]),
@@ -92,14 +94,14 @@ fn message<'a>(
         id: envelope.id,
     };
     let needs = matches!(method, Some(Method::Subscribe | Method::Unsubscribe | Method::SetLevel));
-    let Some(session) = of_header(exchange, principal).map_err(refused)? else {
+    let Some(session) = of_header(exchange, principal).await.map_err(refused)? else {
         return if needs { Err(refused(nameless())) } else { Ok(Entry::Free) };
     };
     if envelope.method == "notifications/cancelled"
         && let Some(id) =
             said(body, "requestId", Kind::String).or_else(|| said(body, "requestId", Kind::Number))
     {
-        session.cancel(id);
+        return Ok(Entry::Cancel(within(session, ""), id.into()));
     }
     let level = if method == Some(Method::SetLevel) { said(body, "level", Kind::String) } else { None };
     Ok(Entry::With(within(session, level.unwrap_or_default())))
@@ -135,11 +137,12 @@ fn answer(session: Arc<Session>, body: &[u8]) -> Result<Entry, Refusal> {
     Ok(Entry::Answer { session, id: id.as_ref().into(), reply })
 }
 
-/// The session that the header names; `None` if it names none.
+/// The session that the header names; `None` if it names none. One that is not known here is looked for where servers
+/// share theirs: that costs like a request of its own, since an id that nobody has is cheap to send.
 ///
 /// # Errors
-/// [`Refusal`]: this caller has no such session, which is what it is told of everybody else's.
-pub(super) fn of_header(
+/// [`Refusal`]: this caller has no such session, which is what it is told of everybody else's, or nobody knows.
+pub(super) async fn of_header(
     exchange: &Exchange<'_>,
     principal: &Arc<Principal>,
 ) -> Result<Option<Arc<Session>>, Refusal> {
@@ -151,8 +154,15 @@ pub(super) fn of_header(
     }
     let id = name.to_str().ok().and_then(SessionId::parse);
     let sessions = exchange.house().services.sessions.as_ref();
-    let found = id.and_then(|id| sessions?.find(&id, &principal.id, Instant::now()));
-    found.map(Some).ok_or_else(unknown)
+    let Some((id, sessions)) = id.zip(sessions) else { return Err(unknown()) };
+    if let Some(found) = sessions.find(&id, &principal.id, Instant::now()) {
+        return Ok(Some(found));
+    }
+    if !sessions.is_shared() {
+        return Err(unknown());
+    }
+    exchange.charge(principal, None).await?;
+    sessions.seek(&id, &principal.id).await?.map(Some).ok_or_else(unknown)
 }
 
 /// There is no such session for this caller (G5, G6): a client that hears this begins a new one.

@@ -4,9 +4,9 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::json;
 
-use super::entry::nameless;
+use super::entry::{nameless, unknown};
 use crate::{
-    actors::sessions::{MOST_URIS, Opening, Session},
+    actors::sessions::{MOST_URIS, Opening, Session, SessionError, Sessions},
     error::Code,
     mcp::{
         answer::Answer,
@@ -68,14 +68,17 @@ fn declared(capabilities: &str, revision: Revision) -> String {
 ///
 /// # Errors
 /// [`Refusal`], the same for what it may not read and what is not there.
-pub(in crate::mcp) fn subscribe(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    let (session, house) = (of(exchange, Method::Subscribe)?, exchange.house());
+pub(in crate::mcp) async fn subscribe(
+    exchange: &mut Exchange<'_>,
+    asked: &Asked<'_>,
+) -> Result<Answer, Refusal> {
+    let ((sessions, session), house) = (of(exchange, Method::Subscribe)?, exchange.house());
     let uri = uri_of(asked)?;
     let entry = house.resources.of(&uri).ok_or_else(|| resources::unknown(&uri))?;
     exchange
         .permit::<ReadResource>(&asked.principal, entry.needs())
         .ok_or_else(|| resources::unknown(&uri))?;
-    if !session.subscribe(&uri) {
+    if !sessions.subscribe(session, &uri).await.map_err(refused)? {
         let text = format!("at most {MOST_URIS} resources of one session are told of; unsubscribe from one");
         return Err(Refusal::new(Code::InvalidParams, text));
     }
@@ -86,8 +89,12 @@ pub(in crate::mcp) fn subscribe(exchange: &mut Exchange<'_>, asked: &Asked<'_>) 
 ///
 /// # Errors
 /// [`Refusal`]: it is no URI.
-pub(in crate::mcp) fn unsubscribe(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    of(exchange, Method::Unsubscribe)?.unsubscribe(&uri_of(asked)?);
+pub(in crate::mcp) async fn unsubscribe(
+    exchange: &Exchange<'_>,
+    asked: &Asked<'_>,
+) -> Result<Answer, Refusal> {
+    let (sessions, session) = of(exchange, Method::Unsubscribe)?;
+    sessions.unsubscribe(session, &uri_of(asked)?).await.map_err(refused)?;
     Ok(Answer::ok(exchange.house().views.dress(asked.revision).result(asked.id, b"")))
 }
 
@@ -95,14 +102,14 @@ pub(in crate::mcp) fn unsubscribe(exchange: &Exchange<'_>, asked: &Asked<'_>) ->
 ///
 /// # Errors
 /// [`Refusal`]: it is no level.
-pub(in crate::mcp) fn set_level(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
-    let session = of(exchange, Method::SetLevel)?;
+pub(in crate::mcp) async fn set_level(exchange: &Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+    let (sessions, session) = of(exchange, Method::SetLevel)?;
     let said = exchange.audience.map_or("", |audience| audience.said.trim_matches('"'));
     let level = LogLevel::named(said).ok_or_else(|| {
         let names = LogLevel::ALL.map(LogLevel::name).join(", ");
         Refusal::new(Code::InvalidParams, format!("params.level must be one of {names}"))
     })?;
-    session.set_level(level);
+    sessions.set_level(session, level).await.map_err(refused)?;
     Ok(Answer::ok(exchange.house().views.dress(asked.revision).result(asked.id, b"")))
 }
 
@@ -112,12 +119,18 @@ fn uri_of<'a>(asked: &Asked<'a>) -> Result<Cow<'a, str>, Refusal> {
     fits.ok_or_else(|| Refusal::new(Code::InvalidParams, "params.uri must be a URI"))
 }
 
-/// The session that a request of this method is in.
+/// What did not come to be in a session.
+fn refused(error: SessionError) -> Refusal {
+    if error == SessionError::Over { unknown() } else { error.into() }
+}
+
+/// The session that a request of this method is in, and all others.
 ///
 /// # Errors
 /// [`Refusal`]: it is in none, and where there are none at all there is no such method either.
-fn of<'a>(exchange: &Exchange<'a>, method: Method) -> Result<&'a Arc<Session>, Refusal> {
-    exchange.session().ok_or_else(|| match exchange.may_have_session() {
+fn of<'a>(exchange: &Exchange<'a>, method: Method) -> Result<(&'a Sessions, &'a Arc<Session>), Refusal> {
+    let sessions = exchange.worker.house.services.sessions.as_ref();
+    sessions.zip(exchange.session()).ok_or_else(|| match exchange.may_have_session() {
         true => nameless(),
         false => Refusal::new(Code::UnknownMethod, format!("Method not found: {}", method.name())),
     })

@@ -10,7 +10,7 @@ mod entry;
 mod methods;
 mod verbs;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ pub(super) use self::{
 };
 use super::{answer::Answer, dispatch::Method, exchange::Exchange, refusal::Refusal};
 use crate::{
-    actors::sessions::{Reply, Session},
+    actors::sessions::{Answerer, Reply, Session},
     domain::Principal,
     error::Code,
 };
@@ -32,12 +32,26 @@ use crate::{
 pub(super) async fn finish(exchange: Exchange<'_>, principal: Arc<Principal>, body: &[u8]) -> Answer {
     let audience;
     let mut exchange = exchange;
-    match entry::of(&exchange, &principal, body) {
+    match entry::of(&exchange, &principal, body).await {
         Ok(Entry::Free) => exchange.go_on(principal, body).await,
         Ok(Entry::With(found)) => {
             audience = found;
             exchange.audience = Some(&audience);
             exchange.go_on(principal, body).await
+        }
+        Ok(Entry::Cancel(found, call)) => {
+            audience = found;
+            exchange.audience = Some(&audience);
+            let worker = Rc::clone(exchange.worker);
+            let answer = exchange.go_on(principal, body).await;
+            // Paid for and recorded by now.
+            if let (None, Some(session), Some(sessions)) =
+                (answer.code, &audience.session, &worker.house.services.sessions)
+                && !session.cancel(&call)
+            {
+                sessions.cancel_elsewhere(session, &call).await;
+            }
+            answer
         }
         Ok(Entry::Answer { session, id, reply }) => {
             let answer = answered(&mut exchange, &principal, (&session, &id, reply)).await;
@@ -65,7 +79,19 @@ async fn answered(
     if let Err(over) = exchange.charge(principal, None).await {
         return exchange.refused(&over, None);
     }
-    let is_taken = session.answer(id, reply, principal.permissions);
+    let is_taken = match &exchange.house().services.sessions {
+        Some(sessions) => {
+            let names = exchange.house().roles.catalogue().names(principal.permissions);
+            let names = names.into_iter().map(str::to_owned).collect();
+            let answerer = Answerer { has: principal.permissions, names };
+            sessions.answer(session, (id, reply), answerer).await
+        }
+        None => Ok(false),
+    };
+    let is_taken = match is_taken {
+        Ok(is_taken) => is_taken,
+        Err(error) => return exchange.refused(&error.into(), None),
+    };
     exchange.record.detail(&json!({ "answer": if is_taken { "taken" } else { "unasked" } }));
     if is_taken {
         return Answer::accepted();

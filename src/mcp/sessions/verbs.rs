@@ -34,7 +34,7 @@ pub(in crate::mcp) async fn other_method(
     principal: &Arc<Principal>,
     method: &HttpMethod,
 ) -> Result<Answer, Refusal> {
-    let session = of_header(exchange, principal)?.ok_or_else(nameless)?;
+    let session = of_header(exchange, principal).await?.ok_or_else(nameless)?;
     let legacy = |refusal: Refusal| Refusal { is_legacy: true, ..refusal };
     era::legacy_revision(Beside::Headers(&exchange.headers, Some(session.revision()))).map_err(legacy)?;
     if *method == HttpMethod::DELETE {

@@ -30,7 +30,6 @@ use crate::{
 };
 
 /// What a line is.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most are the largest")]
 enum Parsed<'b> {
     /// A request or a notification.
     One(Envelope<'b>),
@@ -136,8 +135,8 @@ impl Shared {
             (Ok(principal), Parsed::Nonsense(refusal, id)) => {
                 exchange.nonsense(&principal, refusal, id).await
             }
-            (Ok(principal), Parsed::One(envelope)) => {
-                self.message(&mut exchange, audience.as_ref(), (principal, envelope)).await
+            (Ok(principal), Parsed::One(mut envelope)) => {
+                self.message(&mut exchange, audience.as_ref(), (principal, &mut envelope)).await
             }
         };
         let answer = exchange.settle(answer).await;
@@ -163,7 +162,7 @@ impl Shared {
         &'a self,
         exchange: &mut Exchange<'a>,
         audience: Option<&'a Audience>,
-        (principal, envelope): (Arc<Principal>, Envelope<'_>),
+        (principal, envelope): (Arc<Principal>, &mut Envelope<'_>),
     ) -> Answer {
         let (meta, offered) = (&envelope.params.meta, envelope.params.offered());
         let shakes_hands = envelope.method == Method::Initialize.name() && !meta.claims_version();

@@ -115,8 +115,8 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// [`Refusal`]: there is no such task for this caller.
-pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
-    let (id, view, rules) = find(exchange, &asked).await?;
+pub(super) async fn get(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+    let (id, view, rules) = find(exchange, asked).await?;
     let members = shown::whole(&id, &view, &rules);
     let place = match members.len() {
         size if size > LARGE => Some(large::place(exchange, &asked.principal.id, (size, size)).await?),
@@ -130,25 +130,25 @@ pub(super) async fn get(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result
 ///
 /// # Errors
 /// [`Refusal`]: there is no such task for this caller, it runs elsewhere, or these are no answers.
-pub(super) async fn update(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
-    let (id, ..) = find(exchange, &asked).await?;
-    let answers = answers_of(asked.params.input_responses)?;
+pub(super) async fn update(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+    let (id, ..) = find(exchange, asked).await?;
+    let answers = answers_of(asked.params.input_responses())?;
     if !exchange.house().services.tasks.answer(&id, answers) {
-        refuse_unless_over(exchange, &asked, &id).await?;
+        refuse_unless_over(exchange, asked, &id).await?;
     }
-    Ok(acknowledged(exchange.house(), &asked))
+    Ok(acknowledged(exchange.house(), asked))
 }
 
 /// `tasks/cancel`: nobody wants the task any more. One that has ended stays as it is.
 ///
 /// # Errors
 /// [`Refusal`]: there is no such task for this caller, or it runs elsewhere.
-pub(super) async fn cancel(exchange: &mut Exchange<'_>, asked: Asked<'_>) -> Result<Answer, Refusal> {
-    let (id, ..) = find(exchange, &asked).await?;
+pub(super) async fn cancel(exchange: &mut Exchange<'_>, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+    let (id, ..) = find(exchange, asked).await?;
     if !exchange.house().services.tasks.cancel(&id) {
-        refuse_unless_over(exchange, &asked, &id).await?;
+        refuse_unless_over(exchange, asked, &id).await?;
     }
-    Ok(acknowledged(exchange.house(), &asked))
+    Ok(acknowledged(exchange.house(), asked))
 }
 
 /// What does not run here cannot be told anything here, so that nobody may read that it was.

@@ -13,13 +13,24 @@ const FEW: usize = 8;
 /// Whether `object` has a member twice.
 pub(super) fn are_doubled(tree: &Tree<'_>, object: Node<'_>) -> bool {
     let names = || object.members().filter_map(|(name, _)| Some((name.at(), name.raw()?)));
-    // One with escapes is decoded for each comparison.
-    if object.len() <= FEW && names().all(|(_, name)| name.spelling() == Spelling::Plain) {
-        let earlier =
-            |count: usize, name: Raw<'_>| names().take(count).any(|(_, other)| other.text() == name.text());
-        return names().enumerate().any(|(count, (_, name))| earlier(count, name));
+    if object.len() > FEW {
+        return has_equal(tree, names(), object.len());
     }
-    has_equal(tree, names(), object.len())
+    let (mut earlier, mut count) = ([""; FEW], 0);
+    for (_, name) in names() {
+        // One with escapes would be decoded for each comparison.
+        if name.spelling() != Spelling::Plain {
+            return has_equal(tree, names(), object.len());
+        }
+        if earlier.iter().take(count).any(|other| *other == name.text()) {
+            return true;
+        }
+        if let Some(place) = earlier.get_mut(count) {
+            *place = name.text();
+        }
+        count += 1;
+    }
+    false
 }
 
 /// Whether two of `count` names are equal, by a table of what they are hashed to: each is looked at once.

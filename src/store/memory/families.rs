@@ -7,7 +7,9 @@ use crate::{
     domain::Timestamp,
     store::{
         Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
-        Rotated, Rotation, StoreError, StoreFuture, families::revocation,
+        Rotated, Rotation, StoreError, StoreFuture,
+        families::{self, revocation},
+        moving::{UsedRefresh, WholeFamily},
     },
 };
 
@@ -24,6 +26,37 @@ struct Kept {
 /// The families by id.
 #[derive(Default)]
 pub(super) struct FamilyTables(HashMap<String, Kept>);
+
+impl FamilyTables {
+    /// The ids of those that have not ended.
+    pub(super) fn live(&self, now: Timestamp) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(move |(_, kept)| kept.family.expires_at > now).map(|(id, _)| id)
+    }
+
+    /// All of one.
+    pub(super) fn whole(&self, id: &str) -> Option<WholeFamily> {
+        let kept = self.0.get(id)?;
+        let used = kept.used.iter().map(|(jti, (at, sealed))| UsedRefresh {
+            jti: jti.clone(),
+            at: *at,
+            sealed: sealed.clone(),
+        });
+        let (family, access) = (kept.family.clone(), kept.access.clone());
+        Some(WholeFamily { family, used_at: kept.used_at, access, used: used.collect() }.sorted())
+    }
+
+    /// Puts one as it was elsewhere.
+    pub(super) fn put(&mut self, whole: WholeFamily) {
+        let WholeFamily { family, used_at, access, used } = whole;
+        let used = used.into_iter().map(|used| (used.jti, (used.at, used.sealed))).collect();
+        self.0.insert(family.id.clone(), Kept { family, used_at, access, used });
+    }
+
+    /// Takes one away, and tells nobody.
+    pub(super) fn remove(&mut self, id: &str) {
+        self.0.remove(id);
+    }
+}
 
 impl Tables {
     fn found(
@@ -69,10 +102,16 @@ impl Tables {
             kept.used.retain(|_, (at, _)| *at >= graced);
             kept.used.insert(rotation.shown.clone(), (rotation.at, rotation.sealed.clone()));
             kept.access.retain(|access| access.until > rotation.at);
+            let revoked = families::too_many_beside_a_new(kept.access.clone(), rotation.at);
+            let is_revoked = |jti: &String| {
+                revoked.iter().any(|one| matches!(&one.target, RevocationTarget::Jti(gone) if gone == jti))
+            };
+            kept.access.retain(|access| !is_revoked(&access.jti));
             kept.access.push(rotation.access.clone());
             kept.family.refresh.clone_from(&rotation.successor);
             kept.family.expires_at = rotation.expires_at;
             kept.used_at = rotation.at;
+            revoked.iter().for_each(|one| self.revoke(one));
             return Rotated::Done;
         }
         match kept.used.get(&rotation.shown) {

@@ -32,6 +32,35 @@ impl KeyTables {
         Ok(())
     }
 
+    /// Their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.keys.keys()
+    }
+
+    /// All that is known of one, and whether its end has been told of.
+    pub(super) fn whole(&self, id: KeyId) -> Option<(KeyDigest, ApiKey, bool)> {
+        let key = self.keys.get(&id)?.clone();
+        let (digest, _) = self.digests.iter().find(|(_, of)| **of == id)?;
+        Some((*digest, key, self.told_ended.contains(&id)))
+    }
+
+    /// Puts one as it was elsewhere.
+    pub(super) fn put(&mut self, digest: KeyDigest, key: ApiKey, told_ended: bool) {
+        self.remove(key.id);
+        if told_ended {
+            self.told_ended.insert(key.id);
+        }
+        self.digests.insert(digest, key.id);
+        self.keys.insert(key.id, key);
+    }
+
+    /// Takes one away, and tells nobody.
+    pub(super) fn remove(&mut self, id: KeyId) {
+        self.digests.retain(|_, of| *of != id);
+        self.told_ended.remove(&id);
+        self.keys.remove(&id);
+    }
+
     /// The newest successor of `id`, or itself.
     fn newest(&self, mut id: KeyId) -> KeyId {
         while let Some(rotation) = self.keys.get(&id).and_then(|key| key.rotation) {

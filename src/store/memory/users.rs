@@ -13,8 +13,10 @@ use crate::{
 
 /// An account with its password's digest.
 pub(super) struct Kept {
-    user: User,
-    hash: Option<String>,
+    /// The account.
+    pub(super) user: User,
+    /// The digest, as a PHC string.
+    pub(super) hash: Option<String>,
 }
 
 impl Tables {

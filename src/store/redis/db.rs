@@ -1,17 +1,25 @@
 //! What every port has at hand: single reads, and transactions that are planned here and settled there.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use deadpool_redis::redis::{self, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::{
-    link::{self, Link, Question},
+    guarded::Guarded,
+    link::{self, Copies, Question},
     names::Names,
     plan::Plan,
 };
-use crate::{domain::Timestamp, store::StoreError};
+use crate::{
+    domain::Timestamp,
+    store::{StoreError, Unconfirmed},
+};
 
 /// How often a transaction is planned anew because what it was planned on has changed.
 const TRIES: u32 = 24;
@@ -35,27 +43,38 @@ pub(super) struct Swept {
 
 /// An opened Redis.
 pub(super) struct Db {
-    link: Link,
+    link: Guarded,
     /// What keys are called.
     pub(super) names: Names,
-    timeout: Duration,
-    generation: String,
+    generation: ArcSwap<String>,
+    unconfirmed: Unconfirmed,
 }
 
 impl Db {
     /// Not asked anything yet.
-    pub(super) fn new(link: Link, names: Names, timeout: Duration) -> Self {
-        Self { link, names, timeout, generation: String::new() }
+    pub(super) fn new(link: Guarded, names: Names, unconfirmed: Unconfirmed) -> Self {
+        Self { link, names, generation: ArcSwap::default(), unconfirmed }
     }
 
     /// From now on answers count only while the store's generation is this one.
-    pub(super) fn bound_to(self, generation: String) -> Self {
-        Self { generation, ..self }
+    pub(super) fn bind(&self, generation: &str) {
+        self.generation.store(Arc::new(generation.to_owned()));
+    }
+
+    /// Lets go of every connection that nobody uses at the moment, and of those that are being made.
+    pub(super) fn forget_connections(&self) {
+        self.link.forget_connections();
+    }
+
+    /// One record was unreadable, and was passed over or dropped.
+    pub(super) fn unreadable(&self, what: &'static str) {
+        tracing::warn!(store.record = what, "a record in the store does not read: it is passed over");
+        self.link.failures().unreadable(what);
     }
 
     /// The generation that answers count for.
-    pub(super) fn generation(&self) -> &str {
-        &self.generation
+    pub(super) fn generation(&self) -> Arc<String> {
+        self.generation.load_full()
     }
 
     /// One command.
@@ -63,7 +82,7 @@ impl Db {
     /// # Errors
     /// [`StoreError`].
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.link.ask(&Question::Command(command), self.timeout).await
+        self.link.ask(&Question::Command(command)).await
     }
 
     /// Several commands in one go.
@@ -71,7 +90,27 @@ impl Db {
     /// # Errors
     /// [`StoreError`].
     pub(super) async fn together<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
-        self.link.ask(&Question::Together(commands), self.timeout).await
+        self.link.ask(&Question::Together(commands)).await
+    }
+
+    /// As [`together`](Self::together), when there is no connection yet: one that takes longer to be made than a question
+    /// may take is there for a second one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn first<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        match self.together(commands).await {
+            Err(error) if error == link::late() => self.together(commands).await,
+            answer => answer,
+        }
+    }
+
+    /// Several commands in one go, which a replica could answer too, and must not: it may lag or be cut off.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn of_master<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        self.link.ask(&Question::OfMaster(commands)).await
     }
 
     /// A script.
@@ -82,7 +121,38 @@ impl Db {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        self.link.ask(&Question::Script(script), self.timeout).await
+        self.link.ask(&Question::Script(script)).await
+    }
+
+    /// A script, and `second` in its place if it may have been done, and the answer got lost with the connection.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn run_or<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+        second: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.link.ask(&Question::Else(script, second)).await
+    }
+
+    /// A script that answers a number, which is below 0 if it has found another store.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is written then.
+    pub(super) async fn counted(&self, script: &ScriptInvocation<'_>) -> Result<u32, StoreError> {
+        let answer: i64 = self.run(script).await?;
+        u32::try_from(answer).map_err(|_| StoreError::Replaced)
+    }
+
+    /// What the node that holds our names says of itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn info(&self, section: &str) -> Result<String, StoreError> {
+        let mut command = redis::cmd("INFO");
+        command.arg(section);
+        self.link.ask(&Question::Of(&self.names.generation(), &command)).await
     }
 
     /// The text under `key`.
@@ -141,9 +211,9 @@ impl Db {
     /// Is this still the store that was opened?
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if not.
+    /// [`StoreError::Replaced`] if not.
     pub(super) fn recognise(&self, generation: Option<&str>) -> Result<(), StoreError> {
-        if generation == Some(self.generation.as_str()) { Ok(()) } else { Err(replaced()) }
+        if generation == Some(self.generation().as_str()) { Ok(()) } else { Err(StoreError::Replaced) }
     }
 
     /// Plans a transaction and settles it; if anything that it was planned on has changed meanwhile, anew.
@@ -154,7 +224,7 @@ impl Db {
         &'a self,
         plan: impl AsyncFn(Plan<'a>) -> Result<(Plan<'a>, T), StoreError>,
     ) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.timeout.saturating_mul(SETTLED_WITHIN);
+        let deadline = Instant::now() + self.link.within().saturating_mul(SETTLED_WITHIN);
         for tried in 0..TRIES {
             if Instant::now() >= deadline {
                 break;
@@ -175,7 +245,8 @@ impl Db {
 
     /// Whether it was done: not if something has changed.
     async fn commit(&self, plan: Plan<'_>) -> Result<bool, StoreError> {
-        let (keys, arguments) = plan.into_script((self.names.generation(), self.generation.clone()))?;
+        let (is_grave, same) = (plan.is_grave(), self.names.generation());
+        let (keys, arguments) = plan.into_script((same.clone(), self.generation().as_str().to_owned()))?;
         let mut script = COMMIT.prepare_invoke();
         for key in keys {
             script.key(key);
@@ -183,10 +254,15 @@ impl Db {
         for argument in arguments {
             script.arg(argument);
         }
-        self.run(&script).await
+        if !is_grave {
+            return self.run(&script).await;
+        }
+        let question = Question::Confirmed(&script, &same, self.link.within() / 2);
+        let (done, copies): (bool, i64) = self.link.ask(&question).await?;
+        if done && Copies::read(copies) == Copies::Unconfirmed {
+            tracing::warn!("no replica of the store has confirmed in time what was revoked");
+            self.unconfirmed.count();
+        }
+        Ok(done)
     }
-}
-
-fn replaced() -> StoreError {
-    StoreError::Unavailable("it was emptied, restored or replaced".into())
 }

@@ -1,6 +1,6 @@
 //! The port [`Feed`] on Redis: a stream whose rows are written with the change they tell of.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, atomic::Ordering};
 
 use deadpool_redis::redis::{self, Script};
 
@@ -28,7 +28,8 @@ impl Feed for Redis {
     }
 
     fn watch(&self, from: u64) -> Box<dyn FeedWatch> {
-        Box::new(RedisWatch { inner: Arc::clone(&self.0), seen: Seen { last: from, row: None } })
+        let generation = self.0.watched.generation();
+        Box::new(RedisWatch { inner: Arc::clone(&self.0), seen: Seen { last: from, row: None, generation } })
     }
 }
 
@@ -47,7 +48,8 @@ async fn look(db: &Db, from: &str, most: usize) -> Result<(u64, Vec<Row>), Store
     let mut questions = redis::pipe();
     questions.get(db.names.generation()).get(db.names.feed_counter());
     questions.cmd("XRANGE").arg(db.names.feed()).arg(from).arg("+").arg("COUNT").arg(most);
-    let (generation, latest, rows): (Option<String>, Option<u64>, Vec<Row>) = db.together(&questions).await?;
+    let (generation, latest, rows): (Option<String>, Option<u64>, Vec<Row>) =
+        db.of_master(&questions).await?;
     db.recognise(generation.as_deref())?;
     Ok((latest.unwrap_or(0), rows))
 }
@@ -58,6 +60,8 @@ struct Seen {
     last: u64,
     /// The members of that row, if it was there: after writes were lost another one may have its id.
     row: Option<Vec<String>>,
+    /// Of which store.
+    generation: Arc<String>,
 }
 
 impl Seen {
@@ -75,10 +79,11 @@ impl Seen {
 /// itself, or a node took over that had not heard of them) gets one that tells everybody to read all again.
 async fn follow(db: &Db, seen: Seen) -> Result<(Vec<Change>, Seen), StoreError> {
     let last = seen.last;
-    let (latest, mut rows) = look(db, &format!("{last}-0"), FEED_PAGE + 1).await?;
-    if latest < last && seen.row.is_none() {
-        return Err(feed::went_backwards());
+    if seen.generation != db.generation() {
+        // Its rows are counted anew, and whoever holds copies has those of another store.
+        return heal(db, last).await;
     }
+    let (latest, mut rows) = look(db, &format!("{last}-0"), FEED_PAGE + 1).await?;
     let is_whole = rows.len() <= FEED_PAGE;
     let newest = rows.last().and_then(id).unwrap_or(0);
     let found = (rows.first().and_then(id) == Some(last)).then(|| rows.remove(0).1);
@@ -90,22 +95,26 @@ async fn follow(db: &Db, seen: Seen) -> Result<(Vec<Change>, Seen), StoreError> 
         return heal(db, last).await;
     }
     let last = told.last().map_or(last, |newest| newest.id);
-    Ok((told, Seen { last, row: rows.pop().map(|(_, members)| members).or(found).or(seen.row) }))
+    let row = rows.pop().map(|(_, members)| members).or(found).or(seen.row);
+    Ok((told, Seen { last, row, generation: seen.generation }))
 }
 
 /// Adds an unknown row above `last`, and gives it. What is between the two is read with all the rest.
 async fn heal(db: &Db, last: u64) -> Result<(Vec<Change>, Seen), StoreError> {
-    let now = Timestamp::now();
+    let (now, generation) = (Timestamp::now(), db.generation());
     let mut script = HEAL.prepare_invoke();
     script.key(db.names.feed()).key(db.names.feed_counter()).key(db.names.generation());
-    script.arg(db.generation()).arg(last).arg(now.micros());
+    script.arg(generation.as_str()).arg(last).arg(now.micros());
     let id: u64 = db.run(&script).await?;
     if id == 0 {
-        return Err(feed::went_backwards());
+        return Err(StoreError::Replaced);
     }
     tracing::warn!(row = id, "the store has lost changes that were read: all copies of it are read again");
     let members = ["at", &now.micros().to_string(), "what", "?"].map(str::to_owned).to_vec();
-    Ok((vec![Change { id, at: now, what: ChangeKind::Unknown }], Seen { last: id, row: Some(members) }))
+    Ok((
+        vec![Change { id, at: now, what: ChangeKind::Unknown }],
+        Seen { last: id, row: Some(members), generation },
+    ))
 }
 
 fn changes(rows: &[Row]) -> Result<Vec<Change>, StoreError> {
@@ -137,7 +146,9 @@ struct RedisWatch {
 impl FeedWatch for RedisWatch {
     fn poll(&mut self) -> Result<Vec<Change>, StoreError> {
         let (db, seen) = (Arc::clone(&self.inner.watched), self.seen.clone());
-        let (told, seen) = self.inner.runner.wait_for(async move || follow(&db, seen).await)?;
+        let told = self.inner.runner.wait_for(async move || follow(&db, seen).await);
+        self.inner.replaced.store(matches!(told, Err(StoreError::Replaced)), Ordering::Release);
+        let (told, seen) = told?;
         self.seen = seen;
         Ok(told)
     }

@@ -93,13 +93,16 @@ impl Keys for Redis {
         let batch = batch.clone();
         self.ask(async move |db| {
             let mut script = ADD_USES.prepare_invoke();
-            script.key(db.names.keys_batch(batch.writer)).key(db.names.keys_uses());
-            script.arg(batch.number).arg(BATCH_KNOWN_SECS);
+            script
+                .key(db.names.keys_batch(batch.writer))
+                .key(db.names.keys_uses())
+                .key(db.names.generation());
+            script.arg(batch.number).arg(BATCH_KNOWN_SECS).arg(db.generation().as_str());
             for used in &batch.uses {
                 script.key(db.names.key_id(used.id));
                 script.arg(used.id.to_string()).arg(used.count).arg(used.last_used.micros());
             }
-            db.run::<u64>(&script).await.map(drop)
+            db.counted(&script).await.map(drop)
         })
     }
 
@@ -112,7 +115,10 @@ impl Keys for Redis {
 }
 
 /// Adds to each key how often it was used since it is here.
-async fn with_uses(db: &Db, mut keys: Vec<ApiKey>) -> Result<Vec<ApiKey>, StoreError> {
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn with_uses(db: &Db, mut keys: Vec<ApiKey>) -> Result<Vec<ApiKey>, StoreError> {
     if keys.is_empty() {
         return Ok(keys);
     }
@@ -150,7 +156,15 @@ async fn read(plan: &mut Plan<'_>, id: KeyId) -> Result<Option<(String, ApiKey, 
 }
 
 /// Puts a key back into its place after a change, and notes when its end has to be told of.
-fn keep(plan: &mut Plan<'_>, name: String, key: &ApiKey, told_ended: bool) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn keep(
+    plan: &mut Plan<'_>,
+    name: String,
+    key: &ApiKey,
+    told_ended: bool,
+) -> Result<(), StoreError> {
     let (ends, id) = (plan.names().keys_ends(), key.id.to_string());
     plan.set(name, records::write(&KeyRecord::new(key, told_ended), WHAT)?, None);
     if told_ended || key.state == KeyState::Revoked {
@@ -183,6 +197,9 @@ async fn set_state(
     }
     keep(&mut plan, name, &key, told)?;
     plan.tell(&ChangeKind::Key(id))?;
+    if key.state != KeyState::Active {
+        plan.locks_out();
+    }
     Ok((plan, Some(key)))
 }
 

@@ -2,11 +2,11 @@
 //!
 //! All that one transaction may touch has to lie in one slot of a cluster, so there the prefix is a hash tag.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 use sha2::{Digest, Sha256};
 
-use crate::store::RevocationTarget;
+use crate::store::{RevocationTarget, SessionDigest, hex::hex, moving};
 
 /// Makes the names, all of which begin with one prefix.
 #[derive(Debug, Clone)]
@@ -29,6 +29,11 @@ impl Names {
         self.name("generation")
     }
 
+    /// The identities of the stores that this one stands in for.
+    pub(super) fn adopted(&self) -> String {
+        self.name("adopted")
+    }
+
     /// The change feed, a stream.
     pub(super) fn feed(&self) -> String {
         self.name("feed")
@@ -41,12 +46,7 @@ impl Names {
 
     /// A revocation.
     pub(super) fn revocation(&self, target: &RevocationTarget) -> String {
-        let (kind, name) = match target {
-            RevocationTarget::Jti(name) => ("jti", name),
-            RevocationTarget::Subject(name) => ("subject", name),
-            RevocationTarget::Client(name) => ("client", name),
-        };
-        self.name(format_args!("blacklist:{}", hex(&Sha256::digest(format!("{kind}:{name}")))))
+        self.name(format_args!("blacklist:{}", hex(&Sha256::digest(moving::target_id(target)))))
     }
 
     /// The keys of all revocations by their end.
@@ -129,18 +129,42 @@ impl Names {
         self.name(format_args!("families:client:{client}"))
     }
 
-    /// Counts what changes in one of the two indexes above.
+    /// Counts what changes in the index of a subject's families.
     pub(super) fn version_of(index: &str) -> String {
         format!("{index}:version")
     }
 
     /// A bucket that servers share: a slot of its own on a cluster, since nothing is settled with it.
     pub(super) fn bucket(&self, scope: &str, id: &[u8]) -> String {
-        let name = format!("rate_limit:{scope}:{}", hex(id));
+        self.apart(&format!("rate_limit:{scope}:{}", hex(id)))
+    }
+
+    /// A name with a slot of its own on a cluster.
+    fn apart(&self, name: &str) -> String {
         match self.prefix.strip_prefix('{').and_then(|prefix| prefix.strip_suffix('}')) {
             Some(prefix) => format!("{prefix}{{{name}}}"),
             None => self.name(name),
         }
+    }
+
+    /// Copies of the audit records of a chain, a stream: a slot of its own on a cluster.
+    pub(super) fn audit(&self, chain: &str) -> String {
+        self.apart(&format!("audit:{chain}"))
+    }
+
+    /// Which node writes which chain.
+    pub(super) fn audit_chains(&self) -> String {
+        self.name("audit:chains")
+    }
+
+    /// The nodes that count what they record, by when they told last.
+    pub(super) fn audit_nodes(&self) -> String {
+        self.name("audit:nodes")
+    }
+
+    /// What a node counts.
+    pub(super) fn audit_counts(&self, node: &str) -> String {
+        self.name(format_args!("audit:counts:{node}"))
     }
 
     /// The servers that are there.
@@ -151,6 +175,11 @@ impl Names {
     /// The level of a bucket.
     pub(super) fn level(&self, scope: &str, id: &[u8]) -> String {
         self.name(format_args!("level:{scope}:{}", hex(id)))
+    }
+
+    /// The level whose scope and id are written like that.
+    pub(super) fn level_of(&self, id: &str) -> String {
+        self.name(format_args!("level:{id}"))
     }
 
     /// The names of all levels by their end.
@@ -193,33 +222,40 @@ impl Names {
         self.name(format_args!("tasks:runner:{runner}"))
     }
 
+    /// A session, by the digest of its id.
+    pub(super) fn session(&self, digest: &SessionDigest) -> String {
+        self.name(format_args!("session:{}", digest.encode()))
+    }
+
+    /// The digests of an owner's sessions by the end of their life.
+    pub(super) fn sessions_of_owner(&self, owner: impl Display) -> String {
+        self.name(format_args!("sessions:owner:{owner}"))
+    }
+
+    /// A question that was put in a session.
+    pub(super) fn session_question(&self, session: &SessionDigest, id: &str) -> String {
+        self.name(format_args!("session_question:{}:{id}", session.encode()))
+    }
+
+    /// The names of all shared secrets.
+    pub(super) fn rings(&self) -> String {
+        self.name("rings")
+    }
+
+    /// What is after `place` in `name`, one of our keys.
+    pub(super) fn rest<'a>(&self, name: &'a str, place: &str) -> Option<&'a str> {
+        name.strip_prefix(&self.prefix)?.strip_prefix(place)
+    }
+
+    /// The mark of a copy into this store that is under way.
+    pub(super) fn mark(&self) -> String {
+        self.name("copying")
+    }
+
     /// A secret that is shared.
     pub(super) fn ring(&self, name: &str) -> String {
         self.name(format_args!("ring:{name}"))
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The digest that [`hex`] has written as `text`.
-pub(super) fn digest_of_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(pairs) {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(digest)
 }
 
 #[cfg(test)]
@@ -233,15 +269,6 @@ mod tests {
         assert_eq!(Names::new("portcullis:", true).level("user", &[7]), "{portcullis:}level:user:07");
         assert_eq!(Names::new("portcullis:", true).bucket("user", &[7]), "portcullis:{rate_limit:user:07}");
         assert_eq!(Names::new("gate:", false).bucket("user", &[7]), "gate:rate_limit:user:07");
-    }
-
-    #[test]
-    fn a_digest_is_read_as_it_was_written_and_nothing_else_is() {
-        let digest = std::array::from_fn(|n| 7 * n as u8);
-        assert_eq!(digest_of_hex(&hex(&digest)), Some(digest));
-        for wrong in ["", "00", &"0".repeat(63), &"0".repeat(65), &"+1".repeat(32), &"é".repeat(32)] {
-            assert_eq!(digest_of_hex(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Place {
         let fault = |text: &'static str| StoreError::Config(text.into());
         if url.contains('#') {
             return Err(fault(
-                "must not carry a fragment: a certificate that is not checked protects nothing",
+                "must not carry a fragment: a certificate that is not checked protects nothing; name its issuer in store.ca_file",
             ));
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(|| fault("must be redis://host:port"))?;

@@ -27,12 +27,14 @@ pub(super) struct Plan<'a> {
     written: BTreeMap<Cell, Option<String>>,
     commands: Vec<Vec<String>>,
     told: Vec<(Timestamp, String)>,
+    /// Whether somebody is locked out by it.
+    is_grave: bool,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(db: &'a Db) -> Self {
         let (read, written) = (BTreeMap::new(), BTreeMap::new());
-        Self { db, read, written, commands: Vec::new(), told: Vec::new() }
+        Self { db, read, written, commands: Vec::new(), told: Vec::new(), is_grave: false }
     }
 
     /// What keys are called.
@@ -50,6 +52,16 @@ impl<'a> Plan<'a> {
         self.commands.is_empty() && self.told.is_empty()
     }
 
+    /// Whether it takes a credential back: then a replica has to have it before that is answered.
+    pub(super) fn is_grave(&self) -> bool {
+        self.is_grave
+    }
+
+    /// Says that it takes a credential back.
+    pub(super) fn locks_out(&mut self) {
+        self.is_grave = true;
+    }
+
     /// The text under `key`, as it will be; if it changes before the plan is settled, all is planned anew.
     ///
     /// # Errors
@@ -64,11 +76,12 @@ impl<'a> Plan<'a> {
         Ok(text)
     }
 
-    /// Reads `keys` in one go, for [`get`](Self::get) to find them.
+    /// Reads `keys` in one go, for [`get`](Self::get) to find them; not at all if all of them are known.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(super) async fn look_at(&mut self, keys: Vec<String>) -> Result<(), StoreError> {
+    pub(super) async fn look_at(&mut self, mut keys: Vec<String>) -> Result<(), StoreError> {
+        keys.retain(|key| !self.read.contains_key(&(key.clone(), String::new())));
         let texts = self.db.get_all(&keys).await?;
         for (key, text) in keys.into_iter().zip(texts) {
             self.read.entry((key, String::new())).or_insert(text);
@@ -107,6 +120,14 @@ impl<'a> Plan<'a> {
         self.written.insert((key, String::new()), None);
     }
 
+    /// Takes away what is under `key`, since it should have been `what` and does not read, and the `member` that stands
+    /// for it in `index`.
+    pub(super) fn drop_unreadable(&mut self, key: String, what: &'static str, (index, member): (&str, &str)) {
+        self.db.unreadable(what);
+        self.delete(key);
+        self.then(["ZREM", index, member]);
+    }
+
     /// A command whose first word after its name is its one key.
     pub(super) fn then<const N: usize>(&mut self, command: [&str; N]) {
         self.commands.push(command.into_iter().map(str::to_owned).collect());
@@ -117,6 +138,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`StoreError`].
     pub(super) fn tell(&mut self, what: &ChangeKind) -> Result<(), StoreError> {
+        self.is_grave |= matches!(what, ChangeKind::Revoked(_));
         self.told.push((Timestamp::now(), what.to_row()?));
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! The port [`Quota`] on Redis.
 
-use std::time::Duration;
-
 use deadpool_redis::redis;
 
 use super::{Redis, db::Db};
@@ -14,8 +12,6 @@ use crate::{
 const WHAT: &str = "a level";
 /// How many are read, written or dropped in one go.
 const STEP: usize = 512;
-/// How long a level stays beyond its end: limits may have become slower since.
-const KEPT_AFTER: Duration = Duration::from_hours(1);
 
 impl Quota for Redis {
     fn save(&self, levels: Vec<Level>, now: Timestamp) -> StoreFuture<'_, ()> {
@@ -40,30 +36,36 @@ impl Quota for Redis {
 
 async fn save(db: &Db, levels: &[Level], now: Timestamp) -> Result<(), StoreError> {
     let index = db.names.levels();
-    let full = db.due(&index, now, STEP).await?;
-    let mut commands = redis::pipe();
-    commands.atomic();
-    for name in &full {
-        commands.del(name).ignore().zrem(&index, name).ignore();
-    }
-    for level in levels {
-        let name = db.names.level(&level.scope, &level.id);
-        let command = commands.cmd("SET").arg(&name).arg(write(level));
-        if level.until > Timestamp::now() {
-            command.arg("PXAT").arg(level.until.plus(KEPT_AFTER).millis());
+    db.settle(async |mut plan| {
+        for name in plan.db().due(&index, now, STEP).await? {
+            plan.then(["ZREM", &index, &name]);
+            plan.delete(name);
         }
-        command.ignore().cmd("ZADD").arg(&index).arg(level.until.micros()).arg(&name).ignore();
+        Ok((plan, ()))
+    })
+    .await?;
+    for some in levels.chunks(STEP) {
+        db.settle(async |mut plan| {
+            for level in some {
+                let name = db.names.level(&level.scope, &level.id);
+                plan.then(["ZADD", &index, &level.until.micros().to_string(), &name]);
+                plan.set(name, write(level), Some(level.until));
+            }
+            Ok((plan, ()))
+        })
+        .await?;
     }
-    if full.is_empty() && levels.is_empty() { Ok(()) } else { db.together(&commands).await }
+    Ok(())
 }
 
 /// `VERSION SCOPE ID SPENT AT UNTIL`, times in microseconds.
-fn write(level: &Level) -> String {
+pub(super) fn write(level: &Level) -> String {
     let Level { scope, id, spent, at, until } = level;
     format!("1 {scope} {:032x} {spent} {} {}", u128::from_be_bytes(*id), at.micros(), until.micros())
 }
 
-fn read(text: &str) -> Option<Level> {
+/// The level of a text.
+pub(super) fn read(text: &str) -> Option<Level> {
     let mut words = text.split(' ');
     let mut next = || words.next();
     if next()? != "1" {

@@ -1,12 +1,16 @@
 //! Records as JSON texts, and back. Each carries the version of its shape; one of a newer shape does not read.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
     domain::{ApiKey, KeyId, KeyState, Rotated, Subject, Timestamp},
-    store::{Family, FamilyAccess, StoreError, User},
+    store::{
+        Family, FamilyAccess, StoreError, User,
+        moving::{UsedRefresh, WholeFamily},
+    },
 };
 
 /// The version of all shapes below.
@@ -175,6 +179,35 @@ impl FamilyRecord {
             access: vec![(access.jti.clone(), access.until)],
             used: Vec::new(),
         }
+    }
+
+    /// One that was elsewhere.
+    pub(super) fn of(whole: &WholeFamily) -> Self {
+        let WholeFamily { family, used_at, access, used } = whole;
+        let none = FamilyAccess { jti: String::new(), until: *used_at };
+        Self {
+            access: access.iter().map(|access| (access.jti.clone(), access.until)).collect(),
+            used: used
+                .iter()
+                .map(|used| (used.jti.clone(), used.at, STANDARD.encode(&used.sealed)))
+                .collect(),
+            ..Self::new(family, &none, *used_at)
+        }
+    }
+
+    /// All of it, for elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub(super) fn whole(&self) -> Result<WholeFamily, StoreError> {
+        let mut used = Vec::with_capacity(self.used.len());
+        for (jti, at, sealed) in &self.used {
+            let sealed = STANDARD.decode(sealed).map_err(|_| StoreError::Corrupt("a family"))?;
+            used.push(UsedRefresh { jti: jti.clone(), at: *at, sealed });
+        }
+        let access = self.access.iter().map(|(jti, until)| FamilyAccess { jti: jti.clone(), until: *until });
+        let (family, used_at, access) = (self.family(), self.used_at, access.collect());
+        Ok(WholeFamily { family, used_at, access, used }.sorted())
     }
 
     pub(super) fn id(&self) -> &str {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a record that does not read is.
-const WHAT: &str = "a weather report";
+pub(super) const WHAT: &str = "a weather report";
 /// Most reports that are dropped at a time: the next one drops more.
 const STEP: usize = 256;
 

@@ -5,7 +5,7 @@ use deadpool_redis::redis;
 use super::{
     Redis,
     db::{Db, SWEPT_AT_ONCE, Swept},
-    families,
+    family_ends,
     plan::Plan,
     records,
 };
@@ -15,21 +15,33 @@ use crate::{
 };
 
 /// What a record that does not read is.
-const WHAT: &str = "a revocation";
+pub(super) const WHAT: &str = "a revocation";
 /// How many are read at a time.
 const STEP: usize = 256;
+/// How many are restored in one transaction.
+const RESTORED_AT_ONCE: usize = 64;
 
 impl Revocations for Redis {
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
         let revocation = revocation.clone();
         self.ask(async move |db| {
-            db.settle(async |mut plan| {
-                revoke(&mut plan, &revocation).await?;
-                families::end_all_of(&mut plan, &revocation).await?;
-                Ok((plan, ()))
-            })
-            .await
+            let mut ending = db
+                .settle(async |mut plan| {
+                    revoke(&mut plan, &revocation).await?;
+                    family_ends::end_of_tokens(&mut plan, &[&revocation]).await?;
+                    let ending = family_ends::of_subject(&mut plan, &revocation).await?;
+                    Ok((plan, ending))
+                })
+                .await?;
+            ending.extend(family_ends::of_client(&db, &revocation).await?);
+            // It holds by now, however long this takes.
+            family_ends::end_in_steps(&db, &ending).await
         })
+    }
+
+    fn restore<'a>(&'a self, known: &'a [Revocation]) -> StoreFuture<'a, u64> {
+        let known = known.to_vec();
+        self.ask(async move |db| restore(&db, &known).await)
     }
 
     fn live(&self, now: Timestamp) -> StoreFuture<'_, Vec<Revocation>> {
@@ -46,15 +58,71 @@ impl Revocations for Redis {
 /// # Errors
 /// [`StoreError`].
 pub(super) async fn revoke(plan: &mut Plan<'_>, revocation: &Revocation) -> Result<(), StoreError> {
-    let (key, index) = (plan.names().revocation(&revocation.target), plan.names().revocations());
-    let mut kept = match plan.get(&key).await? {
-        Some(text) => records::read(&text, WHAT)?,
-        None => revocation.clone(),
-    };
+    let key = plan.names().revocation(&revocation.target);
+    let mut kept = read(plan, &key).await?.unwrap_or_else(|| revocation.clone());
     kept.widen(revocation);
-    plan.set(key.clone(), records::write(&kept, WHAT)?, Some(kept.until));
-    plan.then(["ZADD", &index, &kept.until.micros().to_string(), &key]);
+    keep(plan, &kept)?;
     plan.tell(&ChangeKind::Revoked(kept))
+}
+
+/// Adds all of these to the plan, as [`revoke`].
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn revoke_each(plan: &mut Plan<'_>, all: &[Revocation]) -> Result<(), StoreError> {
+    plan.look_at(all.iter().map(|one| plan.names().revocation(&one.target)).collect()).await?;
+    for one in all {
+        revoke(plan, one).await?;
+    }
+    Ok(())
+}
+
+/// Adds those of `known` that are not there, in small transactions: many servers may do this at the same time, and what
+/// one has added the next one finds. Says how many it added.
+///
+/// # Errors
+/// [`StoreError`]; some may be there already.
+pub(super) async fn restore(db: &Db, known: &[Revocation]) -> Result<u64, StoreError> {
+    let mut all = 0;
+    for some in known.chunks(RESTORED_AT_ONCE) {
+        all += db
+            .settle(async |mut plan| {
+                plan.look_at(some.iter().map(|one| plan.names().revocation(&one.target)).collect()).await?;
+                let mut added = Vec::new();
+                for one in some {
+                    let key = plan.names().revocation(&one.target);
+                    let kept = read(&mut plan, &key).await?;
+                    if kept.is_none_or(|kept| !kept.covers(one)) {
+                        revoke(&mut plan, one).await?;
+                        added.push(one);
+                    }
+                }
+                family_ends::end_of_tokens(&mut plan, &added).await?;
+                Ok((plan, added.len() as u64))
+            })
+            .await?;
+    }
+    family_ends::end_in_steps(db, &family_ends::older_of(db, known).await?).await?;
+    Ok(all)
+}
+
+/// The revocation under `key`.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn read(plan: &mut Plan<'_>, key: &str) -> Result<Option<Revocation>, StoreError> {
+    plan.get(key).await?.map(|text| records::read(&text, WHAT)).transpose()
+}
+
+/// Puts a revocation into its place.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn keep(plan: &mut Plan<'_>, kept: &Revocation) -> Result<(), StoreError> {
+    let (key, index) = (plan.names().revocation(&kept.target), plan.names().revocations());
+    plan.set(key.clone(), records::write(kept, WHAT)?, Some(kept.until));
+    plan.then(["ZADD", &index, &kept.until.micros().to_string(), &key]);
+    Ok(())
 }
 
 async fn live(db: &Db, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {

@@ -6,21 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::{
     Redis,
     db::{SWEPT_AT_ONCE, Swept},
-    names::{digest_of_hex, hex},
     plan::Plan,
     records,
 };
 use crate::{
     domain::{Subject, Timestamp},
-    store::{EndedTask, LostTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks},
+    store::{
+        EndedTask, LostTask, StoreError, StoreFuture, TaskEnd, TaskMade, TaskRoom, TaskRow, Tasks,
+        hex::{hex, unhex},
+    },
 };
 
 /// What a record that does not read is.
-const WHAT: &str = "a task";
+pub(super) const WHAT: &str = "a task";
 
 /// A task as it is kept.
 #[derive(Serialize, Deserialize)]
-struct TaskRecord {
+pub(super) struct TaskRecord {
     owner: Subject,
     tool: String,
     runner: String,
@@ -70,12 +72,14 @@ impl From<EndRecord> for EndedTask {
 }
 
 impl TaskRecord {
-    fn new(row: TaskRow) -> Self {
+    /// From a task.
+    pub(super) fn new(row: TaskRow) -> Self {
         let TaskRow { owner, tool, runner, created_at, due, until, ended, .. } = row;
         Self { owner, tool, runner, created_at, due, until, ended: ended.map(Into::into) }
     }
 
-    fn row(self, digest: [u8; 32]) -> TaskRow {
+    /// The task of that digest.
+    pub(super) fn row(self, digest: [u8; 32]) -> TaskRow {
         let Self { owner, tool, runner, created_at, due, until, ended } = self;
         TaskRow { digest, owner, tool, runner, created_at, due, until, ended: ended.map(Into::into) }
     }
@@ -110,9 +114,15 @@ impl Tasks for Redis {
             let ids: Vec<String> = db.ask(redis::cmd("SMEMBERS").arg(&index)).await?;
             let mut lost = Vec::new();
             for id in &ids {
-                let digest = digest_of_hex(id).ok_or(StoreError::Corrupt(WHAT))?;
-                let ended = db.settle(async |plan| self::end(plan, id, &end).await).await?;
-                if let Some(TaskRecord { owner, tool, .. }) = ended {
+                let Some(digest) = unhex(id) else {
+                    db.unreadable(WHAT);
+                    continue;
+                };
+                let ended = db.settle(async |plan| self::end(plan, id, &end).await).await;
+                // What does not read has no owner who could be told; it is swept at the end of its life.
+                if let Err(StoreError::Corrupt(what)) = ended {
+                    db.unreadable(what);
+                } else if let Some(TaskRecord { owner, tool, .. }) = ended? {
                     lost.push(LostTask { digest, owner, tool });
                 }
             }
@@ -132,7 +142,7 @@ async fn create<'a>(
     row: &TaskRow,
     room: TaskRoom,
 ) -> Result<(Plan<'a>, TaskMade), StoreError> {
-    let (names, id) = (plan.names(), hex(&row.digest));
+    let names = plan.names();
     let (all, of_owner, version) = (names.tasks(), names.tasks_of_owner(&row.owner), names.tasks_version());
     // Whoever makes another one meanwhile takes its place: then it is counted anew.
     plan.get(&version).await?;
@@ -147,14 +157,24 @@ async fn create<'a>(
     if of_one >= room.of_one {
         return Ok((plan, TaskMade::OfOne));
     }
-    let until = row.until.micros().to_string();
-    plan.set(names.task(&id), records::write(&TaskRecord::new(row.clone()), WHAT)?, Some(row.until));
     plan.then(["ZREMRANGEBYSCORE", &of_owner, "-inf", &row.created_at.micros().to_string()]);
-    plan.then(["ZADD", &all, &until, &id]);
-    plan.then(["ZADD", &of_owner, &until, &id]);
-    plan.then(["SADD", &names.tasks_of_runner(&row.runner), &id]);
-    plan.then(["INCR", &version]);
+    enter(&mut plan, row)?;
     Ok((plan, TaskMade::Kept))
+}
+
+/// Puts a task into its place and into every index.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn enter(plan: &mut Plan<'_>, row: &TaskRow) -> Result<(), StoreError> {
+    let (names, id, until) = (plan.names(), hex(&row.digest), row.until.micros().to_string());
+    plan.set(names.task(&id), records::write(&TaskRecord::new(row.clone()), WHAT)?, Some(row.until));
+    plan.then(["ZADD", &names.tasks(), &until, &id]);
+    plan.then(["ZADD", &names.tasks_of_owner(&row.owner), &until, &id]);
+    let change = if row.ended.is_none() { "SADD" } else { "SREM" };
+    plan.then([change, &names.tasks_of_runner(&row.runner), &id]);
+    plan.then(["INCR", &names.tasks_version()]);
+    Ok(())
 }
 
 /// Ends a task; what it is then, if it had not ended.
@@ -183,13 +203,29 @@ async fn forget(mut plan: Plan<'_>, now: Timestamp) -> Result<(Plan<'_>, Swept),
     let mut dropped = 0;
     plan.look_at(ids.iter().map(|id| plan.names().task(id)).collect()).await?;
     for id in &ids {
-        if let Some(kept) = read(&mut plan, id).await? {
-            plan.delete(plan.names().task(id));
-            plan.then(["ZREM", &plan.names().tasks_of_owner(&kept.owner), id]);
-            plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
-            dropped += 1;
+        match remove(&mut plan, id).await {
+            Ok(was_there) => dropped += u64::from(was_there),
+            Err(StoreError::Corrupt(what)) => {
+                plan.drop_unreadable(plan.names().task(id), what, (&index, id));
+                dropped += 1;
+            }
+            Err(error) => return Err(error),
         }
-        plan.then(["ZREM", &index, id]);
     }
     Ok((plan, Swept { found: ids.len(), dropped }))
+}
+
+/// Takes a task out of its place and every index; says whether it was there.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn remove(plan: &mut Plan<'_>, id: &str) -> Result<bool, StoreError> {
+    let kept = read(plan, id).await?;
+    if let Some(kept) = &kept {
+        plan.delete(plan.names().task(id));
+        plan.then(["ZREM", &plan.names().tasks_of_owner(&kept.owner), id]);
+        plan.then(["SREM", &plan.names().tasks_of_runner(&kept.runner), id]);
+    }
+    plan.then(["ZREM", &plan.names().tasks(), id]);
+    Ok(kept.is_some())
 }

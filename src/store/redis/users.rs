@@ -5,7 +5,7 @@ use deadpool_redis::redis;
 use super::{
     Redis,
     db::Db,
-    families,
+    family_ends::{self, Ending},
     plan::Plan,
     records::{self, UserRecord},
     revocations,
@@ -14,17 +14,20 @@ use crate::{
     domain::{Subject, Timestamp},
     store::{
         ChangeKind, StoreError, StoreFuture, User, UserChange, Users,
-        users::{self, administers},
+        users::{self, AN_ACCOUNT as WHAT, administers},
     },
 };
-
-/// What a record that does not read is.
-const WHAT: &str = "an account";
 
 impl Users for Redis {
     fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
         let username = username.clone();
-        self.ask(async move |db| Ok(proof(&db, &username).await?.map(|(user, _)| user)))
+        self.ask(async move |db| {
+            let found = proof(&db, &username).await?.map(|(user, _)| user);
+            if found.is_none() && is_named(&db, &username).await? {
+                return Err(StoreError::Corrupt(WHAT));
+            }
+            Ok(found)
+        })
     }
 
     fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
@@ -73,7 +76,10 @@ impl Users for Redis {
     ) -> StoreFuture<'a, ()> {
         let (username, wanted, administrators) = (username.clone(), change.clone(), administrators.to_vec());
         self.ask(async move |db| {
-            db.settle(async |plan| self::change(plan, &username, &wanted, &administrators).await).await
+            let change = async |plan| self::change(plan, &username, &wanted, &administrators).await;
+            let ending = db.settle(change).await?;
+            // What was issued before the change is taken back by now, however long this takes.
+            family_ends::end_in_steps(&db, &ending).await
         })
     }
 
@@ -118,14 +124,25 @@ async fn page_after(db: &Db, from: &str) -> Result<Vec<String>, StoreError> {
     db.ask(&question).await
 }
 
+/// The accounts of these names. One that is gone or does not read keeps nobody else out: it is as one that is disabled.
 async fn read_all(db: &Db, names: &[String]) -> Result<Vec<User>, StoreError> {
     let keys: Vec<String> = names.iter().map(|name| db.names.user(name)).collect();
     let texts = db.get_all(&keys).await?;
-    let users = texts.into_iter().map(|text| {
-        let text = text.ok_or(StoreError::Corrupt(WHAT))?;
-        Ok(records::read::<UserRecord>(&text, WHAT)?.parts().0)
+    let users = names.iter().zip(texts).filter_map(|(name, text)| {
+        let kept = text.and_then(|text| records::read::<UserRecord>(&text, WHAT).ok());
+        kept.map(|kept| kept.parts().0).or_else(|| {
+            db.unreadable(WHAT);
+            users::disabled(name)
+        })
     });
-    users.collect()
+    Ok(users.collect())
+}
+
+/// Whether there is an account of that name, whether or not its record is there.
+async fn is_named(db: &Db, username: &Subject) -> Result<bool, StoreError> {
+    let rank: Option<String> =
+        db.ask(redis::cmd("ZSCORE").arg(db.names.users()).arg(username.as_str())).await?;
+    Ok(rank.is_some())
 }
 
 async fn proof(db: &Db, username: &Subject) -> Result<Option<(User, Option<String>)>, StoreError> {
@@ -140,6 +157,15 @@ async fn read(plan: &mut Plan<'_>, username: &Subject) -> Result<Option<UserReco
 
 /// Puts the account into its place and tells of it.
 async fn put(plan: &mut Plan<'_>, user: &User, hash: Option<String>) -> Result<(), StoreError> {
+    place(plan, user, hash).await?;
+    plan.tell(&ChangeKind::User(user.username.clone()))
+}
+
+/// Puts the account into its place.
+///
+/// # Errors
+/// [`StoreError::Taken`] if the id is another account's.
+pub(super) async fn place(plan: &mut Plan<'_>, user: &User, hash: Option<String>) -> Result<(), StoreError> {
     let (names, username) = (plan.names(), user.username.as_str());
     let owner_of_id = names.user_id(user.id);
     if plan.get(&owner_of_id).await?.is_some_and(|owner| owner != username) {
@@ -154,7 +180,7 @@ async fn put(plan: &mut Plan<'_>, user: &User, hash: Option<String>) -> Result<(
     plan.set(names.user(username), records::write(&UserRecord::new(user, hash), WHAT)?, None);
     plan.then(["ZADD", &names.users(), "0", username]);
     plan.then(["INCR", &names.users_version()]);
-    plan.tell(&ChangeKind::User(user.username.clone()))
+    Ok(())
 }
 
 async fn add<'a>(
@@ -176,12 +202,13 @@ async fn add<'a>(
     Ok((plan, true))
 }
 
+/// Changes the account; the families that are to end once that holds.
 async fn change<'a>(
     mut plan: Plan<'a>,
     username: &Subject,
     change: &UserChange,
     administrators: &[String],
-) -> Result<(Plan<'a>, ()), StoreError> {
+) -> Result<(Plan<'a>, Vec<Ending>), StoreError> {
     let kept = read(&mut plan, username).await?.ok_or(StoreError::Missing("such account"))?;
     let (before, known) = kept.parts();
     let mut user = before.clone();
@@ -190,9 +217,9 @@ async fn change<'a>(
         UserChange::Active(active) => user.active = *active,
         UserChange::Password { hash, revocation } => {
             revocations::revoke(&mut plan, revocation).await?;
-            families::end_all_of(&mut plan, revocation).await?;
+            let ending = family_ends::of_subject(&mut plan, revocation).await?;
             put(&mut plan, &user, Some(hash.clone())).await?;
-            return Ok((plan, ()));
+            return Ok((plan, ending));
         }
     }
     let resigns = administers(&before, administrators) && !administers(&user, administrators);
@@ -200,7 +227,7 @@ async fn change<'a>(
         return Err(StoreError::LastAdministrator);
     }
     put(&mut plan, &user, known).await?;
-    Ok((plan, ()))
+    Ok((plan, Vec::new()))
 }
 
 /// Whether somebody else administers; if any account changes meanwhile, the plan is made anew.

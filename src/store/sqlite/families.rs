@@ -11,7 +11,8 @@ use crate::{
     domain::{Subject, Timestamp},
     store::{
         Families, Family, FamilyAccess, FamilyOf, MOST_FAMILIES, MadeRoom, Revocation, RevocationTarget,
-        Rotated, Rotation, StoreError, StoreFuture, families::revocation,
+        Rotated, Rotation, StoreError, StoreFuture,
+        families::{self, revocation},
     },
 };
 
@@ -65,7 +66,11 @@ impl Families for Sqlite {
     }
 }
 
-fn add(conn: &Connection, family: &Family, at: Timestamp) -> Result<(), StoreError> {
+/// Adds a family that nobody has, used last at `at`.
+///
+/// # Errors
+/// [`StoreError::Taken`].
+pub(super) fn add(conn: &Connection, family: &Family, at: Timestamp) -> Result<(), StoreError> {
     let names = |list: &[String]| {
         serde_json::to_string(list).map_err(|_unwritable| StoreError::Corrupt("a refresh family"))
     };
@@ -89,13 +94,21 @@ fn add(conn: &Connection, family: &Family, at: Timestamp) -> Result<(), StoreErr
     if added == 1 { Ok(()) } else { Err(StoreError::Taken("the family's id")) }
 }
 
-fn add_access(conn: &Connection, family: &str, access: &FamilyAccess) -> Result<(), StoreError> {
+/// Adds an access token of a family.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn add_access(conn: &Connection, family: &str, access: &FamilyAccess) -> Result<(), StoreError> {
     conn.prepare_cached("INSERT INTO family_access (jti, family, until) VALUES (?1, ?2, ?3)")?
         .execute(params![access.jti, family, from_moment(access.until)])?;
     Ok(())
 }
 
-fn find(conn: &Connection, id: &str) -> Result<Option<Family>, StoreError> {
+/// The family of that id.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn find(conn: &Connection, id: &str) -> Result<Option<Family>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT id, subject, client, roles, permissions, has_account, refresh, expires_at
          FROM families WHERE id = ?1",
@@ -135,16 +148,27 @@ fn exchange(conn: &Connection, rotation: &Rotation) -> Result<(), StoreError> {
         .execute(params![rotation.shown, family, at, rotation.sealed])?;
     conn.prepare_cached("DELETE FROM family_access WHERE family = ?1 AND until <= ?2")?
         .execute(params![family, at])?;
+    for revoked in families::too_many_beside_a_new(live_access(conn, family, rotation.at)?, rotation.at) {
+        if let RevocationTarget::Jti(jti) = &revoked.target {
+            conn.prepare_cached("DELETE FROM family_access WHERE jti = ?1")?.execute([jti])?;
+        }
+        revocations::revoke(conn, &revoked)?;
+    }
     add_access(conn, family, &rotation.access)
+}
+
+/// The access tokens of a family that are good at `at`.
+fn live_access(conn: &Connection, id: &str, at: Timestamp) -> Result<Vec<FamilyAccess>, StoreError> {
+    let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
+    gather(conn.prepare_cached(sql)?.query(params![id, from_moment(at)])?, |row| {
+        Ok(FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? })
+    })
 }
 
 /// Ends one family with everything that hangs on it; its live access tokens are revoked.
 fn end(conn: &Connection, id: &str, at: Timestamp) -> Result<Vec<Revocation>, StoreError> {
-    let sql = "SELECT jti, until FROM family_access WHERE family = ?1 AND until > ?2 ORDER BY jti";
-    let ended = gather(conn.prepare_cached(sql)?.query(params![id, from_moment(at)])?, |row| {
-        let access = FamilyAccess { jti: row.get(0)?, until: moment(row, 1, TABLE)? };
-        Ok(revocation(access, at))
-    })?;
+    let live = live_access(conn, id, at)?.into_iter();
+    let ended: Vec<_> = live.map(|access| revocation(access, at)).collect();
     drop_family(conn, id)?;
     for revocation in &ended {
         revocations::revoke(conn, revocation)?;
@@ -152,7 +176,11 @@ fn end(conn: &Connection, id: &str, at: Timestamp) -> Result<Vec<Revocation>, St
     Ok(ended)
 }
 
-fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
+/// Takes a family away, with all that hangs on it.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn drop_family(conn: &Connection, id: &str) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM family_used WHERE family = ?1")?.execute([id])?;
     conn.prepare_cached("DELETE FROM family_access WHERE family = ?1")?.execute([id])?;
     conn.prepare_cached("DELETE FROM families WHERE id = ?1")?.execute([id])?;

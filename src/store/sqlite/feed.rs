@@ -64,7 +64,11 @@ pub(super) fn after(conn: &Connection, last: u64) -> Result<Vec<Change>, StoreEr
     Ok(feed::bridge(last, changes))
 }
 
-fn latest(conn: &Connection) -> Result<u64, StoreError> {
+/// The newest row's id.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn latest(conn: &Connection) -> Result<u64, StoreError> {
     conn.prepare_cached("SELECT coalesce(max(id), 0) FROM feed")?
         .query_row([], |row| Ok(count(row, 0, TABLE)))?
 }

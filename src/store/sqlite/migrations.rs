@@ -10,7 +10,7 @@ const APPLICATION_ID: i64 = 0x506F_7274;
 /// Step `n` (from 0) leads from schema `n` to `n + 1`, which stands in `PRAGMA user_version`.
 ///
 /// A step that was released is never changed; what it did wrong is a further step.
-const STEPS: [&str; 7] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS, LAST_USE, TASKS];
+const STEPS: [&str; 8] = [FIRST, QUOTAS, FAMILIES, KEYS, REPORTS, LAST_USE, TASKS, MARKS];
 
 const FIRST: &str = "
     CREATE TABLE revocations (
@@ -151,6 +151,14 @@ const TASKS: &str = "
     CREATE INDEX tasks_by_owner ON tasks (owner, until);
     CREATE INDEX tasks_by_end ON tasks (until);
     CREATE INDEX tasks_running ON tasks (runner) WHERE ended IS NULL;
+";
+
+/// Words about the file as a whole, for example that a copy into it is under way.
+const MARKS: &str = "
+    CREATE TABLE marks (
+        name TEXT NOT NULL PRIMARY KEY,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The schema that this program writes.

@@ -8,6 +8,7 @@ mod feed;
 mod key_rows;
 mod keys;
 mod migrations;
+mod moving;
 mod place;
 mod quota;
 mod reader;
@@ -19,6 +20,7 @@ mod tasks;
 mod tests;
 mod users;
 mod watch;
+mod whole;
 mod worker;
 mod writer;
 
@@ -26,10 +28,13 @@ use std::path::Path;
 
 use self::{place::Place, worker::Worker};
 use super::StoreError;
+use crate::telemetry::StoreFailures;
 
 /// One database file, open.
 pub(super) struct Sqlite {
     place: Place,
+    /// Where is counted what does not read.
+    failures: StoreFailures,
     // Fields drop in this order: SQLite folds the log into the file when its last connection closes,
     // and only a connection that may write can do that.
     reader: Worker,
@@ -52,6 +57,11 @@ impl Sqlite {
         let reading = connection::for_reading(&place)?;
         let writer = Worker::start("store-writer", place.clone(), writing, writer::write)?;
         let reader = Worker::start("store-reader", place.clone(), reading, reader::read)?;
-        Ok(Self { place, reader, writer })
+        Ok(Self { place, failures: StoreFailures::default(), reader, writer })
+    }
+
+    /// Where is counted what fails.
+    pub(super) fn failures(&self) -> StoreFailures {
+        self.failures.clone()
     }
 }

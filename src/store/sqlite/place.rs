@@ -52,6 +52,11 @@ impl Place {
         &self.path
     }
 
+    /// What tells the file from every other on this machine.
+    pub(super) fn identity(&self) -> String {
+        format!("file {} {}", self.device, self.inode)
+    }
+
     /// Whether the path still leads to the file that was opened; one `stat`, about 1 µs.
     ///
     /// Without this a process would go on working, and answering for, a file that was deleted.

@@ -49,7 +49,11 @@ fn forget(conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<Level, StoreError> {
+/// The level in a row of scope, id, spent, at, until.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(super) fn read(row: &Row<'_>) -> Result<Level, StoreError> {
     let id: Vec<u8> = row.get(1)?;
     Ok(Level {
         scope: row.get(0)?,

@@ -60,7 +60,10 @@ impl Reports for Sqlite {
 }
 
 /// The report that is kept under `key`.
-fn kept(conn: &Connection, key: &str) -> Result<Option<Report>, StoreError> {
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn kept(conn: &Connection, key: &str) -> Result<Option<Report>, StoreError> {
     let sql = "SELECT city, hundredths, condition, at FROM weather_reports WHERE key = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([key])?;

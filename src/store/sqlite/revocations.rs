@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{ChangeKind, Revocation, RevocationTarget, Revocations, StoreError, StoreFuture},
+    store::{ChangeKind, Revocation, RevocationTarget, Revocations, StoreError, StoreFuture, moving},
 };
 
 /// Where a column that does not read was found.
@@ -50,11 +50,7 @@ pub(super) fn revoke(conn: &Connection, revocation: &Revocation) -> Result<(), S
 
 /// Adds or widens; the entry as it now stands.
 fn add(conn: &Connection, new: &Revocation) -> Result<Revocation, StoreError> {
-    let (kind, target) = match &new.target {
-        RevocationTarget::Jti(jti) => ("jti", jti),
-        RevocationTarget::Subject(subject) => ("subject", subject),
-        RevocationTarget::Client(client) => ("client", client),
-    };
+    let (kind, target) = moving::target_parts(&new.target);
     let mut statement = conn.prepare_cached(
         "INSERT INTO revocations (kind, target, at, until) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)
@@ -76,7 +72,11 @@ fn forget(conn: &Connection, now: Timestamp) -> Result<u32, StoreError> {
     Ok(u32::try_from(dropped).unwrap_or(u32::MAX))
 }
 
-fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {
+/// The revocation in a row of kind, target, at, until.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(super) fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {
     let target: String = row.get(1)?;
     let target = match row.get_ref(0)?.as_str() {
         Ok("jti") => RevocationTarget::Jti(target),

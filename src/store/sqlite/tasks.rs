@@ -94,10 +94,16 @@ impl Tasks for Sqlite {
     }
 }
 
-fn insert(conn: &Connection, row: &TaskRow) -> Result<(), StoreError> {
+/// Adds a task that is not there, with its end if it has ended.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn insert(conn: &Connection, row: &TaskRow) -> Result<(), StoreError> {
+    let ended = row.ended.as_ref();
     conn.prepare_cached(
-        "INSERT INTO tasks (digest, owner, tool, runner, created_at, due, until)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO tasks
+           (digest, owner, tool, runner, created_at, due, until, ended, ended_at, message, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         row.digest,
@@ -107,10 +113,15 @@ fn insert(conn: &Connection, row: &TaskRow) -> Result<(), StoreError> {
         from_moment(row.created_at),
         from_moment(row.due),
         from_moment(row.until),
+        ended.map(|end| word(end.how)),
+        ended.map(|end| from_moment(end.at)),
+        ended.and_then(|end| end.message.as_deref()),
+        ended.map(|end| end.body.as_str()),
     ])?;
     Ok(())
 }
 
+/// The word for it in a row.
 const fn word(how: TaskEnd) -> &'static str {
     match how {
         TaskEnd::Completed => "completed",
@@ -130,7 +141,11 @@ fn read_lost(row: &Row<'_>) -> Result<LostTask, StoreError> {
     })
 }
 
-fn read(row: &Row<'_>) -> Result<TaskRow, StoreError> {
+/// The task in a row of all columns, in their order.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(super) fn read(row: &Row<'_>) -> Result<TaskRow, StoreError> {
     let corrupt = || StoreError::Corrupt(TABLE);
     let digest: Vec<u8> = row.get(0)?;
     let owner: String = row.get(1)?;

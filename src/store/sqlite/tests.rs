@@ -123,7 +123,12 @@ fn a_record_that_does_not_read_is_an_error_and_never_a_gap() {
     ] {
         f.tamper(&format!("DELETE FROM users; INSERT INTO users VALUES {values}"));
         corrupt(f.runtime.block_on(f.store.find(&"ann".parse().unwrap())).map(drop));
-        corrupt(f.runtime.block_on(f.store.page(1, 10)).map(drop));
+        // Among others it is as one that is disabled, and keeps none of them out.
+        let (shown, named) = f.runtime.block_on(f.store.page(1, 10)).unwrap();
+        let after = f.runtime.block_on(f.store.after(None)).unwrap();
+        assert!(shown == after && named == 1, "{values}");
+        let names: Vec<_> = shown.iter().map(|one| (one.username.as_str(), one.active)).collect();
+        assert_eq!(names, [("ann", false)], "{values}");
     }
     f.revoke("good").unwrap();
     for values in ["('family', 'x', 1, 9)", "('jti', 'x', -1, 9)", "('jti', CAST(x'ff' AS TEXT), 1, 9)"] {

@@ -1,6 +1,6 @@
 //! The port [`Users`] on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use uuid::Uuid;
 
 use super::{
@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     domain::{Subject, Timestamp},
-    store::{ChangeKind, StoreError, StoreFuture, User, UserChange, Users, users, users::administers},
+    store::{
+        ChangeKind, StoreError, StoreFuture, User, UserChange, Users,
+        users::{self, AN_ACCOUNT as TABLE, administers},
+    },
+    telemetry::StoreFailures,
 };
-
-/// Where a column that does not read was found.
-const TABLE: &str = "an account";
 
 impl Users for Sqlite {
     fn find<'a>(&'a self, username: &'a Subject) -> StoreFuture<'a, Option<User>> {
@@ -24,25 +25,27 @@ impl Users for Sqlite {
 
     fn page(&self, page: u64, size: u64) -> StoreFuture<'_, (Vec<User>, u64)> {
         let (skipped, shown) = users::window(page, size);
+        let failures = self.failures.clone();
         self.reader.ask(move |conn| {
             // One snapshot for the page and the total.
             let snapshot = conn.unchecked_transaction()?;
             let total = snapshot
                 .prepare_cached("SELECT count(*) FROM users")?
                 .query_row([], |row| Ok(count(row, 0, TABLE)))??;
-            Ok((list(&snapshot, skipped, shown)?, total))
+            Ok((list(&snapshot, (skipped, shown), &failures)?, total))
         })
     }
 
     fn after<'a>(&'a self, last: Option<&'a Subject>) -> StoreFuture<'a, Vec<User>> {
         // No name is empty, so the empty text is before all of them.
         let last = last.map_or_else(String::new, |last| last.as_str().to_owned());
+        let failures = self.failures.clone();
         self.reader.ask(move |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT id, username, roles, active, created_at, last_login FROM users
                  WHERE username > ?1 ORDER BY username LIMIT ?2",
             )?;
-            gather(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?, read)
+            read_all(statement.query(params![last, from_count(users::PAGE_SIZE_MAX)])?, &failures)
         })
     }
 
@@ -162,12 +165,16 @@ fn find(conn: &Connection, username: &Subject) -> Result<Option<User>, StoreErro
     rows.next()?.map(read).transpose()
 }
 
-fn list(conn: &Connection, skipped: u64, shown: u64) -> Result<Vec<User>, StoreError> {
+fn list(
+    conn: &Connection,
+    (skipped, shown): (u64, u64),
+    failures: &StoreFailures,
+) -> Result<Vec<User>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT id, username, roles, active, created_at, last_login FROM users
          ORDER BY username LIMIT ?1 OFFSET ?2",
     )?;
-    gather(statement.query([from_count(shown), from_count(skipped)])?, read)
+    read_all(statement.query([from_count(shown), from_count(skipped)])?, failures)
 }
 
 /// Leaves `password_hash` as it is: replacing an account's data must not end its password.
@@ -197,7 +204,28 @@ fn put(conn: &Connection, user: &User) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<User, StoreError> {
+/// All of these rows. An account that does not read keeps nobody else out: it is as one that is disabled.
+fn read_all(rows: Rows<'_>, failures: &StoreFailures) -> Result<Vec<User>, StoreError> {
+    let read = |row: &Row<'_>| match read(row) {
+        Err(StoreError::Corrupt(what)) => {
+            tracing::warn!(store.record = what, "a record in the store does not read: it is passed over");
+            failures.unreadable(what);
+            Ok(users::disabled(row.get_ref(1)?.as_str().unwrap_or_default()))
+        }
+        user => user.map(Some),
+    };
+    Ok(gather(rows, read)?.into_iter().flatten().collect())
+}
+
+/// The account in a row of id, username, roles, active, created_at, last_login.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(super) fn read(row: &Row<'_>) -> Result<User, StoreError> {
+    columns(row).map_err(|_of_a_column| StoreError::Corrupt(TABLE))
+}
+
+fn columns(row: &Row<'_>) -> Result<User, StoreError> {
     let corrupt = || StoreError::Corrupt(TABLE);
     let id: String = row.get(0)?;
     let username: String = row.get(1)?;

@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis::tools::{AnyTool, Call, Content, Hints, InTask, Said, Shown, Spec, Tool, ToolError};
+use portcullis::{
+    domain::Timestamp,
+    store::TaskRow,
+    tools::{AnyTool, Call, Content, Hints, InTask, Said, Shown, Spec, Tool, ToolError},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -30,6 +34,21 @@ pub(crate) fn knowing(rpc: Rpc) -> Rpc {
 /// A request about the task `id`.
 pub(crate) fn about(method: &str, id: &str) -> Rpc {
     knowing(Rpc::new(method, json!({ "taskId": id })).header("mcp-name", id))
+}
+
+/// The row of a task of ada's, which `runner` runs and nobody has begun here.
+pub(crate) fn kept_row(digest: [u8; 32], tool: &str, runner: String) -> TaskRow {
+    let now = Timestamp::now();
+    TaskRow {
+        digest,
+        owner: "ada".parse().unwrap(),
+        tool: tool.into(),
+        runner,
+        created_at: now,
+        due: now.plus(MOST),
+        until: now.plus(10 * MOST),
+        ended: None,
+    }
 }
 
 /// Answers to what the task `id` asks.

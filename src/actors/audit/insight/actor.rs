@@ -11,6 +11,7 @@ use super::{
     book::Book,
     pattern::{Finding, Pattern},
     review::{Range, Review},
+    share::Told,
     sign::Offender,
 };
 use crate::{
@@ -36,6 +37,16 @@ const WAIT_OF_A_QUESTION: Duration = Duration::from_millis(100);
 #[rtype(result = "Review")]
 pub(super) struct Show {
     pub(super) range: Range,
+    /// What other nodes have told of it.
+    pub(super) others: Vec<Told>,
+}
+
+/// Tell others what is counted here.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(String, String)>")]
+pub(super) struct Tell {
+    /// All of it, not only what changes all the time.
+    pub(super) all: bool,
 }
 
 /// Go on reading.
@@ -143,7 +154,16 @@ impl Handler<Show> for InsightActor {
         let asked = Instant::now();
         while self.step() && asked.elapsed() < WAIT_OF_A_QUESTION {}
         self.look(ctx);
-        MessageResult(self.book.review(show.range, Timestamp::now()))
+        MessageResult(self.book.review(show.range, Timestamp::now(), &show.others))
+    }
+}
+
+impl Handler<Tell> for InsightActor {
+    type Result = MessageResult<Tell>;
+
+    fn handle(&mut self, tell: Tell, ctx: &mut Self::Context) -> Self::Result {
+        self.look(ctx);
+        MessageResult(self.book.tell(Timestamp::now(), tell.all))
     }
 }
 

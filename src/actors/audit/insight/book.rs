@@ -14,6 +14,7 @@ use super::{
     review::{Range, Review},
     rollup::{Digest, HOURS, Rollup},
     sealed,
+    share::{self, Told},
     sign::Seen,
     watch::Watch,
 };
@@ -119,12 +120,25 @@ impl Book {
         self.target.is_none()
     }
 
-    /// What there is to say about `range`.
-    pub(super) fn review(&self, range: Range, now: Timestamp) -> Review {
-        let rollups: Vec<_> =
-            std::iter::once(&self.past).chain(self.places.values().map(|place| &place.open)).collect();
-        let complete = self.is_current() && self.jobs.is_empty() && self.others_seen;
+    /// What there is to say about `range`, of this node and of what `others` have told.
+    pub(super) fn review(&self, range: Range, now: Timestamp, others: &[Told]) -> Review {
+        let rollups: Vec<_> = self.rollups().chain(others.iter().map(|told| &told.rollup)).collect();
+        let complete = self.is_whole() && others.iter().all(|told| told.whole);
         Review { complete, ..Review::of(range, now, &rollups, &self.watch) }
+    }
+
+    /// What this node has counted, to be told to others: everything, or only what changes all the time.
+    pub(super) fn tell(&self, now: Timestamp, all: bool) -> Vec<(String, String)> {
+        share::tell(&self.rollups().collect::<Vec<_>>(), now, self.is_whole(), all)
+    }
+
+    fn rollups(&self) -> impl Iterator<Item = &Rollup> {
+        std::iter::once(&self.past).chain(self.places.values().map(|place| &place.open))
+    }
+
+    /// Whether everything in the log is counted.
+    fn is_whole(&self) -> bool {
+        self.is_current() && self.jobs.is_empty() && self.others_seen
     }
 
     /// Counts what was handed over, if it follows what is counted; else our slot is to be read.

@@ -18,6 +18,7 @@ mod pattern;
 mod review;
 mod rollup;
 mod sealed;
+mod share;
 mod sign;
 mod tops;
 mod watch;
@@ -29,15 +30,18 @@ use std::sync::{Arc, OnceLock};
 
 use actix::ArbiterHandle;
 
-use self::actor::{InsightActor, Show};
-pub(super) use self::inbox::{End, Inbox};
+use self::actor::{InsightActor, Show, Tell};
+pub(super) use self::{
+    inbox::{End, Inbox},
+    share::{Told, begin, fields, heard},
+};
 pub use self::{
     notes::Note,
     pattern::{DENIED_TOOLS, FAILURES, Finding, Pattern, REFUSALS, WINDOW},
-    review::{Offence, Range, Review, TOP, Totals, Unusual},
+    review::{FleetView, Offence, Range, Review, TOP, Totals, Unusual},
     sign::{Offender, Violation},
 };
-use super::Audit;
+use super::{Audit, fleet::Fleet};
 use crate::actors::kit::{self, ActorError, Fault, Seat, Vitals};
 
 /// Its name in logs and metrics.
@@ -47,6 +51,7 @@ const NAME: &str = "insight";
 #[derive(Debug, Clone, Default)]
 pub struct Insight {
     seat: Arc<OnceLock<Arc<Seat<InsightActor>>>>,
+    fleet: Arc<OnceLock<Fleet>>,
 }
 
 impl Insight {
@@ -65,12 +70,34 @@ impl Insight {
         Ok(())
     }
 
-    /// What happened in `range`, up to everything that was recorded before this was asked.
+    /// From now on it also knows what the other nodes of `fleet` count.
+    pub fn join(&self, fleet: Fleet) {
+        // Whoever joins twice stays with the first one.
+        let _ = self.fleet.set(fleet);
+    }
+
+    /// What happened in `range`, up to everything that was recorded here before this was asked; in a fleet also what
+    /// the others had told by then, which they do every second. If those cannot be asked, it is not complete.
     ///
     /// # Errors
     /// [`ActorError`] before the start, and while the actor is being rebuilt.
     pub async fn review(&self, range: Range) -> Result<Review, ActorError> {
-        self.seat()?.ask(Show { range }).await
+        let Some(fleet) = self.fleet.get() else {
+            return self.seat()?.ask(Show { range, others: Vec::new() }).await;
+        };
+        let others = fleet.others(range).await;
+        let reached = others.is_ok();
+        let others = others.unwrap_or_default();
+        let view = FleetView { servers: others.len() + 1, reached };
+        Ok(self.seat()?.ask(Show { range, others }).await?.within(fleet.node(), view))
+    }
+
+    /// What this node counts, as texts by field: all that is kept, or what changes all the time.
+    ///
+    /// # Errors
+    /// As [`review`](Self::review).
+    pub(super) async fn tell(&self, all: bool) -> Result<Vec<(String, String)>, ActorError> {
+        self.seat()?.ask(Tell { all }).await
     }
 
     /// Makes the actor panic.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     notes::{MOST, Note, Notes},
-    pattern::Finding,
+    pattern::{Finding, WINDOW},
     rollup::{HOURS, MINUTES, Rollup, Span},
     sign::{Offender, Violation},
     watch::Watch,
@@ -27,7 +27,7 @@ pub enum Range {
 
 impl Range {
     /// Seconds of one point of the series, and how many there are beside the running one.
-    const fn points(self) -> (u64, u64) {
+    pub(super) const fn points(self) -> (u64, u64) {
         match self {
             Self::Hour => (60, MINUTES),
             Self::Day => (3_600, 24),
@@ -96,6 +96,17 @@ pub struct Unusual {
     pub time: Timestamp,
     /// Whether it still lasts.
     pub lasts: bool,
+    /// The node that told it; `None` for this one where it is alone.
+    pub server: Option<Box<str>>,
+}
+
+/// How much of a fleet a review is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetView {
+    /// Nodes whose counts are in it, this one included.
+    pub servers: usize,
+    /// Whether the store in which the others put theirs could be asked.
+    pub reached: bool,
 }
 
 /// Everything about one range.
@@ -115,6 +126,8 @@ pub struct Review {
     pub unusual: Vec<Unusual>,
     /// Newest first, at most ten.
     pub alerts: Vec<Note>,
+    /// How much of the fleet it is of; `None` where there is none.
+    pub fleet: Option<FleetView>,
 }
 
 impl Review {
@@ -139,7 +152,10 @@ impl Review {
         let within = |note: &Note| note.time >= from;
         let unusual = notes.patterns.iter().filter(|note| within(note)).filter_map(|note| {
             let finding = note.finding()?;
-            Some(Unusual { lasts: watch.lasts(&finding, now), time: note.time, finding })
+            // What others have told is followed by them.
+            let is_recent = note.server.is_some() && note.time.plus(WINDOW) >= now;
+            let lasts = is_recent || (note.server.is_none() && watch.lasts(&finding, now));
+            Some(Unusual { lasts, time: note.time, finding, server: note.server.clone() })
         });
         Self {
             from,
@@ -149,7 +165,17 @@ impl Review {
             unusual: unusual.collect(),
             alerts: notes.all.iter().filter(|note| within(note)).take(MOST).cloned().collect(),
             series,
+            fleet: None,
         }
+    }
+
+    /// As one of a fleet, in which this node has that name.
+    pub(super) fn within(mut self, node: &str, fleet: FleetView) -> Self {
+        let unnamed = self.alerts.iter_mut().map(|note| &mut note.server);
+        for server in unnamed.chain(self.unusual.iter_mut().map(|unusual| &mut unusual.server)) {
+            server.get_or_insert_with(|| node.into());
+        }
+        Self { fleet: Some(fleet), complete: self.complete && fleet.reached, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     notes::Notes,
     sign::{Seen, Sign},
-    tops::Tops,
+    tops::{MOST_COUNTED, Tops},
 };
 use crate::domain::{EventCode, Outcome, Timestamp};
 
@@ -72,6 +72,18 @@ impl Span {
         of_event.map(|(.., count)| count).sum()
     }
 
+    /// Whether this could be what a node has counted.
+    fn is_sane(&self) -> bool {
+        let kinds = |(event, outcome, count): &(u8, u8, u64)| {
+            usize::from(*event) < EventCode::ALL.len()
+                && usize::from(*outcome) < Outcome::ALL.len()
+                && *count <= MOST_COUNTED
+        };
+        // In order and each kind once: that is how they are looked up.
+        let is_ordered = self.counts.is_sorted_by(|a, b| (a.0, a.1) < (b.0, b.1));
+        is_ordered && self.counts.iter().all(kinds) && self.unusual <= MOST_COUNTED && self.tops.is_sane()
+    }
+
     fn count(&mut self, event: u8, outcome: u8, count: u64) {
         match self.counts.binary_search_by_key(&(event, outcome), |(event, outcome, _)| (*event, *outcome)) {
             Ok(at) => _ = self.counts.get_mut(at).map(|it| it.2 = it.2.saturating_add(count)),
@@ -89,7 +101,7 @@ impl Span {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         other.counts.iter().for_each(|(event, outcome, count)| self.count(*event, *outcome, *count));
         self.unusual = self.unusual.saturating_add(other.unusual);
         self.tops.merge(&other.tops);
@@ -148,6 +160,18 @@ impl Rollup {
         self.notes.merge(&other.notes);
         self.minutes.retain(|minute, _| kept.minute(*minute));
         self.hours.retain(|hour, _| kept.hour(*hour));
+    }
+
+    /// Takes over what another node has counted in the span of this name, `m` or `h` and its number; false if that is
+    /// not what one would tell.
+    pub(super) fn hear(&mut self, name: &str, span: Span) -> bool {
+        let (spans, number) = match (name.strip_prefix('m'), name.strip_prefix('h')) {
+            (Some(minute), _) => (&mut self.minutes, minute),
+            (_, Some(hour)) => (&mut self.hours, hour),
+            _ => return false,
+        };
+        let number = number.parse().ok().filter(|_| span.is_sane());
+        number.is_some_and(|number: u64| spans.insert(number, span).is_none())
     }
 
     /// The minute and the hour that `minute` is in.

@@ -55,7 +55,7 @@ impl Segment {
 }
 
 /// Every kind of event and every outcome, in the order of this version.
-fn kinds() -> String {
+pub(super) fn kinds() -> String {
     let events = EventCode::ALL.into_iter().map(EventCode::as_str);
     let outcomes = Outcome::ALL.into_iter().map(Outcome::as_str);
     events.chain(outcomes).collect::<Vec<_>>().join(" ")

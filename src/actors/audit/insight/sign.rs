@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Longest detail of an alert that is kept, bytes; ours are shorter.
-const MAX_DETAIL: usize = 1_024;
+pub(super) const MAX_DETAIL: usize = 1_024;
 
 /// What somebody did that they should not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

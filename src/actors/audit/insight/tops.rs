@@ -8,6 +8,9 @@ use super::sign::{Offender, Sign, Violation};
 /// has counted is in it, whoever else there is.
 pub(super) const MOST: usize = 64;
 
+/// Most of anything that one node can have counted in one span: sums of such numbers do not overflow.
+pub(super) const MOST_COUNTED: u64 = 1 << 40;
+
 /// The offenders of one span of time: a table for each violation, by address and by principal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tops([[Table; 2]; Violation::ALL.len()]);
@@ -20,6 +23,15 @@ impl Tops {
                 table.add(offender, count);
             }
         }
+    }
+
+    /// Whether this could be what a node has counted.
+    pub(super) fn is_sane(&self) -> bool {
+        self.0.iter().flatten().all(|table| {
+            table.entries.len() <= MOST
+                && table.floor <= MOST_COUNTED
+                && table.entries.iter().all(|entry| entry.count <= MOST_COUNTED && entry.over <= entry.count)
+        })
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use follow::{Follower, tail};
 pub use query::{Filter, Query, Usage, query, usage};
+pub(super) use verify::trusted_head;
 pub use verify::{Problem, Report, SlotReport, verify};
 
 pub(super) use self::lines::{End, Lines};
@@ -103,7 +104,7 @@ pub struct Found {
 
 impl Found {
     /// Reads a line; `None` if it is no record, which is for `verify` to complain about.
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let record = serde_json::from_slice(line).ok()?;
         Some(Self { line: String::from_utf8(line.to_vec()).ok()?, record })
     }

@@ -197,7 +197,14 @@ fn walk(
 }
 
 /// The slot's head if its signature holds. A reader may see half of a rewrite, so it looks again.
-fn trusted_head(dir: &Path, slot: u32, keys: &PublicKeys) -> Result<Option<SignedHead>, AuditError> {
+///
+/// # Errors
+/// [`AuditError::File`].
+pub(in crate::actors::audit) fn trusted_head(
+    dir: &Path,
+    slot: u32,
+    keys: &PublicKeys,
+) -> Result<Option<SignedHead>, AuditError> {
     let path = head_path(dir, slot);
     for _ in 0..HEAD_ATTEMPTS {
         let head = read_head(&path).map_err(AuditError::file("read", &path))?;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use super::*;
@@ -104,6 +105,34 @@ async fn no_receipt_is_ok_before_its_sync_has_ended() {
     held.let_go();
     waits.await.unwrap();
     assert_eq!(tools(dir.path()), ["held"]);
+    house.close().await;
+}
+
+#[actix::test]
+async fn what_was_written_so_far_is_waited_for_beside_whoever_waits_for_it_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Flaky::default());
+    let house = House::start_on(AuditConfig::new(dir.path()), disk.clone()).await;
+    let lane = house.audit.lane();
+    lane.recorded().await.unwrap();
+    let held = Held::hold(&disk);
+    drop(lane.reserve().unwrap().write(called("dropped")));
+    let own = lane.reserve().unwrap().write(called("own"));
+    let mut all = Box::pin(join_all([lane.recorded(), lane.recorded()]));
+    let mut own = Box::pin(own.committed());
+    let mut both = Box::pin(futures_util::future::join(&mut all, &mut own));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut both).await.is_err());
+    house.audit.lane().recorded().await.unwrap();
+    let begun = Instant::now();
+    held.let_go();
+    let (all, own) = both.await;
+    assert!(all.into_iter().chain([own]).all(|end| end.is_ok()) && begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(tools(dir.path()), ["dropped", "own"]);
+    disk.broken.store(true, Ordering::SeqCst);
+    drop(lane.reserve().unwrap().write(called("late")));
+    assert!(matches!(lane.recorded().await, Err(AuditError::Unavailable)));
+    disk.broken.store(false, Ordering::SeqCst);
+    until("the recovery", || house.audit.status() == Status::Healthy).await;
     house.close().await;
 }
 

@@ -140,6 +140,28 @@ async fn a_slot_lost_at_the_very_end_does_not_keep_the_last_records_from_being_w
 }
 
 #[actix::test]
+async fn records_that_were_written_and_not_on_disk_when_the_slot_was_lost_at_the_very_end_are_written_again()
+{
+    for (removed, left) in [("audit", vec![]), ("audit/0/lock", vec!["first"])] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AuditConfig { durability: Durability::Buffered, ..AuditConfig::new(dir.path()) };
+        let house = House::start(config).await;
+        house.audit.record(called("first")).await.unwrap();
+        until("its commit, behind which there is half a second", || house.audit.events_total() == 1).await;
+        for tool in ["second", "third"] {
+            house.audit.record(called(tool)).await.unwrap();
+        }
+        until("both in the file", || tools(dir.path()).len() == 3).await;
+        let lost = dir.path().join(removed);
+        if lost.is_dir() { fs::remove_dir_all(lost) } else { fs::remove_file(lost) }.unwrap();
+        house.close().await;
+        assert_eq!(tools(dir.path()), [left, vec!["second", "third"]].concat());
+        assert_eq!(alerts(dir.path()), ["slot_lost"]);
+        assert_verifies(dir.path());
+    }
+}
+
+#[actix::test]
 async fn locks_that_are_removed_again_and_again_under_load_cost_and_double_no_record() {
     let dir = tempfile::tempdir().unwrap();
     let config = AuditConfig { segment_bytes: 8 << 10, checkpoint_every: 17, ..AuditConfig::new(dir.path()) };

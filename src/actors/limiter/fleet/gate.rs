@@ -1,9 +1,8 @@
 //! A worker's way through limits that several servers share.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
+
+use tokio::time::timeout_at;
 
 use super::{Fleet, Lack, Wanted};
 use crate::{
@@ -21,8 +20,6 @@ use crate::{
 
 /// How often one request asks for slices that others use up before it comes to it.
 const ASKS: usize = 16;
-/// How long one request may have asked before it asks once more; how long one answer takes the store bounds.
-const ASKED_FOR: Duration = Duration::from_millis(500);
 
 impl Turnstile {
     /// Takes one request, or the cost of the tool, from the buckets of the principal, its key and the tool.
@@ -73,18 +70,25 @@ impl Turnstile {
         wanted: [Option<Wanted>; 3],
         mut lack: Lack,
     ) -> Result<Result<(), Stopped>, LimitError> {
-        let asked_since = Instant::now();
+        let until = Instant::now() + fleet.wait();
         for _ in 0..ASKS {
-            match lack {
+            let one = match lack {
                 Lack::Short(short, id) => return Ok(Err(Stopped::by(short, id))),
                 Lack::Lost if self.shared().mode != Mode::Enforce => return Ok(Ok(())),
-                Lack::Lost => {
-                    return Err(StoreError::Unavailable("shared limits cannot be asked for".into()).into());
-                }
-                Lack::Ask(_) if asked_since.elapsed() > ASKED_FOR => return Err(StoreError::Busy.into()),
-                Lack::Ask(one) => self.seat().ask(Lease(one)).await??,
-            }
-            match fleet.take(&wanted, self.moment()) {
+                Lack::Lost => return Err(lost().into()),
+                Lack::Ask(one) => one,
+            };
+            let taken = match timeout_at(until.into(), self.seat().ask(Lease(one))).await {
+                Ok(asked) => match asked? {
+                    Ok(()) => fleet.take(&wanted, self.moment()),
+                    Err(StoreError::Corrupt(_)) => fleet.take_alone(&wanted, self.moment()),
+                    Err(error) => return Err(error.into()),
+                },
+                // Not known to be lost: what this server gave away by itself might be too much.
+                Err(_elapsed) if fleet.allows_on_loss() || self.shared().mode != Mode::Enforce => Ok(()),
+                Err(_elapsed) => return Err(StoreError::Busy.into()),
+            };
+            match taken {
                 Ok(()) => return Ok(Ok(())),
                 Err(still) => lack = still,
             }
@@ -93,4 +97,8 @@ impl Turnstile {
         let who = wanted.into_iter().flatten().next().map_or(Id([0; 16]), |one| one.id);
         Ok(Err(Stopped::for_room(who, 1)))
     }
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("shared limits cannot be asked for".into())
 }

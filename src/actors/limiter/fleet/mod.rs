@@ -5,6 +5,8 @@
 
 mod gate;
 mod slice;
+#[cfg(test)]
+mod traffic;
 
 use std::{
     collections::HashMap,
@@ -13,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -83,11 +86,13 @@ pub(super) struct Fleet {
     counts: [AtomicUsize; Scope::ALL.len()],
     is_lost: AtomicBool,
     servers: AtomicU32,
+    /// How long one claim waits for the store.
+    wait: Duration,
 }
 
 impl Fleet {
-    /// No slices yet, and at most `most` of them a scope.
-    pub(super) fn new(on_loss: OnLoss, most: usize) -> Self {
+    /// No slices yet, and at most `most` of them a scope; a claim waits for the store for `wait` at most.
+    pub(super) fn new(on_loss: OnLoss, most: usize, wait: Duration) -> Self {
         Self {
             holder: Uuid::now_v7(),
             on_loss,
@@ -97,7 +102,13 @@ impl Fleet {
             counts: Default::default(),
             is_lost: AtomicBool::new(false),
             servers: AtomicU32::new(1),
+            wait,
         }
+    }
+
+    /// How long one claim waits for the store.
+    pub(super) fn wait(&self) -> Duration {
+        self.wait
     }
 
     /// Who we are to the store.
@@ -119,19 +130,35 @@ impl Fleet {
     /// # Errors
     /// [`Lack`].
     pub(super) fn take(&self, wanted: &[Option<Wanted>; CLAIMS], now: Moment) -> Result<(), Lack> {
-        let is_lost = self.is_lost.load(Ordering::Acquire);
+        self.take_while(wanted, self.is_lost.load(Ordering::Acquire), now)
+    }
+
+    /// Takes as if the store were lost, which for this claim it is: what it has of a bucket is of no use.
+    ///
+    /// # Errors
+    /// [`Lack`], but never that the store has to be asked.
+    pub(super) fn take_alone(&self, wanted: &[Option<Wanted>; CLAIMS], now: Moment) -> Result<(), Lack> {
+        self.take_while(wanted, true, now)
+    }
+
+    /// Whether nobody is limited while the store cannot be asked.
+    pub(super) fn allows_on_loss(&self) -> bool {
+        self.on_loss == OnLoss::Allow
+    }
+
+    fn take_while(&self, wanted: &[Option<Wanted>; CLAIMS], is_lost: bool, now: Moment) -> Result<(), Lack> {
         match self.on_loss {
             OnLoss::Deny if is_lost => return Err(Lack::Lost),
             OnLoss::Allow if is_lost => return Ok(()),
             _ => {}
         }
         let known = wanted.map(|one| one.map(|one| (self.find(one.scope, one.id, is_lost), one)));
-        let mut held = Vec::with_capacity(CLAIMS);
-        for (slice, wanted) in known.iter().flatten() {
-            held.push((slice.as_ref().ok_or(Lack::Ask(*wanted))?.lock(), wanted));
+        let mut held = [const { None }; CLAIMS];
+        for (place, (slice, wanted)) in held.iter_mut().zip(known.iter().flatten()) {
+            *place = Some((slice.as_ref().ok_or(Lack::Ask(*wanted))?.lock(), wanted));
         }
         let servers = self.servers.load(Ordering::Relaxed);
-        for (slice, wanted) in &held {
+        for (slice, wanted) in held.iter().flatten() {
             let short = |remaining, wait| {
                 let Wanted { scope, limit, cost, .. } = **wanted;
                 Err(Lack::Short(Short { scope, limit, cost, remaining, wait }, wanted.id))
@@ -146,7 +173,7 @@ impl Fleet {
                 Has::Unknown => return Err(Lack::Ask(**wanted)),
             }
         }
-        for (slice, wanted) in &mut held {
+        for (slice, wanted) in held.iter_mut().flatten() {
             slice.take(wanted.cost, wanted.limit, servers, now);
         }
         Ok(())

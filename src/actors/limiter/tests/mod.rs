@@ -25,6 +25,7 @@ pub(super) fn config() -> LimiterConfig {
     LimiterConfig {
         mode: Mode::Enforce,
         on_loss: OnLoss::default(),
+        store_wait: millis(500),
         address: rate(1_000, 100.0),
         failures: rate(30, 0.2),
         roles: [("guest".into(), rate(50, 1.0)), ("user".into(), rate(500, 10.0))].into(),

@@ -1,6 +1,7 @@
 //! Counting: however a log is cut into pieces, the sum is the same, and memory is bounded.
 
 mod memory;
+mod share;
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 

@@ -1,4 +1,6 @@
-//! `portcullis audit tail|query|verify`. Reads the files; needs no server.
+//! `portcullis audit tail|query|verify`. Reads the files, or the fleet's log; needs no server.
+
+mod fleet;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -33,10 +35,12 @@ fn event_code(text: &str) -> Result<String, String> {
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum AuditVerb {
     /// Show the newest records.
-    #[command(after_help = "Example:\n  portcullis audit tail -f")]
+    #[command(after_help = "Example:\n  portcullis audit tail -f\n  portcullis audit tail --fleet -f")]
     Tail(Tail),
     /// Show every record that fits, oldest first.
-    #[command(after_help = "Example:\n  portcullis audit query --since 24h --event tool.denied --json")]
+    #[command(
+        after_help = "Example:\n  portcullis audit query --since 24h --event tool.denied --json\n  portcullis audit query --fleet --since 1h"
+    )]
     Query(Query),
     /// Check chains, signatures and heads; exit code 1 at the first thing that does not fit.
     #[command(after_help = "Example:\n  portcullis audit verify --anchor heads-of-yesterday.json")]
@@ -49,6 +53,9 @@ pub(super) struct Tail {
     /// Go on showing what is added.
     #[arg(short, long)]
     follow: bool,
+    /// Of all servers that share the Redis of store.url, not of this one alone.
+    #[arg(long)]
+    fleet: bool,
     /// How many to begin with.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     lines: usize,
@@ -60,6 +67,9 @@ pub(super) struct Tail {
 /// Arguments of `audit query`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Query {
+    /// Of all servers that share the Redis of store.url, not of this one alone.
+    #[arg(long)]
+    fleet: bool,
     /// Only what happened within this time, for example 24h.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     since: Option<Duration>,
@@ -111,6 +121,9 @@ impl AuditVerb {
 
 impl Tail {
     fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        if self.fleet {
+            return in_system(fleet::tail(self, settings));
+        }
         let (last, mut follower) = Follower::open(&settings.data_dir, self.lines)?;
         let mut read = self.show_all(&last)?;
         if !self.follow {
@@ -141,7 +154,22 @@ impl Tail {
 
 impl Query {
     fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let filter = Filter {
+        let (is_fleet, json) = (self.fleet, self.json);
+        let filter = self.filter();
+        if is_fleet {
+            return in_system(fleet::query(&filter, settings, json));
+        }
+        for found in audit::query(&settings.data_dir, filter)? {
+            let found = found?;
+            if !show(&found.line, &found.record, json)? {
+                break;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn filter(self) -> Filter {
+        Filter {
             since: self.since.map(|age| Timestamp::now().minus(age)),
             event: self.event,
             user: self.user,
@@ -150,14 +178,7 @@ impl Query {
             request_id: self.request_id,
             limit: self.limit,
             ..Filter::default()
-        };
-        for found in audit::query(&settings.data_dir, filter)? {
-            let found = found?;
-            if !show(&found.line, &found.record, self.json)? {
-                break;
-            }
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -194,19 +215,21 @@ impl Verify {
 
 /// One record; `false` once nobody reads any more.
 fn show(line: &str, record: &Record, json: bool) -> anyhow::Result<bool> {
-    if json {
-        return output::say(line);
-    }
+    if json { output::say(line) } else { output::say(&words(record)) }
+}
+
+/// One record on one line, for people.
+fn words(record: &Record) -> String {
     let who = record.principal.as_ref().map_or("-", |who| who.id.as_str());
     let why = record.missing.as_deref().or(record.reason.as_deref()).unwrap_or_default();
     let what = record.tool.as_deref().or(record.method.as_deref()).unwrap_or("-");
     let (id, ip) = (record.request_id.as_deref().unwrap_or("-"), record.ip.as_deref().unwrap_or("-"));
     // `{:?}` of foreign text would also escape; the log's own form is printable already, so only quotes are needed.
-    output::say(&format!(
+    format!(
         "{} {:<16} {:<9} {who:<16} {ip:<15} {:<20} {id} {why}",
         record.time,
         record.event,
         record.outcome,
         what.escape_default()
-    ))
+    )
 }
