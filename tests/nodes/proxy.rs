@@ -46,6 +46,8 @@ struct Shared {
     epoch: AtomicUsize,
     opened: AtomicUsize,
     open: AtomicUsize,
+    /// Counts what was asked in one go.
+    questions: AtomicUsize,
     ends: AtomicBool,
 }
 
@@ -74,6 +76,7 @@ impl Proxy {
             epoch: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            questions: AtomicUsize::new(0),
             ends: AtomicBool::new(false),
         });
         let state = Arc::clone(&shared);
@@ -101,6 +104,11 @@ impl Proxy {
     pub(crate) fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
     }
+
+    /// How often something was asked so far, however many commands came in one go: round trips.
+    pub(crate) fn questions(&self) -> usize {
+        self.shared.questions.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Proxy {
@@ -127,6 +135,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         let carried = Arc::new(Carried {
             shared: Arc::clone(shared),
             epoch: shared.epoch.load(Ordering::SeqCst),
+            is_answered: AtomicBool::new(true),
             client,
             server,
         });
@@ -144,6 +153,8 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
 struct Carried {
     shared: Arc<Shared>,
     epoch: usize,
+    /// Whether an answer came since the last command: with the next one a question begins.
+    is_answered: AtomicBool,
     client: TcpStream,
     server: TcpStream,
 }
@@ -153,6 +164,9 @@ impl Carried {
     fn questions(&self) {
         let mut from = BufReader::new(Patient(&self.client, self));
         while let Some(command) = command(&mut from) {
+            if self.is_answered.swap(false, Ordering::SeqCst) {
+                self.shared.questions.fetch_add(1, Ordering::SeqCst);
+            }
             let sent = match self.shared.fault() {
                 Fault::BlackHole => Ok(()),
                 Fault::HalfOpen if self.is_of_before() => Ok(()),
@@ -175,6 +189,7 @@ impl Carried {
         while let Ok(length @ 1..) = from.read(&mut chunk) {
             let mut client = &self.client;
             carried += 1;
+            self.is_answered.store(true, Ordering::SeqCst);
             let sent = match self.shared.fault() {
                 Fault::Slow(by) => {
                     // That is what it is for.

@@ -1,4 +1,4 @@
-//! How often the store is asked for what, by its own count; the README has the same figures.
+//! How often the store is asked for what: round trips on the only way to it; the README has the same figures.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,7 +9,7 @@ use portcullis::store::RevocationTarget;
 
 use crate::{
     fleet::fleet_with,
-    nodes::{Node, counted},
+    nodes::{Node, counted, proxy::Proxy},
     support::{
         app::TestApp,
         auth::{PASSWORD, Pair},
@@ -24,32 +24,41 @@ const TIMES: u32 = 30;
 /// How long servers are left alone to see what they ask by themselves.
 const ALONE: Duration = Duration::from_secs(3);
 
-/// Questions so far: before each, but for the first of a connection, the client looks whether the connection is good,
-/// and that look begins so.
-fn questions(node: &Node) -> f64 {
-    counted::calls(node).get("ping").copied().unwrap_or(0) as f64
+/// The only way to a Redis, and how often it is asked.
+struct Asked {
+    node: Node,
+    way: Proxy,
 }
 
-/// Questions a second.
-fn asked_alone(node: &Node) -> f64 {
-    let (before, began) = (questions(node), Instant::now());
-    pause(ALONE);
-    (questions(node) - before) / began.elapsed().as_secs_f64()
-}
+impl Asked {
+    /// Questions so far, but for looks whether a connection is good.
+    fn so_far(&self) -> f64 {
+        let looks = counted::calls(&self.node).get("ping").copied().unwrap_or(0);
+        self.way.questions() as f64 - looks as f64
+    }
 
-/// Questions of one such work.
-fn asked_for(node: &Node, alone: f64, mut work: impl FnMut(u32)) -> f64 {
-    // Slices that nobody uses any more have gone back by then: one question each.
-    pause(ALONE);
-    let (before, began) = (questions(node), Instant::now());
-    (0..TIMES).for_each(&mut work);
-    (questions(node) - before - alone * began.elapsed().as_secs_f64()) / f64::from(TIMES)
+    /// Questions a second.
+    fn alone(&self) -> f64 {
+        let (before, began) = (self.so_far(), Instant::now());
+        pause(ALONE);
+        (self.so_far() - before) / began.elapsed().as_secs_f64()
+    }
+
+    /// Questions of one such work.
+    fn by(&self, alone: f64, mut work: impl FnMut(u32)) -> f64 {
+        // Slices that nobody uses any more have gone back by then: one question each.
+        pause(ALONE);
+        let (before, began) = (self.so_far(), Instant::now());
+        (0..TIMES).for_each(&mut work);
+        (self.so_far() - before - alone * began.elapsed().as_secs_f64()) / f64::from(TIMES)
+    }
 }
 
 #[test]
 fn the_store_is_asked_as_often_as_the_readme_says() {
     let node = Node::start("save \"\"", &[]);
-    let [app]: [TestApp; 1] = fleet_with(&format!("redis://127.0.0.1:{}", node.port), |settings| {
+    let asked = Asked { way: Proxy::to(node.port), node };
+    let [app]: [TestApp; 1] = fleet_with(&format!("redis://127.0.0.1:{}", asked.way.port), |settings| {
         // What goes into the fleet's log goes there by the clock, not by the call.
         settings.audit.sinks = vec!["file".into()];
     });
@@ -64,8 +73,8 @@ fn the_store_is_asked_as_often_as_the_readme_says() {
         (0..TIMES).map(|n| app.key(&format!("service-{n}"), &["weather:read"]).0).collect();
     let stores = app.stores();
     let pair = Cell::new(Some(Pair::of(&app.login("ann", PASSWORD))));
-    let alone = asked_alone(&node);
-    let of = |work: &mut dyn FnMut(u32)| asked_for(&node, alone, work);
+    let alone = asked.alone();
+    let of = |work: &mut dyn FnMut(u32)| asked.by(alone, work);
 
     let figures = [
         (
@@ -83,7 +92,8 @@ fn the_store_is_asked_as_often_as_the_readme_says() {
         ("a login", (8, 2), of(&mut |_| drop(Pair::of(&app.login("ann", PASSWORD))))),
         (
             "a refresh",
-            (4, 0),
+            // Of whoever has called seldom so far the slices are short.
+            (4, 1),
             of(&mut |_| pair.set(pair.take().map(|pair| Pair::of(&app.refresh(&pair.refresh))))),
         ),
         (
