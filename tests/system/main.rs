@@ -26,6 +26,7 @@ mod kill;
 mod load;
 mod main_job;
 mod many_keys;
+mod memory;
 mod output;
 mod process;
 mod raw;
