@@ -1,4 +1,4 @@
-"""The two servers under measurement, pinned to one core, and what the kernel knows of them."""
+"""The servers under measurement, pinned to one core, and what the kernel knows of them."""
 
 import json
 import os
@@ -34,7 +34,13 @@ class Server:
         self.start_ms = (time.monotonic() - started) * 1e3
 
     def find_url(self, out: pathlib.Path) -> str:
-        raise NotImplementedError
+        """The line of its output that says where it serves."""
+
+        def look():
+            lines = [line for line in out.read_text().splitlines() if line.startswith("http://")]
+            return lines[-1] if lines else None
+
+        return self.wait(look)
 
     def wait(self, look, seconds=20):
         """What `look` gives as soon as it gives something."""
@@ -63,7 +69,7 @@ class Server:
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
     def stop(self):
-        """Ends it gracefully; anything but exit code 0 (or the signal, for bare) is an error."""
+        """Ends it gracefully; anything but exit code 0 (or the signal, for bare and peers) is an error."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -84,12 +90,23 @@ class Bare(Server):
         binary = ROOT / "target/release/examples/bare"
         super().__init__([binary, "--port", "0", "--workers", "1"], out / "bare.log")
 
-    def find_url(self, out):
-        def look():
-            lines = [line for line in out.read_text().splitlines() if line.startswith("http://")]
-            return lines[-1] if lines else None
 
-        return self.wait(look)
+class Rmcp(Server):
+    """`benches/peer`: what a user would build with the Rust SDK instead."""
+
+    name = "rmcp"
+    manifest = ROOT / "benches/peer/Cargo.toml"
+    target = ROOT / "target/peer"
+
+    def __init__(self, out: pathlib.Path, secret: str):
+        command = [self.target / "release/peer", "--port", "0"]
+        super().__init__(command, out / "rmcp.log", {"PEER_SECRET": secret})
+
+    @classmethod
+    def build(cls):
+        """Builds what is measured."""
+        command = ["cargo", "build", "--release", "--locked", "--manifest-path", cls.manifest, "--target-dir", cls.target]
+        subprocess.run(command, cwd=ROOT, check=True)
 
 
 class Portcullis(Server):
