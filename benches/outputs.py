@@ -7,7 +7,7 @@ import time
 
 HOME = pathlib.Path(__file__).resolve().parent.parent / "target/bench-output"
 # What a run said; the rest is what servers wrote and what they were asked with: gigabytes, and credentials.
-KEPT = {".json", ".log", ".md"}
+KEPT = {".json", ".log", ".md", ".svg"}
 SERVERS_OWN = {"data", "redis"}
 # Held until the process ends.
 _locks = []

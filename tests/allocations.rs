@@ -30,9 +30,10 @@ use support::{
 static COUNTED: dhat::Alloc = dhat::Alloc;
 
 /// Calls that are counted together, behind as many that are not.
-const CALLS: usize = 250;
-/// How often they are counted. The least counts: what beats by itself only ever adds to it, most on a slow machine.
-const ROUNDS: usize = 8;
+const CALLS: usize = 25;
+/// How often they are counted. The least counts: what beats by itself only ever adds to it, and on a slow machine it beats
+/// in all but the shortest rounds.
+const ROUNDS: usize = 80;
 
 /// What one request of a kind may take.
 struct Budget {

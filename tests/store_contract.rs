@@ -246,7 +246,7 @@ fn pages_show_every_user_once_by_name_and_clamp_what_is_absurd() {
 fn all_accounts_are_read_by_going_on_behind_the_last_one() {
     for Backend { name, stores, .. } in backends() {
         let mut expected: Vec<_> = (0..1_500).map(|n| user(&format!("u{n}"))).collect();
-        for some in expected.chunks(500) {
+        for some in expected.chunks(100) {
             wait(futures_util::future::try_join_all(some.iter().map(|one| stores.users.put(one)))).unwrap();
         }
         expected.sort_by(|a, b| a.username.cmp(&b.username));

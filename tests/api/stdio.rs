@@ -337,8 +337,10 @@ fn what_is_cancelled_in_the_same_breath_leaves_its_id_free() {
         let last = answers.take(2).find(|answer| answer["id"] == next.as_str());
         assert!(last.is_some(), "round {round}");
     }
-    let answer = std::iter::repeat_with(|| client.modern(7, "tools/list", json!({})));
-    assert!(answer.take(1).all(|answer| answer["result"]["tools"].is_array()), "the id is taken for good");
+    let first = client.modern(7, "tools/list", json!({}));
+    // The last call's answer may still have been on its way.
+    let is_free = first["result"]["tools"].is_array() || client.next()["result"]["tools"].is_array();
+    assert!(is_free, "the id is taken for good: {first}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
         Node,
         proxy::{Fault, Proxy},
     },
-    support::{app::TestApp, pause, rpc::Rpc},
+    support::{app::TestApp, pause, rpc::Rpc, until},
 };
 
 /// The fleet's question may take so long; what a busy machine adds to it and to the rest of a call.
@@ -80,7 +80,7 @@ impl Place {
         let connected = self.node.ask("CLIENT LIST").unwrap().matches("name=portcullis").count();
         assert!(connected <= MOST_CONNECTIONS, "{what}: {connected} connections are left");
         Rpc::weather().bearer(&self.token).send(&self.fleet[0]).result();
-        assert!(self.fleet.iter().all(TestApp::is_ready), "{what}");
+        until(what, BACK_WITHIN, || self.fleet.iter().all(TestApp::is_ready));
     }
 
     /// As [`weathers`](Self::weathers), with a spoilt way.
