@@ -33,8 +33,10 @@ const MOST_KIB: u64 = 100 * 1024;
 /// How long one is borne at the most: thirty-five seconds if it has been answered little and says no more, ten if an
 /// answer waits for it; and what a busy machine adds.
 const BORNE: Duration = Duration::from_secs(35 + 10);
-/// Pause before one that was ended comes again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Pause before one that was ended comes again. Whoever sends calls behind each other is answered about a dozen before
+/// actix-http ends the connection: work that was asked for. At a pause of a second that alone is a tenth of what the
+/// server can do, and what their not reading costs cannot be told from it.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long memory is looked at: every one of them has been ended once by then.
 const LOOK_FOR: Duration = Duration::from_secs(20);
 /// Size of the file that some of them ask for.
